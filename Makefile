@@ -1,0 +1,65 @@
+# One entry point for people and for CI: `make <target>`; nothing but make and
+# a Python 3.11+ has to be there. `make test ARGS="tests/core -k tags"` narrows.
+
+PY := .venv/bin/python
+PY20 := .venv-sqlalchemy20/bin/python
+ARGS ?=
+JOBS ?= 2
+PYTEST := -m pytest -n $(JOBS) $(ARGS)
+
+.PHONY: help demo test quick lint fmt bench conformance docs services changelog lock clean
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: .venv/.demo  ## see it work, in a terminal
+	@$(PY) examples/demo.py $(ARGS)
+
+test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite, on SQLAlchemy 2.0 and on 2.1
+	$(PY20) $(PYTEST)
+	$(PY) $(PYTEST)
+
+quick: .venv/.dev services  ## the suite once, on the newest SQLAlchemy, stop at the first failure
+	$(PY) $(PYTEST) -x
+
+lint: .venv/.dev  ## format, rules, types, architecture
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+fmt: .venv/.dev  ## rewrite the files as lint wants them
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+bench: .venv/.dev services  ## measure
+	$(PY) benchmarks/run.py $(ARGS)
+
+conformance: .venv/.dev services  ## SQLAlchemy's own suite, answered from recordings
+	$(PY) conformance/run.py $(ARGS)
+
+docs: .venv/.dev  ## check the docs
+	$(PY) docs/build.py $(ARGS)
+
+services: .venv/.dev  ## the servers that tests use: what is found, and install what is missing
+	@$(PY) -m tests.services ensure
+
+changelog: .venv/.dev  ## the next release's notes, as they stand
+	@.venv/bin/towncrier build --draft --version next
+
+lock:  ## resolve the dependencies anew, from the public index only
+	@scripts/bootstrap uv
+	scripts/lock $(ARGS)
+
+clean:           ## remove what was made here
+	rm -rf .venv .venv-sqlalchemy20 .services .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+
+.venv/.demo: pyproject.toml uv.lock scripts/bootstrap
+	@scripts/bootstrap demo
+
+.venv/.dev: pyproject.toml uv.lock scripts/bootstrap
+	@scripts/bootstrap dev
+
+.venv-sqlalchemy20/.dev: .venv/.dev
+	@scripts/bootstrap sqlalchemy20

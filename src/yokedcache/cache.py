@@ -1,0 +1,230 @@
+"""
+`YokedCache`: the async face, and the way to everything else.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.machine import Machine
+from yokedcache.settings import read
+from yokedcache.sync import SyncCache, loader_host
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from yokedcache.core.durations import Duration
+    from yokedcache.stats import Explanation, Stats
+
+_default: YokedCache | None = None
+_guard = threading.Lock()
+
+
+class YokedCache:
+    """
+    A cache for what a process reads from its databases, and for anything else.
+
+    `YokedCache()` takes its URL from the environment variable
+    `YOKEDCACHE_URL`; without one, entries live in the process's memory. It is
+    ready at once; many event loops and threads may share it.
+
+    Args:
+        url: where entries live, such as `"memory://?max_entries=1000"`.
+        settings: see `yokedcache.settings.Settings`.
+
+    Raises:
+        SettingsError: an unknown setting or URL scheme, or a value out of range.
+    """
+
+    def __init__(self, url: str | None = None, **settings: Any) -> None:
+        self.settings = read(url, settings)
+        self.machine = Machine(self.settings)
+        self.sync = SyncCache(self.machine)
+        _adopt(self)
+
+    async def __aenter__(self) -> YokedCache:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __enter__(self) -> SyncCache:
+        return self.sync
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.sync.close()
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """
+        Give the value under a key, else `default`.
+        """
+        return self.machine.get(key, default)
+
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> bool:
+        """
+        Store a value under a key; false if a commit on its tags is in flight.
+        """
+        return self.machine.set(key, value, ttl=ttl, tags=tags)
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """
+        Give the values of those keys that are there.
+        """
+        return self.sync.get_many(keys)
+
+    async def set_many(
+        self,
+        values: Mapping[str, Any],
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> int:
+        """
+        Store several values; give how many were stored.
+        """
+        return self.sync.set_many(values, ttl=ttl, tags=tags)
+
+    async def delete(self, key: str) -> bool:
+        """
+        Drop a key; tell whether it was there.
+        """
+        return self.machine.delete(key)
+
+    async def exists(self, key: str) -> bool:
+        """
+        Tell whether a key is there.
+        """
+        return self.machine.exists(key)
+
+    async def expire(self, key: str, ttl: Duration) -> bool:
+        """
+        Let a key live for `ttl` from now; false if it isn't there.
+        """
+        return self.machine.expire(key, ttl)
+
+    async def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], Any | Awaitable[Any]],
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """
+        Give the value under a key, loading it once for all who ask meanwhile.
+
+        `loader` takes no arguments and may be async.
+        """
+        host, plan, finish = loader_host(
+            self.machine, key, loader, ttl=ttl, tags=tags, blocking=False
+        )
+        from yokedcache.runtime.drive import run_async
+
+        return finish(await run_async(plan, host))
+
+    fetch_or_set = get_or_set
+
+    async def invalidate_tags(self, tags: str | Iterable[str]) -> None:
+        """
+        Make everything that depends on one of the tags unservable.
+        """
+        self.machine.invalidate_tags(tags)
+
+    async def invalidate_prefix(self, prefix: str) -> None:
+        """
+        Make every key under a declared prefix unservable.
+        """
+        self.machine.invalidate_prefix(prefix)
+
+    async def invalidate_database(self) -> None:
+        """
+        Make every answer read from a database unservable: after a migration, or
+        a write by a process that this one can't hear.
+        """
+        self.machine.invalidate_database()
+
+    async def clear(self) -> None:
+        """
+        Drop every entry of this cache, and nothing else.
+        """
+        self.machine.clear()
+
+    async def close(self) -> None:
+        """
+        Drop everything and detach; decorated functions run uncached from now on.
+        """
+        self.sync.close()
+
+    def stats(self) -> Stats:
+        """
+        Count hits, loads, refusals and bypasses since the cache was made.
+        """
+        return self.sync.stats()
+
+    def explain(self, target: Any, *args: Any, **kwargs: Any) -> Explanation:
+        """
+        Tell how a call of a cached function, a key or a statement is answered.
+        """
+        return self.sync.explain(target, *args, **kwargs)
+
+    def attach(self, target: Any, **options: Any) -> Any:
+        """
+        Answer the statements of a session, or of what makes sessions, from here.
+
+        Args:
+            target: a `sessionmaker`, `async_sessionmaker`, `scoped_session`, a
+                session class or one session.
+            options: `ttl`, `tables` (only statements that read one of these),
+                `vary` (a value or a callable of the session).
+
+        Raises:
+            DeclarationError: the target makes no sessions.
+        """
+        from yokedcache.machine import integration
+
+        return integration().attach(self, target, **options)
+
+    def detach(self, target: Any) -> None:
+        """
+        Undo `attach`.
+        """
+        from yokedcache.machine import integration
+
+        integration().detach(target)
+
+
+def default_cache() -> YokedCache:
+    """
+    Give the cache that `@cached` uses: the first made, or one made now.
+    """
+    cache = _default
+    if cache is None or cache.machine.closed:
+        cache = YokedCache()
+        _adopt(cache)
+    return cache
+
+
+def _adopt(cache: YokedCache) -> None:
+    global _default  # noqa: PLW0603 - the default cache is the process's
+    with _guard:
+        if _default is None or _default.machine.closed:
+            _default = cache

@@ -1,0 +1,351 @@
+"""
+One call of a cached function, as the plans' operations see it.
+
+`CallHost` does what `core.plans.answer_call` asks, for a blocking caller and
+for one in an event loop alike; only `Load` and `Await` differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from yokedcache.core.entry import Entry, Lifetime
+from yokedcache.core.freshness import Verdict, judge
+from yokedcache.core.operations import (
+    Await,
+    Board,
+    Fetch,
+    Found,
+    Land,
+    Load,
+    Loaded,
+    Refresh,
+    Seal,
+    Sealed,
+    Store,
+    TakeStamp,
+)
+from yokedcache.core.plans import lead
+from yokedcache.core.tags import Stamp, Vector, holds
+from yokedcache.errors import ValueNotStorableError
+from yokedcache.runtime.clocks import draw
+from yokedcache.runtime.context import OpenCapture, capturing
+from yokedcache.runtime.drive import run, run_async
+from yokedcache.runtime.log import logger, once
+from yokedcache.runtime.surroundings import (
+    NOTHING,
+    Scene,
+    examine,
+    install_integrations,
+    open_transaction,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+
+    from yokedcache.core.entry import Tally
+    from yokedcache.core.flights import Flight, Seat
+    from yokedcache.core.operations import Op
+    from yokedcache.machine import Machine
+
+_background: set[asyncio.Task[Any]] = set()
+
+
+class Policy(Protocol):
+    """
+    What the author of a cached function asked for.
+    """
+
+    tags: Iterable[str]
+    beta: float
+    copy: bool
+    timed: bool
+    """A TTL was given: what the database makes up anew each time may be kept."""
+    varied: bool
+    """It was said what answers vary on, if only that nothing does."""
+
+    def lifetime(self, machine: Machine, cost: float) -> Lifetime: ...
+
+    def error_lifetime(self, machine: Machine, error: Exception) -> Lifetime | None: ...
+
+    def wanted(self, value: Any) -> bool: ...
+
+    def result_tags(self, value: Any) -> tuple[str, ...]: ...
+
+
+class CallHost:
+    """
+    Does the operations of one call.
+    """
+
+    def __init__(  # noqa: PLR0913 - one call's facts
+        self,
+        machine: Machine,
+        policy: Policy,
+        tally: Tally,
+        key: Hashable,
+        call: Callable[[], Any],
+        scene: Scene = NOTHING,
+        *,
+        blocking: bool,
+    ) -> None:
+        self.machine = machine
+        self.policy = policy
+        self.tally = tally
+        self.key = key
+        self.call = call
+        self.scene = scene
+        self.blocking = blocking
+        self._flight: Flight | None = None
+        self._capture: OpenCapture | None = None
+        self._late = False
+        self._guard: Vector = ()
+
+    def perform(self, op: Op[Any]) -> Any:
+        """
+        Do an operation in the calling thread.
+        """
+        return _PERFORM[type(op)](self, op)
+
+    def begin(self, op: Op[Any]) -> Awaitable[Any] | None:
+        """
+        Begin an operation that waits in the event loop; `None` for the others.
+        """
+        if type(op) is Load:
+            return self._load_async()
+        if type(op) is Await:
+            return self.machine.terminal.wait_async(op.flight)
+        return None
+
+    def _fetch(self, op: Fetch) -> Found:
+        machine = self.machine
+        entry = machine.store.fetch(op.key)
+        if entry is None:
+            return Found(None, Verdict.GONE)
+        beta = self.policy.beta
+        verdict = judge(
+            entry, machine.clock(), beta=beta, draw=draw() if beta else 1.0
+        )
+        return Found(entry, verdict)
+
+    def _board(self, op: Board) -> Seat:
+        scene = self.scene
+        return self.machine.terminal.board(
+            op.key,
+            blocking=self.blocking,
+            may_lead=not (scene.private or scene.spoiled or scene.vector),
+            may_wait=not scene.holds_connection and not scene.private,
+        )
+
+    def _await(self, op: Await) -> Sealed | None:
+        return self.machine.terminal.wait(op.flight)
+
+    def _take_stamp(self, op: TakeStamp) -> Stamp:
+        if op.seat is not None:
+            self._flight = op.seat.flight
+            self.machine.terminal.take_off(op.seat)
+        self._guard = self.machine.store.guard(self.key)
+        return self.machine.store.stamp(op.names)
+
+    def _load(self, _: Load) -> Loaded:
+        clock = self.machine.clock
+        with self._capturing():
+            began = clock()
+            try:
+                value = self.call()
+            except Exception as error:  # noqa: BLE001 - handed to the plan
+                return Loaded(error=error, cost=clock() - began)
+            return Loaded(value, cost=clock() - began)
+
+    async def _load_async(self) -> Loaded:
+        clock = self.machine.clock
+        with self._capturing():
+            began = clock()
+            try:
+                value = await self.call()
+            except Exception as error:  # noqa: BLE001 - handed to the plan
+                return Loaded(error=error, cost=clock() - began)
+            return Loaded(value, cost=clock() - began)
+
+    @contextmanager
+    def _capturing(self) -> Iterator[None]:
+        install_integrations()
+        with capturing(
+            self.machine.store, self._flight, varied=self.policy.varied
+        ) as capture:
+            self._capture = capture
+            capture.note(self.scene.vector)
+            try:
+                yield
+            finally:
+                self._late = install_integrations()
+
+    def _seal(self, op: Seal) -> Sealed:
+        machine, loaded, stamp = self.machine, op.loaded, op.stamp
+        self.tally.loads += 1
+        capture = self._capture
+        if capture is None:  # pragma: no cover - a plan seals only what was loaded
+            return Sealed(None, private=True)
+        life = (
+            self.policy.lifetime(machine, loaded.cost)
+            if loaded.error is None
+            else self.policy.error_lifetime(machine, loaded.error)
+        )
+        if life is None:
+            return Sealed(None)
+        capture.note_stamp(stamp)
+        refused = self._late_tags(capture, loaded, stamp)
+        value = loaded.value if loaded.error is None else loaded.error
+        try:
+            entry = machine.entry(
+                value,
+                capture.vector,
+                life,
+                self.tally,
+                cost=loaded.cost,
+                copy=self.policy.copy and loaded.error is None,
+            )
+        except ValueNotStorableError as error:
+            self._say_unstorable(error)
+            return Sealed(None, refused="unstorable", private=True)
+        if loaded.error is not None:
+            entry.copier = _raise
+        return self._judged(entry, capture, refused)
+
+    def _judged(
+        self, entry: Entry, capture: OpenCapture, refused: str | None
+    ) -> Sealed:
+        reason = refused or capture.spoiled or self.scene.spoiled
+        if not self.policy.timed:
+            reason = reason or capture.volatile
+        if self._late:
+            reason = reason or "tracking_began"
+        private = reason not in {None, "commit_in_flight", "changed_meanwhile", "condition"}
+        if reason:
+            self.tally.refuse(reason)
+        return Sealed(entry, refused=reason, private=private)
+
+    def _late_tags(
+        self, capture: OpenCapture, loaded: Loaded, stamp: Stamp
+    ) -> str | None:
+        """
+        Add tags that only the result tells; they must not have moved since the stamp.
+        """
+        if loaded.error is not None:
+            return None
+        if not self.policy.wanted(loaded.value):
+            return "condition"
+        names = self.policy.result_tags(loaded.value)
+        if names:
+            late = self.machine.store.stamp(names)
+            capture.note_stamp(late)
+            if any(version > stamp.counter for _, version in late.vector):
+                return "changed_meanwhile"
+        return None
+
+    def _say_unstorable(self, error: ValueNotStorableError) -> None:
+        self.tally.refuse("unstorable")
+        once("unstorable", self.tally.name, "%s is not cached: %s", self.tally.name, error)
+
+    def _store(self, op: Store) -> str | None:
+        refused = self.machine.store.put(op.key, op.entry, self._guard)
+        if refused:
+            self.tally.refuse(refused)
+        return refused
+
+    def _land(self, op: Land) -> None:
+        self.machine.terminal.land(op.seat, op.sealed)
+
+    def _refresh(self, op: Refresh) -> bool:
+        if self.scene is not NOTHING and self.scene.session is not None:
+            return False
+        return _refresh_in_background(self, op)
+
+
+_PERFORM: dict[type[Any], Callable[[CallHost, Any], Any]] = {
+    Fetch: CallHost._fetch,
+    Board: CallHost._board,
+    Await: CallHost._await,
+    TakeStamp: CallHost._take_stamp,
+    Load: CallHost._load,
+    Seal: CallHost._seal,
+    Store: CallHost._store,
+    Land: CallHost._land,
+    Refresh: CallHost._refresh,
+}
+
+
+def _raise(error: Exception) -> Any:
+    raise _fresh_exception(error)
+
+
+def _fresh_exception(error: Exception) -> Exception:
+    """
+    Give a copy to raise: a shared one would gather the tracebacks of all callers.
+    """
+    twin = type(error).__new__(type(error), *error.args)
+    twin.__dict__.update(error.__dict__)
+    twin.args = error.args
+    twin.__cause__ = error.__cause__
+    twin.__suppress_context__ = error.__suppress_context__
+    return twin
+
+
+def _refresh_in_background(host: CallHost, op: Refresh) -> bool:
+    """
+    Renew an entry outside the caller's context: it must inherit no transaction.
+    """
+    plan = lead(op.key, tuple(host.policy.tags), op.seat)
+    if host.blocking:
+        context = contextvars.Context()
+        thread = threading.Thread(
+            target=context.run,
+            args=(_quietly, plan, host),
+            name="yokedcache-refresh",
+            daemon=True,
+        )
+        thread.start()
+        return True
+    task = asyncio.get_running_loop().create_task(
+        _quietly_async(plan, host), context=contextvars.Context()
+    )
+    _background.add(task)
+    task.add_done_callback(_background.discard)
+    return True
+
+
+def _quietly(plan: Any, host: CallHost) -> None:
+    try:
+        run(plan, host.perform)
+    except Exception as error:  # noqa: BLE001 - nobody is there to take it
+        _say_failed(host, error)
+
+
+async def _quietly_async(plan: Any, host: CallHost) -> None:
+    try:
+        await run_async(plan, host)
+    except Exception as error:  # noqa: BLE001 - nobody is there to take it
+        _say_failed(host, error)
+
+
+def _say_failed(host: CallHost, error: Exception) -> None:
+    logger.warning("background refresh of %s failed: %r", host.tally.name, error)
+
+
+def examine_call(values: Iterable[object]) -> Scene:
+    """
+    Tell what surrounds a call, tracking SQLAlchemy from now on if it is there.
+    """
+    install_integrations()
+    return examine(values)
+
+
+def forbidden(entry: Entry) -> bool:
+    """
+    Tell whether an entry may not be served right here, right now.
+    """
+    return not holds(entry.vector) or open_transaction(entry.vector)

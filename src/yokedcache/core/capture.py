@@ -1,0 +1,78 @@
+"""
+Capture: which tags were read, at which versions, while a function ran.
+
+Per tag the first version counts. A second, different version, a fence met, or
+a dirty or snapshot read spoils the capture: its result is handed to the caller
+and not stored. What a nested hit, a waiter or a cached exception brings along
+is the vector that it carries, not today's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from yokedcache.core.tags import Stamp, Tag, Vector
+
+
+class Capture:
+    """
+    A growing vector, or the reason why there can't be one.
+    """
+
+    __slots__ = ("_versions", "closed", "spoiled", "volatile")
+
+    def __init__(self) -> None:
+        self._versions: dict[Tag, int] = {}
+        self.spoiled: str | None = None
+        self.volatile: str | None = None
+        """A function of the database that gives another answer each time was read."""
+        self.closed = False
+
+    def note(self, vector: Vector) -> None:
+        """
+        Add versions that were taken before the data under them was read.
+        """
+        versions = self._versions
+        for tag, version in vector:
+            if versions.setdefault(tag, version) != version:
+                self.spoil("changed_meanwhile")
+
+    def note_stamp(self, stamp: Stamp) -> None:
+        """
+        Add a stamp; a fenced one spoils.
+        """
+        if stamp.fenced:
+            self.spoil("commit_in_flight")
+        self.note(stamp.vector)
+
+    def spoil(self, reason: str) -> None:
+        """
+        Make the result unstorable; the first reason is kept.
+        """
+        if self.spoiled is None:
+            self.spoiled = reason
+
+    def absorb(self, other: Capture) -> None:
+        """
+        Take over what a capture inside this one saw.
+        """
+        self.note(other.vector)
+        if other.spoiled is not None:
+            self.spoil(other.spoiled)
+        self.volatile = self.volatile or other.volatile
+
+    @property
+    def vector(self) -> Vector:
+        """
+        What was seen so far.
+        """
+        return tuple(self._versions.items())
+
+    def names(self) -> Iterable[str]:
+        """
+        Name the tags seen so far.
+        """
+        return (tag.name for tag in self._versions)

@@ -1,0 +1,148 @@
+"""
+The plans: every decision of the cache, as generators without I/O.
+
+A driver runs a plan by doing what it yields and sending back what came of it;
+exceptions, cancellation included, are thrown in at the operation that met them.
+Editors: a plan never swallows a `BaseException`, and always lands or lifts
+what it began before it lets one out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from yokedcache.core.flights import Role, Seat
+from yokedcache.core.freshness import Verdict
+from yokedcache.core.operations import (
+    Await,
+    Board,
+    Commit,
+    Fetch,
+    KeepFence,
+    Land,
+    LiftFence,
+    Load,
+    Plan,
+    PutFence,
+    Refresh,
+    Seal,
+    Store,
+    TakeStamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from yokedcache.core.entry import Entry
+    from yokedcache.core.operations import Found, Loaded, Sealed
+
+_ALONE: Final = Seat(Role.ALONE)
+
+
+class Answer:
+    """
+    How a call was answered: by an entry, or by what its own load gave.
+    """
+
+    __slots__ = ("entry", "how", "loaded", "refused")
+
+    def __init__(
+        self,
+        how: str,
+        *,
+        entry: Entry | None = None,
+        loaded: Loaded | None = None,
+        refused: str | None = None,
+    ) -> None:
+        self.how = how
+        self.entry = entry
+        self.loaded = loaded
+        self.refused = refused
+
+
+def answer_call(
+    key: Hashable, tags: tuple[str, ...], *, ticket: int, force: bool = False
+) -> Plan[Answer]:
+    """
+    Answer a call of a cached function, by one flight a key.
+
+    `force` loads whatever is stored, for `.refresh()`. Cases, in order:
+    1. a fresh entry answers;
+    2. a stale (or early) one answers too, while one caller renews it;
+    3. a flight under way is waited for, and taken if it serves this caller;
+    4. else this caller loads: leading a flight, or alone.
+    """
+    alone = False
+    while True:
+        found = yield from Fetch(key)
+        entry, verdict = found.entry, found.verdict
+        if verdict is Verdict.FRESH and not force:
+            return Answer("hit", entry=entry)
+        seat = _ALONE if alone else (yield from Board(key))
+        if verdict in (Verdict.STALE, Verdict.EARLY) and not force:
+            if seat.role is not Role.LEAD:
+                return Answer("stale", entry=entry)
+            if (yield from Refresh(key, seat)):
+                return Answer("stale", entry=entry)
+        if seat.role is not Role.WAIT or seat.flight is None:
+            return (yield from lead(key, tags, seat, found))
+        sealed = yield from Await(seat.flight)
+        if seat.flight.serves(ticket) and sealed is not None:
+            return Answer("joined", entry=sealed.entry)
+        # a flight that can't be shared, or never came in: nobody waits twice for it
+        alone = not seat.flight.landed or (sealed is not None and sealed.private)
+        force = False
+
+
+def lead(
+    key: Hashable, tags: tuple[str, ...], seat: Seat, found: Found | None = None
+) -> Plan[Answer]:
+    """
+    Load, store and hand over. Versions are taken before anything is read (rule 1).
+    """
+    sealed: Sealed | None = None
+    try:
+        stamp = yield from TakeStamp(tags, seat)
+        loaded = yield from Load()
+        sealed = yield from Seal(loaded, stamp)
+        refused = sealed.refused
+        if sealed.entry is not None and refused is None:
+            refused = yield from Store(key, sealed.entry)
+    finally:
+        if seat.role is Role.LEAD:
+            yield from Land(seat, sealed)
+    if loaded.error is not None and found is not None:
+        spare = yield from Fetch(key)
+        if spare.entry is not None and spare.verdict is not Verdict.GONE:
+            return Answer("fallback", entry=spare.entry)
+    return Answer("miss", loaded=loaded, entry=sealed.entry, refused=refused)
+
+
+def answer_statement(key: Hashable, tags: tuple[str, ...]) -> Plan[Answer]:
+    """
+    Answer a statement. No flight: a session that waits holds up its transaction.
+
+    The rows of a miss go on to the caller while they are recorded; `Load` is
+    answered when the last of them was fetched.
+    """
+    found = yield from Fetch(key)
+    if found.verdict is Verdict.FRESH:
+        return Answer("hit", entry=found.entry)
+    return (yield from lead(key, tags, _ALONE))
+
+
+def announce(names: tuple[str, ...]) -> Plan[Any]:
+    """
+    Fence, bump, commit, bump, lift (rule 2).
+
+    A commit that ended in any exception is of unknown outcome: its fence stays
+    up until the connection tells, or is gone (rule 4).
+    """
+    fence = yield from PutFence(names)
+    try:
+        result = yield from Commit()
+    except BaseException:
+        yield from KeepFence(fence)
+        raise
+    yield from LiftFence(fence)
+    return result

@@ -1,0 +1,203 @@
+"""
+Tags and their versions.
+
+A tag is a name that entries depend on. Each bump gives it a number that was
+never used before, drawn from one counter; an entry carries the numbers that it
+saw (its vector) and is valid while all of them still hold. A fence says that a
+commit on the tag is in flight: it bumps, and while it is up nothing on the tag
+may be stored.
+
+Tags are held weakly: one lives as long as an entry, a stamp or a fence knows
+it. Bumping a tag that nobody knows leaves nothing behind, which is sound since
+a tag that comes into being again starts at the counter, above every number
+that was ever noted for it before the bump.
+
+Editors: callers hold a lock around every method but `Tag`'s attributes, which
+are read without one. `pulse.value` changes after the versions have.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+
+class Tag:
+    """
+    A name, its current version, and how many fences are up on it.
+    """
+
+    __slots__ = ("__weakref__", "fences", "name", "version")
+
+    def __init__(self, name: Hashable, version: int) -> None:
+        self.name = name
+        self.version = version
+        self.fences = 0
+
+    def __repr__(self) -> str:
+        fenced = f", {self.fences} fences" if self.fences else ""
+        return f"<Tag {self.name!r} at {self.version}{fenced}>"
+
+
+Vector = tuple[tuple[Tag, int], ...]
+"""The tag versions that an answer saw before its data was read."""
+
+
+def holds(vector: Vector) -> bool:
+    """
+    Tell whether every version of a vector is still the current one.
+    """
+    for tag, version in vector:  # noqa: SIM110 - a generator costs three times as much
+        if tag.version != version:
+            return False
+    return True
+
+
+def unfenced(vector: Vector) -> bool:
+    """
+    Tell whether no commit is in flight on any tag of a vector.
+    """
+    return not any(tag.fences for tag, _ in vector)
+
+
+def broken_by(vector: Vector) -> Hashable:
+    """
+    Name the first tag of a vector whose version no longer holds.
+    """
+    return next((tag.name for tag, version in vector if tag.version != version), None)
+
+
+class Pulse:
+    """
+    One number that stands for "nothing was bumped since".
+
+    An entry notes it when its vector was last compared; while both are equal
+    the vector holds without a look. It is `None` while a transaction that has
+    to be asked about is open: then nothing equals it, and every look-up takes
+    the careful path.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: int | None = 0
+
+
+class Fence:
+    """
+    One writer's fence over a set of tags; it keeps them alive until lifted.
+    """
+
+    __slots__ = ("tags", "up")
+
+    def __init__(self, tags: tuple[Tag, ...]) -> None:
+        self.tags = tags
+        self.up = True
+
+
+class Stamp:
+    """
+    Versions of some tags as they were at one moment, and whether one was fenced.
+    """
+
+    __slots__ = ("counter", "fenced", "vector")
+
+    def __init__(self, vector: Vector, counter: int, *, fenced: bool) -> None:
+        self.vector = vector
+        self.counter = counter
+        self.fenced = fenced
+
+
+class TagTable:
+    """
+    All tags of one store, the counter their versions come from, and the pulse.
+    """
+
+    def __init__(self) -> None:
+        self.pulse: Final = Pulse()
+        self.counter = 0
+        self._tags: WeakValueDictionary[Hashable, Tag] = WeakValueDictionary()
+        self._watchers = 0
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def tag(self, name: Hashable) -> Tag:
+        """
+        Give the tag of that name, making it at the counter's current number.
+        """
+        tag = self._tags.get(name)
+        if tag is None:
+            tag = self._tags[name] = Tag(name, self.counter)
+        return tag
+
+    def known(self, name: Hashable) -> bool:
+        """
+        Tell whether anything depends on the name.
+        """
+        return name in self._tags
+
+    def names(self) -> list[Hashable]:
+        """
+        List the names that something depends on now.
+        """
+        return list(self._tags)
+
+    def stamp(self, names: Iterable[Hashable]) -> Stamp:
+        """
+        Take the versions of the named tags.
+        """
+        tags = [self.tag(name) for name in names]
+        vector = tuple((tag, tag.version) for tag in tags)
+        return Stamp(vector, self.counter, fenced=any(tag.fences for tag in tags))
+
+    def bump(self, names: Iterable[Hashable]) -> None:
+        """
+        Give each named tag that something depends on a version never used before.
+        """
+        self._renew(filter(None, map(self._tags.get, names)))
+
+    def fence(self, names: Iterable[Hashable]) -> Fence:
+        """
+        Bump the tags and put a fence over them, in one step.
+        """
+        tags = tuple(self.tag(name) for name in names)
+        for tag in tags:
+            tag.fences += 1
+        self._renew(tags)
+        return Fence(tags)
+
+    def lift(self, fence: Fence) -> None:
+        """
+        Bump the tags of a fence and take it down; a second time does nothing.
+        """
+        if fence.up:
+            fence.up = False
+            self._renew(fence.tags)
+            for tag in fence.tags:
+                tag.fences -= 1
+
+    def watch(self) -> None:
+        """
+        Send every look-up down the careful path until `unwatch` (counted).
+        """
+        self._watchers += 1
+        self.pulse.value = None
+
+    def unwatch(self) -> None:
+        """
+        End one `watch`.
+        """
+        self._watchers -= 1
+        if not self._watchers:
+            self.pulse.value = self.counter
+
+    def _renew(self, tags: Iterable[Tag]) -> None:
+        self.counter += 1
+        for tag in tags:
+            tag.version = self.counter
+        if not self._watchers:
+            self.pulse.value = self.counter

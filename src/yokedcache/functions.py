@@ -1,0 +1,295 @@
+"""
+A cached function: its key, its calls, and what can be asked of it by hand.
+
+`CachedCall` is shared by the blocking and the async face; `decorators` makes
+one for each decorated function and hangs its methods on the wrapper.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from yokedcache.calls import CallHost, examine_call, forbidden
+from yokedcache.core.entry import MISS, Miss
+from yokedcache.core.keys import EXACT, canonical, instance_key, is_ignored
+from yokedcache.core.plans import Answer, answer_call
+from yokedcache.policy import UNSET
+from yokedcache.runtime.context import hand_on
+from yokedcache.runtime.drive import run, run_async
+from yokedcache.runtime.log import once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from yokedcache.core.entry import Entry, Tally
+    from yokedcache.core.operations import Plan
+    from yokedcache.machine import Machine
+    from yokedcache.policy import FunctionPolicy
+    from yokedcache.runtime.surroundings import Scene
+    from yokedcache.wrapper import Cells
+
+_REST_POSITIONAL: Final = inspect.Parameter.VAR_POSITIONAL
+_REST_KEYWORD: Final = inspect.Parameter.VAR_KEYWORD
+_KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
+
+
+class Request:
+    """
+    One call, ready to be answered.
+    """
+
+    __slots__ = ("bypass", "call", "key", "scene", "tags")
+
+    def __init__(
+        self,
+        key: Hashable,
+        tags: tuple[str, ...],
+        call: Callable[[], Any],
+        scene: Scene,
+        bypass: str | None,
+    ) -> None:
+        self.key = key
+        self.tags = tags
+        self.call = call
+        self.scene = scene
+        self.bypass = bypass
+
+
+class CachedCall:
+    """
+    Everything of a cached function but its wrapper.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        policy: FunctionPolicy,
+        find_machine: Callable[[], Machine],
+        *,
+        is_async: bool,
+        method: bool,
+    ) -> None:
+        self.function = function
+        self.policy = policy
+        self.signature = inspect.signature(function)
+        self.is_async = is_async
+        self.method = method
+        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.token: Final = ("function", self.name, id(self))
+        self.cells: Cells | None = None
+        self._kinds = [p.kind for p in self.signature.parameters.values()]
+        self._find_machine = find_machine
+        self._machine: Machine | None = None
+        self._tally: Tally | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """
+        The cache that answers; found at the first call.
+        """
+        machine = self._machine
+        if machine is None or machine.closed:
+            machine = self._machine = self._find_machine()
+            self._tally = machine.tally(self.name)
+            if self.cells is not None and not machine.closed:
+                self.cells.bind(machine.store, machine.clock)
+        return machine
+
+    def tally(self) -> Tally:
+        """
+        The function's counts.
+        """
+        return self.machine.tally(self.name)
+
+    def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """
+        Bind arguments as a call would, defaults included.
+        """
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return tuple(bound.arguments.values())
+
+    def request(self, values: tuple[Any, ...]) -> Request:
+        """
+        Work out key, tags and surroundings of a call.
+
+        Raises:
+            KeyArgumentError: an argument can't be part of a key.
+        """
+        scene = examine_call(values)
+        call = functools.partial(self._invoke, values)
+        bypass = scene.bypass
+        if bypass == "listeners" and self.policy.vary is not UNSET:
+            bypass = None
+        if self.machine.closed:
+            bypass = "closed"
+        key = self._key(values, scene)
+        return Request(key, self.policy.call_tags(values), call, scene, bypass)
+
+    def answer(self, values: tuple[Any, ...]) -> Any:
+        """
+        Answer a call of a blocking function.
+        """
+        request = self.request(values)
+        if request.bypass:
+            self.tally().bypass(request.bypass)
+            return request.call()
+        if self._forbidden(request):
+            return request.call()
+        host = self._host(request, blocking=True)
+        return self._result(run(self._plan(request), host.perform), request)
+
+    async def answer_async(self, values: tuple[Any, ...]) -> Any:
+        """
+        Answer a call of an async function.
+        """
+        request = self.request(values)
+        if request.bypass:
+            self.tally().bypass(request.bypass)
+            return await request.call()
+        if self._forbidden(request):
+            return await request.call()
+        host = self._host(request, blocking=False)
+        return self._result(await run_async(self._plan(request), host), request)
+
+    def refreshed(self, values: tuple[Any, ...]) -> Any:
+        """
+        Load anew, store and give the value; also `await`able for async functions.
+        """
+        request = self.request(values)
+        if request.bypass or self._forbidden(request):
+            return request.call()
+        plan = self._plan(request, force=True)
+        host = self._host(request, blocking=not self.is_async)
+        if self.is_async:
+            return self._finish(plan, host, request)
+        return self._result(run(plan, host.perform), request)
+
+    def invalidate(self, values: tuple[Any, ...]) -> bool:
+        """
+        Drop the stored answer of a call; tell whether there was one.
+
+        A load of it that is under way is not stored either.
+        """
+        return self.machine.store.remove(self.request(values).key)
+
+    def peek(self, values: tuple[Any, ...]) -> Any | Miss:
+        """
+        Give what is served plainly for a call, or `MISS`; never loads.
+        """
+        request = self.request(values)
+        entry = None if request.bypass else self.machine.look(request.key)
+        return MISS if entry is None else self._read(entry, request)
+
+    def _plan(self, request: Request, *, force: bool = False) -> Plan[Answer]:
+        tags = (
+            *request.tags,
+            *self.machine.prefix_tags(request.key[-1]),  # type: ignore[index]
+        )
+        ticket = self.machine.terminal.ticket()
+        return answer_call(request.key, tags, ticket=ticket, force=force)
+
+    def _host(self, request: Request, *, blocking: bool) -> CallHost:
+        return CallHost(
+            self.machine,
+            self.policy,
+            self.tally(),
+            request.key,
+            request.call,
+            request.scene,
+            blocking=blocking,
+        )
+
+    async def _finish(self, plan: Plan[Answer], host: CallHost, request: Request) -> Any:
+        return self._result(await run_async(plan, host), request)
+
+    def _forbidden(self, request: Request) -> bool:
+        """
+        Tell whether an open transaction forbids the answer that is stored (rule 5).
+        """
+        entry = self.machine.store.fetch(request.key)
+        if entry is not None and forbidden(entry):
+            self.tally().bypass("open_transaction")
+            return True
+        return False
+
+    def _result(self, answer: Answer, request: Request) -> Any:
+        tally = self.tally()
+        if answer.loaded is not None:
+            if answer.loaded.error is not None:
+                raise answer.loaded.error
+            return answer.loaded.value
+        entry = answer.entry
+        if entry is None:  # pragma: no cover - plans give one of the two
+            return None
+        if answer.how == "joined":
+            tally.shared += 1
+        entry.hits += 1
+        hand_on(entry.vector)
+        return self._read(entry, request)
+
+    def _read(self, entry: Entry, request: Request) -> Any:
+        copier = entry.copier
+        attach = getattr(copier, "attach", None)
+        if attach is not None:
+            return attach(entry.value, request.scene.session)
+        return entry.read()
+
+    def _invoke(self, values: tuple[Any, ...]) -> Any:
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name, kind, value in zip(self.policy.names, self._kinds, values, strict=True):
+            if kind is _REST_POSITIONAL:
+                args.extend(value)
+            elif kind is _REST_KEYWORD:
+                kwargs.update(value)
+            elif kind is _KEYWORD:
+                kwargs[name] = value
+            else:
+                args.append(value)
+        return self.function(*args, **kwargs)
+
+    def _key(self, values: tuple[Any, ...], scene: Scene) -> Hashable:
+        policy = self.policy
+        own = policy.key_of(values)
+        extra = scene.key
+        if policy.vary is not UNSET and policy.vary is not None:
+            extra = (*extra, "vary", canonical(policy.vary_value()))
+        if own is not UNSET:
+            part = own if type(own) is str else canonical(own)
+            return (self.token, *extra, "key", part)
+        if not extra and not self.method and self._exact(values):
+            flat: list[Any] = [self.token]
+            for value in values:
+                flat += (value, value.__class__)
+            return tuple(flat)
+        return (self.token, *extra, b"".join(self._parts(values)))
+
+    @staticmethod
+    def _exact(values: tuple[Any, ...]) -> bool:
+        return all(value.__class__ in EXACT for value in values)
+
+    def _parts(self, values: tuple[Any, ...]) -> list[bytes]:
+        parts: list[bytes] = []
+        for index, (name, value) in enumerate(zip(self.policy.names, values, strict=True)):
+            if index == 0 and self.method and not isinstance(value, type):
+                parts.append(instance_key(value))
+            elif not is_ignored(value):
+                parts.append(canonical(name) + canonical(value))
+        return parts
+
+
+def say_unvaried(name: str, place: str) -> None:
+    """
+    Say once why a function's results are not stored under the app's listeners.
+    """
+    once(
+        "listeners",
+        name,
+        "%s is not cached as a function: %s may change what it reads. "
+        "Name what to vary on: @cached(vary=...), or vary=None for nothing.",
+        name,
+        place,
+    )

@@ -1,0 +1,320 @@
+"""
+Everything of a cache but the waiting: what both faces stand on.
+
+`YokedCache` (async) and `cache.sync` (blocking) are thin shells over one
+`Machine`, as are decorated functions and attached sessions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from yokedcache.core.durations import seconds
+from yokedcache.core.entry import MISS, Entry, Lifetime, Miss, Tally
+from yokedcache.core.freshness import Verdict, judge
+from yokedcache.core.values import isolate, weigh
+from yokedcache.errors import ClosedError, SettingsError, UsageError
+from yokedcache.runtime import surroundings
+from yokedcache.runtime.clocks import jitter, monotonic
+from yokedcache.runtime.context import hand_on
+from yokedcache.runtime.flights import Terminal
+from yokedcache.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from yokedcache.core.durations import Duration
+    from yokedcache.core.tags import Stamp, Vector
+    from yokedcache.settings import Settings
+
+KEYS: Final = "keys"
+"""The tally of plain keys: `get`, `set` and their kin."""
+
+_machines: weakref.WeakSet[Machine] = weakref.WeakSet()
+_guard = threading.Lock()
+
+
+class Machine:
+    """
+    One cache: its store, its flights, its counts.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = monotonic
+        self.store = MemoryStore(
+            monotonic, max_entries=settings.max_entries, max_bytes=settings.max_bytes
+        )
+        self.terminal = Terminal(settings.flight_timeout)
+        self.tallies: dict[str, Tally] = {}
+        self.invalidations = 0
+        self.closed = False
+        with _guard:
+            _machines.add(self)
+        surroundings.install_integrations()
+
+    def tally(self, name: str) -> Tally:
+        """
+        Give the counts kept under a name.
+        """
+        return self.tallies.setdefault(name, Tally(name))
+
+    def check_open(self) -> None:
+        """
+        Raise if the cache was closed.
+        """
+        if self.closed:
+            msg = "this cache was closed; make a new YokedCache"
+            raise ClosedError(msg)
+
+    def look(self, key: Hashable) -> Entry | None:
+        """
+        Give the entry under a key if it may be served plainly now.
+        """
+        entry = self.store.fetch(key)
+        if entry is None or judge(entry, self.clock()) is not Verdict.FRESH:
+            return None
+        if surroundings.open_transaction(entry.vector):
+            return None
+        return entry
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """
+        Give the value under a key, else `default`.
+        """
+        self.check_open()
+        entry = self.look(plain_key(key))
+        if entry is None:
+            self.tally(KEYS).loads += 1
+            return default
+        entry.hits += 1
+        hand_on(entry.vector)
+        return entry.read()
+
+    def set(
+        self, key: str, value: Any, *, ttl: Duration | None, tags: Iterable[str]
+    ) -> bool:
+        """
+        Store a value; false (and a count) if an invalidation is in flight.
+        """
+        self.check_open()
+        full = plain_key(key)
+        names = (*checked_tags(tags), *self.prefix_tags(key))
+        life = self.lifetime(None if ttl is None else seconds(ttl))
+        stamp = self.store.stamp(names)
+        entry = self.entry(value, stamp.vector, life, self.tally(KEYS))
+        refused = self.store.put(full, entry)
+        if refused:
+            self.tally(KEYS).refuse(refused)
+            self.store.remove(full)
+        return refused is None
+
+    def delete(self, key: str) -> bool:
+        """
+        Drop a key; tell whether it was there.
+        """
+        self.check_open()
+        return self.store.remove(plain_key(key))
+
+    def exists(self, key: str) -> bool:
+        """
+        Tell whether `get` would find the key, without counting a hit.
+        """
+        self.check_open()
+        return self.look(plain_key(key)) is not None
+
+    def expire(self, key: str, ttl: Duration) -> bool:
+        """
+        Give a key a new time to live from now; false if it isn't there.
+        """
+        self.check_open()
+        entry = self.look(plain_key(key))
+        return entry is not None and self.store.renew(entry, seconds(ttl))
+
+    def peek(self, key: Hashable) -> Any | Miss:
+        """
+        Give what is served plainly under any key, or `MISS`, counting nothing.
+        """
+        entry = self.look(key)
+        return MISS if entry is None else entry.read()
+
+    def invalidate_tags(self, tags: str | Iterable[str]) -> None:
+        """
+        Make everything that depends on one of the tags unservable.
+
+        Inside an uncommitted transaction they are bumped now and again at its end.
+        """
+        self.check_open()
+        names = checked_tags((tags,) if isinstance(tags, str) else tags)
+        self.invalidations += 1
+        self.store.bump(spread(names, self.store.names()))
+
+    def invalidate_prefix(self, prefix: str) -> None:
+        """
+        Make every key under a declared prefix unservable.
+        """
+        self.check_open()
+        name = prefix.rstrip(":")
+        if name not in self.settings.prefixes:
+            declared = ", ".join(map(repr, self.settings.prefixes)) or "none"
+            msg = (
+                f"prefix {prefix!r} was not declared (declared: {declared}); "
+                f"declare it: YokedCache(prefixes=[{name!r}])"
+            )
+            raise SettingsError(msg, prefix=prefix)
+        self.invalidations += 1
+        self.store.bump([f"prefix:{name}"])
+
+    def invalidate_database(self) -> None:
+        """
+        Make every answer that was read from any database unservable.
+        """
+        self.check_open()
+        self.invalidations += 1
+        self.store.bump(
+            [name for name in self.store.names() if name.startswith("database:")]
+        )
+
+    def clear(self) -> None:
+        """
+        Drop every entry of this cache.
+        """
+        self.check_open()
+        self.store.clear()
+
+    def close(self) -> None:
+        """
+        Drop everything; later calls raise, decorated functions run uncached.
+        """
+        if not self.closed:
+            self.closed = True
+            self.store.clear()
+            with _guard:
+                _machines.discard(self)
+
+    def prefix_tags(self, key: object) -> list[str]:
+        """
+        Name the tags of the declared prefixes that a key lies under.
+        """
+        if not isinstance(key, str):
+            return []
+        return [
+            f"prefix:{prefix}"
+            for prefix in self.settings.prefixes
+            if key == prefix or key.startswith(f"{prefix}:")
+        ]
+
+    def lifetime(self, ttl: float | None, **stretch: float) -> Lifetime:
+        """
+        Make a lifetime of a TTL in seconds, shortened by jitter.
+        """
+        base = self.settings.ttl if ttl is None else ttl
+        return Lifetime(jitter(base, self.settings.jitter), **stretch)
+
+    def entry(  # noqa: PLR0913
+        self,
+        value: Any,
+        vector: Vector,
+        lifetime: Lifetime,
+        tally: Tally,
+        *,
+        cost: float = 0.0,
+        copy: bool = True,
+    ) -> Entry:
+        """
+        Make an entry of a value, isolated from its giver.
+
+        Raises:
+            ValueNotStorableError: the value can't be kept as it is.
+        """
+        copier: Callable[[Any], Any] | None = None
+        weight = 0
+        if copy:
+            taken = surroundings.take_down(value)
+            if taken is None:
+                value, copier = isolate(value)
+            else:
+                value, copier, weight = taken.root, taken, taken.weigh()
+        entry = Entry(
+            value,
+            copier=copier,
+            vector=vector,
+            born=self.clock(),
+            cost=cost,
+            lifetime=lifetime,
+            weight=weight or weigh(value),
+        )
+        entry.owner = tally
+        return entry
+
+    def stamp(self, names: Iterable[str]) -> Stamp:
+        """
+        Take the versions of tags.
+        """
+        return self.store.stamp(names)
+
+
+def plain_key(key: str) -> Hashable:
+    """
+    Give the store's key of a user's key.
+    """
+    if not isinstance(key, str) or not key:
+        msg = f"a key is a non-empty string, got {key!r}"
+        raise UsageError(msg, key=key)
+    return (KEYS, key)
+
+
+def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """
+    Check that tags are non-empty strings.
+    """
+    if isinstance(tags, (str, bytes)):
+        msg = f"tags must be a list of strings, got the string {tags!r}; write [{tags!r}]"
+        raise UsageError(msg, tags=tags)
+    names = tuple(tags)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            msg = f"a tag is a non-empty string, got {name!r}"
+            raise UsageError(msg, tag=name)
+    return names
+
+
+def spread(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """
+    Add to tags given by their short names those of every database.
+
+    `table:users` stands for `table:users@...` of each database in use.
+    """
+    wanted = set(names)
+    return [*wanted, *(name for name in known if name.partition("@")[0] in wanted)]
+
+
+def integration() -> Any:
+    """
+    Give the part that knows SQLAlchemy, imported when it is first needed.
+    """
+    return importlib.import_module("yokedcache.sqlalchemy.attach")
+
+
+def machines() -> list[Machine]:
+    """
+    List the caches of this process that are open.
+    """
+    with _guard:
+        return list(_machines)
+
+
+def _after_fork() -> None:
+    global _guard  # noqa: PLW0603 - the parent's lock may be held by a thread that is gone
+    _guard = threading.Lock()
+    for machine in list(_machines):
+        machine.store.renew_locks()
+        machine.terminal.renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,3 @@
+"""
+What users can see: log lines, statistics, explanations.
+"""

@@ -1,0 +1,3 @@
+"""
+What runs the plans: drivers, waiting, clocks, and what a context carries along.
+"""

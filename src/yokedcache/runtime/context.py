@@ -1,0 +1,79 @@
+"""
+What travels with a thread or a task: open captures, and the flights it leads.
+
+Both are context variables, so that tasks and `asyncio.to_thread` inherit them;
+while any capture is open its stores are watched (see `core.tags.Pulse`), so
+that plain hits need not ask.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from yokedcache.core.capture import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from yokedcache.core.flights import Flight
+    from yokedcache.core.tags import Vector
+    from yokedcache.stores.memory import MemoryStore
+
+
+class OpenCapture(Capture):
+    """
+    A capture under way, the store whose tags it notes, and the one around it.
+    """
+
+    __slots__ = ("outer", "store", "varied")
+
+    def __init__(
+        self, store: MemoryStore, outer: OpenCapture | None, *, varied: bool
+    ) -> None:
+        super().__init__()
+        self.store = store
+        self.outer = outer
+        self.varied = varied
+        """The function says itself what it varies on."""
+
+
+_capture: ContextVar[OpenCapture | None] = ContextVar("yokedcache_capture", default=None)
+_chain: ContextVar[tuple[Flight, ...]] = ContextVar("yokedcache_chain", default=())
+
+current_capture = _capture.get
+current_chain = _chain.get
+
+
+@contextmanager
+def capturing(
+    store: MemoryStore, flight: Flight | None, *, varied: bool
+) -> Iterator[OpenCapture]:
+    """
+    Open a capture for the block; what it saw is handed on to the one around it.
+    """
+    outer = _capture.get()
+    capture = OpenCapture(store, outer, varied=varied)
+    token = _capture.set(capture)
+    chain = _chain.set((*_chain.get(), flight)) if flight is not None else None
+    store.watch()
+    try:
+        yield capture
+    finally:
+        store.unwatch()
+        _capture.reset(token)
+        if chain is not None:
+            _chain.reset(chain)
+        capture.closed = True
+        if outer is not None:
+            outer.absorb(capture)
+
+
+def hand_on(vector: Vector) -> None:
+    """
+    Tell the open capture, if any, what an answer that was served depends on.
+    """
+    capture = _capture.get()
+    if capture is not None:
+        capture.note(vector)

@@ -1,0 +1,132 @@
+"""
+Waiting for flights: threads and tasks of any loop, side by side.
+
+The decisions are those of `core.flights`; here are the lock around them and the
+waking of those who wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from yokedcache.core.flights import Caller, Flight, FlightTable, Role, Seat
+from yokedcache.runtime.context import current_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from yokedcache.core.operations import Sealed
+
+
+class Terminal:
+    """
+    All flights of one cache, and who waits for them.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self._table = FlightTable()
+        self._lock = threading.Lock()
+        self._waiting: WeakKeyDictionary[
+            Flight, list[concurrent.futures.Future[None]]
+        ] = WeakKeyDictionary()
+
+    def ticket(self) -> int:
+        """
+        Draw the number that says when a caller began.
+        """
+        with self._lock:
+            return self._table.ticket()
+
+    def board(
+        self, key: Hashable, *, blocking: bool, may_lead: bool, may_wait: bool
+    ) -> Seat:
+        """
+        Give the calling thread or task its part in the key's flight.
+        """
+        caller = Caller(
+            threading.get_ident(),
+            blocking=blocking,
+            chain=current_chain(),
+            may_lead=may_lead,
+            may_wait=may_wait,
+        )
+        with self._lock:
+            seat = self._table.board(key, caller)
+            if seat.role is Role.WAIT and seat.flight is not None:
+                for led in caller.chain:
+                    led.waits.append(seat.flight)
+            return seat
+
+    def take_off(self, seat: Seat) -> None:
+        """
+        Note that the versions of a seat's flight are being taken now.
+        """
+        if seat.role is Role.LEAD and seat.flight is not None:
+            with self._lock:
+                self._table.take_off(seat.flight)
+
+    def land(self, seat: Seat, sealed: Sealed | None) -> None:
+        """
+        End a flight and wake everyone who waits for it.
+        """
+        flight = seat.flight
+        if flight is None:
+            return
+        with self._lock:
+            self._table.land(flight, sealed)
+            waiting = self._waiting.pop(flight, [])
+        for future in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_result(None)
+
+    def wait(self, flight: Flight) -> Sealed | None:
+        """
+        Block until a flight lands or the limit is reached.
+        """
+        future = self._enlist(flight)
+        try:
+            future.result(self.timeout)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+        finally:
+            self._leave(flight)
+        return flight.sealed
+
+    async def wait_async(self, flight: Flight) -> Sealed | None:
+        """
+        Await the same without blocking the loop.
+        """
+        future = self._enlist(flight)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(future), self.timeout)
+        except TimeoutError:
+            pass
+        finally:
+            self._leave(flight)
+        return flight.sealed
+
+    def renew_locks(self) -> None:
+        """
+        Start anew after a fork: no flight of the parent will land here.
+        """
+        self.__init__(self.timeout)  # type: ignore[misc]
+
+    def _enlist(self, flight: Flight) -> concurrent.futures.Future[None]:
+        future: concurrent.futures.Future[None] = concurrent.futures.Future()
+        with self._lock:
+            if flight.landed:
+                future.set_result(None)
+            else:
+                self._waiting.setdefault(flight, []).append(future)
+        return future
+
+    def _leave(self, flight: Flight) -> None:
+        with self._lock:
+            for led in current_chain():
+                if flight in led.waits:
+                    led.waits.remove(flight)

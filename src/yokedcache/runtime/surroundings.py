@@ -1,0 +1,147 @@
+"""
+What a call can reach: sessions behind its arguments, and what they mean for it.
+
+The decorator knows nothing of SQLAlchemy. Whoever does registers an examiner
+here, which is shown the values of a call and answers with a `Scene`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from yokedcache.core.tags import Vector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Scene:
+    """
+    What surrounds one call.
+    """
+
+    __slots__ = (
+        "bypass",
+        "holds_connection",
+        "key",
+        "private",
+        "session",
+        "spoiled",
+        "vector",
+    )
+
+    def __init__(self) -> None:
+        self.bypass: str | None = None
+        """Why the call must neither be answered from the cache nor stored."""
+        self.key: tuple[Any, ...] = ()
+        """What of the surroundings is part of the key: database, `vary` value."""
+        self.vector: Vector = ()
+        """Versions under which what the sessions hold was read."""
+        self.spoiled: str | None = None
+        """Why the result may not be stored."""
+        self.holds_connection = False
+        """Waiting for others would hold a connection that they may need."""
+        self.private = False
+        """Its own load may serve nobody else."""
+        self.session: Any = None
+        """The session that loaded objects belong to."""
+
+
+NOTHING: Final = Scene()
+
+
+class Examiner(Protocol):
+    """
+    Tells what a call's values mean for it.
+    """
+
+    def __call__(self, values: Iterable[object]) -> Scene: ...
+
+    def open_transaction(self, vector: Vector) -> bool:
+        """
+        Tell whether an open transaction forbids an answer of this vector.
+        """
+
+    def take_down(self, value: object) -> Taken | None:
+        """
+        Take a value down that has mapped objects in it; `None` if it has none.
+        """
+
+
+class Taken(Protocol):
+    """
+    A value with mapped objects in it, and how to give it back.
+    """
+
+    root: Any
+
+    def __call__(self, root: Any) -> Any: ...
+
+    def attach(self, root: Any, session: Any) -> Any:
+        """
+        Give the value with objects of a session.
+        """
+
+    def weigh(self) -> int:
+        """
+        Estimate the bytes it takes.
+        """
+
+
+_examiners: list[Examiner] = []
+_installing = threading.Lock()
+_INTEGRATION: Final = "yokedcache.sqlalchemy.tracking"
+
+
+def register(examiner: Examiner) -> None:
+    """
+    Have calls shown to an examiner from now on.
+    """
+    if examiner not in _examiners:
+        _examiners.append(examiner)
+
+
+def install_integrations() -> bool:
+    """
+    Begin to track SQLAlchemy once the process has imported it; tell if it was now.
+
+    Asked whenever a cache is made and a load begins, so that the order in which
+    an app imports things doesn't matter.
+    """
+    if _examiners or "sqlalchemy.orm" not in sys.modules:
+        return False
+    with _installing:
+        if _examiners:
+            return False
+        importlib.import_module(_INTEGRATION).install()
+    return True
+
+
+def examine(values: Iterable[object]) -> Scene:
+    """
+    Tell what surrounds a call.
+    """
+    for examiner in _examiners:
+        return examiner(values)
+    return NOTHING
+
+
+def open_transaction(vector: Vector) -> bool:
+    """
+    Tell whether an open transaction of the process forbids this answer (rule 5).
+    """
+    return any(examiner.open_transaction(vector) for examiner in _examiners)
+
+
+def take_down(value: object) -> Taken | None:
+    """
+    Take a value down that has mapped objects in it; `None` if it has none.
+    """
+    for examiner in _examiners:
+        taken = examiner.take_down(value)
+        if taken is not None:
+            return taken
+    return None

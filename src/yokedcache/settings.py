@@ -1,0 +1,123 @@
+"""
+Settings of a cache, and the URL that says where its entries live.
+
+Unknown settings and schemes are errors that list the known ones; durations are
+seconds, `timedelta` or strings such as `"5m"`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from yokedcache.core.durations import seconds
+from yokedcache.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT: Final = "YOKEDCACHE_URL"
+SCHEMES: Final = ("memory",)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    How one cache behaves; each field is a keyword of `YokedCache`.
+    """
+
+    ttl: float = 300.0
+    """How long an entry lives when nothing else says so, in seconds."""
+    jitter: float = 0.1
+    """Part of a TTL by which it may be shortened at random, from 0 to below 1."""
+    max_entries: int = 100_000
+    """How many entries the process's memory may hold."""
+    max_bytes: int = 256 * 1024 * 1024
+    """About how many bytes they may take."""
+    max_rows: int = 10_000
+    """A statement that returns more rows is not recorded."""
+    max_recording: int = 1024 * 1024
+    """A statement that returns more bytes is not recorded."""
+    flight_timeout: float = 5.0
+    """How long a caller waits for another's load before it loads by itself, in seconds."""
+    orphan_grace: float = 60.0
+    """How long a commit of unknown outcome keeps its tags uncached, in seconds."""
+    prefixes: tuple[str, ...] = ()
+    """Prefixes of keys (parts before a `:`) that can be invalidated as a whole."""
+
+
+_DURATIONS: Final = frozenset({"ttl", "flight_timeout", "orphan_grace"})
+_FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def read(url: str | None, given: Mapping[str, Any]) -> Settings:
+    """
+    Make settings from a URL (or the environment's, or none) and keywords.
+
+    Raises:
+        SettingsError: an unknown scheme or setting, or a value out of range.
+    """
+    parts = urlsplit(url or os.environ.get(ENVIRONMENT) or "memory://")
+    if parts.scheme not in SCHEMES:
+        msg = (
+            f"no store for the URL scheme {parts.scheme!r}; known schemes: "
+            f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+        )
+        raise SettingsError(msg, scheme=parts.scheme)
+    if parts.netloc or parts.path.strip("/"):
+        msg = f"a memory:// URL names no host or path, got {parts.netloc + parts.path!r}"
+        raise SettingsError(msg, url=url)
+    values: dict[str, Any] = {
+        name: _from_text(name, text) for name, text in parse_qsl(parts.query)
+    }
+    values.update(given)
+    for name in values:
+        _check_name(name)
+    return Settings(**{name: _checked(name, value) for name, value in values.items()})
+
+
+def _check_name(name: str) -> None:
+    if name not in _FIELDS:
+        msg = f"unknown setting {name!r}; known settings: {', '.join(sorted(_FIELDS))}"
+        raise SettingsError(msg, setting=name)
+
+
+def _from_text(name: str, text: str) -> Any:
+    _check_name(name)
+    kind = _FIELDS[name].type
+    try:
+        if name in _DURATIONS:
+            return float(text) if text.replace(".", "", 1).isdigit() else text
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except ValueError as error:
+        msg = f"setting {name!r} of the URL can't be read: {text!r}"
+        raise SettingsError(msg, setting=name, value=text) from error
+    return tuple(text.split(","))
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _DURATIONS:
+        return seconds(value, name=name)
+    if name == "jitter":
+        _require(isinstance(value, (int, float)) and 0 <= value < 1, name, value, "0 <= jitter < 1")
+        return float(value)
+    if name == "prefixes":
+        if isinstance(value, str):
+            value = (value,)
+        prefixes = tuple(value)
+        _require(all(isinstance(p, str) and p.strip(":") for p in prefixes), name, value, "non-empty strings")
+        return tuple(prefix.rstrip(":") for prefix in prefixes)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    _require(whole and value > 0, name, value, "a whole number above 0")
+    return value
+
+
+def _require(fine: bool, name: str, value: object, wanted: str) -> None:  # noqa: FBT001
+    if not fine:
+        msg = f"setting {name}={value!r} is out of range; it must be {wanted}"
+        raise SettingsError(msg, setting=name, value=value)

@@ -1,0 +1,60 @@
+"""
+`cache.attach`, `cache.detach` and `cache.explain` for sessions and statements.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from yokedcache.errors import UsageError
+from yokedcache.sqlalchemy.answering import SessionAnswerer
+from yokedcache.sqlalchemy.attached import Attachment
+from yokedcache.sqlalchemy.install import install, uninstall
+from yokedcache.sqlalchemy.tracking import install as track
+
+if TYPE_CHECKING:
+    from yokedcache.cache import YokedCache
+    from yokedcache.stats import Explanation
+
+
+def attach(cache: YokedCache, target: Any, **options: Any) -> Any:
+    """
+    Answer the statements of a target's sessions from a cache; gives the target.
+    """
+    _check(options)
+    cache.machine.check_open()
+    track()
+    install(target, SessionAnswerer(Attachment(cache.machine, **options)))
+    return target
+
+
+def detach(target: Any) -> None:
+    """
+    Undo `attach`.
+    """
+    uninstall(target)
+
+
+def explain(machine: Any, target: Any, session: Session | None = None) -> Explanation:
+    """
+    Tell how a statement is answered through an attached session.
+    """
+    from yokedcache.sqlalchemy.explaining import explain_statement
+
+    if session is None:
+        msg = (
+            f"can't explain {target!r}: give a key, a cached function with its "
+            "arguments, or a statement with session=..."
+        )
+        raise UsageError(msg, target=repr(target))
+    return explain_statement(machine, target, session)
+
+
+def _check(options: dict[str, Any]) -> None:
+    known = ("ttl", "tables", "vary")
+    for name in options:
+        if name not in known:
+            msg = f"attach() has no option {name!r}; it has: {', '.join(known)}"
+            raise UsageError(msg, option=name)

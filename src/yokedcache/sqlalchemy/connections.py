@@ -1,0 +1,172 @@
+"""
+The write set of a DBAPI connection, and what else is known of it.
+
+It begins with the first write sent over the connection and ends with that
+connection's real commit or rollback, whatever sessions and savepoints do
+meanwhile (rule 5). The state lives in the pool record's `info`, so that all
+who share the connection share it, and it goes when the connection goes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from yokedcache.machine import machines
+from yokedcache.sqlalchemy.names import database_tag
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from yokedcache.core.tags import Vector
+    from yokedcache.sqlalchemy.analysis import Analysis
+    from yokedcache.sqlalchemy.databases import Database
+    from yokedcache.sqlalchemy.fences import Fences
+    from yokedcache.stores.memory import MemoryStore
+
+KEY = "yokedcache"
+"""Where the state lies in the `info` of a pooled connection."""
+
+_open: Counter[str] = Counter()
+_guard = threading.RLock()
+
+
+class ConnectionState:
+    """
+    What one DBAPI connection has done since its last commit or rollback.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.sessions: WeakSet[Session] = WeakSet()
+        self.raw = False
+        """Handed out without a `Connection` around it."""
+        self.contextual: str | None = None
+        """Temporary objects were made on it: they may shadow tables."""
+        self.fences: Fences | None = None
+        """Fences around one statement that commits by itself."""
+        self.orphans: list[Fences] = []
+        """Fences of commits whose outcome isn't known."""
+        self.writes: set[tuple[str, str]] = set()
+        self.unknown = False
+        self._watched: list[MemoryStore] = []
+        self._published: tuple[str, ...] = ()
+
+    def __del__(self) -> None:
+        self.unwatch()
+
+    @property
+    def dirty(self) -> bool:
+        """
+        Tell whether something was written that isn't committed.
+        """
+        return self.unknown or bool(self.writes)
+
+    def note(self, analysis: Analysis) -> None:
+        """
+        Add what a statement writes.
+        """
+        if not (self.writes.issuperset(analysis.writes) and self.dirty):
+            self.writes |= analysis.writes
+            self._publish()
+        if analysis.unknown_write or analysis.ddl:
+            self.note_unknown()
+
+    def note_unknown(self) -> None:
+        """
+        Note that something was written, nobody knows what.
+        """
+        if not self.unknown:
+            self.unknown = True
+            self._publish()
+
+    def touches(self, tables: frozenset[str]) -> bool:
+        """
+        Tell whether an answer read from these tables could see own writes.
+        """
+        if not self.dirty:
+            return False
+        if self.unknown or self.database.dialect_name == "sqlite":
+            return True
+        tags = self.tags()
+        return not set(self.database.tags_read(tables)).isdisjoint(tags)
+
+    def tags(self) -> tuple[str, ...]:
+        """
+        Name what the write set changes.
+        """
+        return self.database.tags_written(self.writes, unknown=self.unknown)
+
+    def settle(self) -> None:
+        """
+        Empty the write set: the connection's transaction has ended.
+        """
+        self.writes.clear()
+        self.unknown = False
+        self.unwatch()
+
+    def unwatch(self) -> None:
+        """
+        Let the caches take the short path again.
+        """
+        with _guard:
+            for name in self._published:
+                _open[name] -= 1
+                if not _open[name]:
+                    del _open[name]
+            self._published = ()
+            watched, self._watched = self._watched, []
+        for store in watched:
+            store.unwatch()
+
+    def _publish(self) -> None:
+        """
+        Tell every cached function what is in the making (rule 5).
+
+        On SQLite a transaction that has written is a snapshot of the whole
+        database, so all of it counts.
+        """
+        tags = self.tags()
+        if self.database.dialect_name == "sqlite":
+            tags = (*tags, database_tag(self.database.identity or ""))
+        with _guard:
+            _open.update(set(tags))
+            for name in self._published:
+                _open[name] -= 1
+                if not _open[name]:
+                    del _open[name]
+            self._published = tuple(set(tags))
+            fresh = [] if self._watched else [m.store for m in machines()]
+            self._watched += fresh
+        for store in fresh:
+            store.watch()
+
+
+def open_transaction(vector: Vector) -> bool:
+    """
+    Tell whether an open transaction has written what an answer depends on.
+
+    Which context a connection belongs to can't always be told, so an open write
+    keeps functions from being answered on its tables in the whole process.
+    """
+    return bool(_open) and any(tag.name in _open for tag, _ in vector)
+
+
+def state_of(info: Any, database: Database) -> ConnectionState:
+    """
+    Give the state kept in a pooled connection's `info`.
+    """
+    state: ConnectionState | None = info.get(KEY)
+    if state is None:
+        state = info[KEY] = ConnectionState(database)
+    return state
+
+
+def existing(holder: Any) -> ConnectionState | None:
+    """
+    Give the state of a pooled connection, or `None` for what the pool doesn't know.
+    """
+    info = getattr(holder, "info", None)
+    return info.get(KEY) if type(info) is dict else None

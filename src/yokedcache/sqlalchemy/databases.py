@@ -1,0 +1,220 @@
+"""
+What is known of each database in use: who it is, what its catalogue says, and
+whether its engine may be cached at all.
+
+One `Database` belongs to an engine's dialect object, which engines made by
+`execution_options` share. It is learnt over a connection that a statement has
+anyway, through plain DBAPI cursors.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
+
+from yokedcache.runtime.log import once
+from yokedcache.sqlalchemy.catalogue import CatalogueUnknown, read_catalogue
+from yokedcache.sqlalchemy.identity import (
+    CREATOR,
+    IdentityUnknown,
+    database_identity,
+    engine_fingerprint,
+)
+from yokedcache.sqlalchemy.listeners import Shape, meddler, shape
+from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from sqlalchemy.engine import Dialect, Engine
+    from sqlalchemy.orm import Session
+
+    from yokedcache.sqlalchemy.catalogue import Catalogue
+
+_known: WeakKeyDictionary[Dialect, Database] = WeakKeyDictionary()
+_serials = itertools.count(1)
+_guard = threading.Lock()
+
+STATEMENT_LEVEL = frozenset({"READ COMMITTED", "AUTOCOMMIT"})
+"""Levels at which each statement sees what was committed before it."""
+
+
+class Database:
+    """
+    One database, as one dialect object reaches it.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect_name = dialect.name
+        self.serial = next(_serials)
+        self.identity: str | None = None
+        self.catalogue: Catalogue | None = None
+        self.context: str | None = None
+        """The statement that made answers of this engine depend on context."""
+        self.unlearnable: str | None = None
+        self.in_memory = False
+        self._fingerprint: str | None = None
+        self._verdicts: dict[Shape, str | None] = {}
+
+    @property
+    def known(self) -> bool:
+        """
+        Tell whether identity and catalogue are at hand.
+        """
+        return self.catalogue is not None and self.identity is not None
+
+    def learn(self, dbapi_connection: Any) -> None:
+        """
+        Ask the database who it is and what it does by itself, if not known.
+        """
+        if self.known or self.unlearnable:
+            return
+        try:
+            if self.identity is None:
+                identity = database_identity(dbapi_connection, self.dialect_name, None)
+                self.in_memory = not identity
+                self.identity = identity or f"memory:{self.serial}"
+            self.catalogue = read_catalogue(dbapi_connection, self.dialect_name)
+        except (CatalogueUnknown, IdentityUnknown) as error:
+            self.unlearnable = str(error)
+            once(
+                "catalogue_unknown",
+                str(self.serial),
+                "answers of this %s database are not cached: %s",
+                self.dialect_name,
+                error,
+            )
+
+    def fingerprint(self, engine: Engine) -> str:
+        """
+        Give what of the engine is part of every key.
+        """
+        if self._fingerprint is None:
+            self._fingerprint = engine_fingerprint(engine)
+        return self._fingerprint
+
+    def key(self, engine: Engine) -> tuple[Hashable, ...]:
+        """
+        Give what tells this engine's answers from those of others.
+        """
+        if self.in_memory or self.identity is None:
+            thread = isinstance(engine.pool, SingletonThreadPool)
+            return (self.serial, threading.get_ident() if thread else 0)
+        return (self.fingerprint(engine),)
+
+    def unfit(self, engine: Engine, session: Session | None) -> str | None:
+        """
+        Name why this engine's answers may depend on more than the statement.
+        """
+        if self.context is not None:
+            return "context"
+        present = shape(engine, session)
+        try:
+            return self._verdicts[present]
+        except KeyError:
+            verdict = self._verdicts[present] = self._judge(engine, session)
+            return verdict
+
+    def unlearnt(self, engine: Engine) -> str | None:
+        """
+        Name why nothing can be cached of this database, whatever the app says.
+        """
+        if self.unlearnable:
+            return "catalogue_unknown"
+        if self.in_memory and not isinstance(
+            engine.pool, (SingletonThreadPool, StaticPool)
+        ):
+            return "private_memory"
+        return None
+
+    def note_context(self, statement: str) -> None:
+        """
+        Note that a statement made answers depend on more than is in the key.
+        """
+        if self.context is None:
+            self.context = statement
+            once(
+                "context",
+                str(self.serial),
+                "an engine is no longer cached since a statement set context: %.200s. "
+                "Name what answers vary on: attach(..., vary=...), or vary=None.",
+                statement,
+            )
+
+    def forget_catalogue(self) -> None:
+        """
+        Note that tables, triggers or views may have changed.
+        """
+        self.catalogue = None
+
+    def tags_read(self, tables: Iterable[str]) -> tuple[str, ...]:
+        """
+        Name what an answer from these tables depends on.
+        """
+        return read_tags(self.identity or "", tables)
+
+    def tags_written(
+        self, writes: Iterable[tuple[str, str]], *, unknown: bool
+    ) -> tuple[str, ...]:
+        """
+        Name what writes change, cascades and triggers included.
+        """
+        direct = {table for _, table in writes}
+        catalogue = self.catalogue
+        if catalogue is None:
+            spread, unknown = direct, True
+        else:
+            tables, doubt = catalogue.spread(writes)
+            spread, unknown = direct | tables, unknown or doubt
+        tags = write_tags(self.identity or "", spread)
+        return (*tags, database_tag(self.identity or "")) if unknown else tags
+
+    def _judge(self, engine: Engine, session: Session | None) -> str | None:
+        if self.fingerprint(engine) == CREATOR:
+            place = "its `creator`"
+        else:
+            place = meddler(engine, session) or ""
+        if not place:
+            return None
+        once(
+            "listeners",
+            f"{self.serial}:{place}",
+            "an engine is not cached: what it answers may depend on %s. Name what "
+            "answers vary on: attach(..., vary=...), or vary=None for nothing.",
+            place,
+        )
+        return "listeners"
+
+
+def database_of(dialect: Dialect) -> Database:
+    """
+    Give what is known of the database behind a dialect object.
+    """
+    try:
+        return _known[dialect]
+    except KeyError:
+        with _guard:
+            return _known.setdefault(dialect, Database(dialect))
+
+
+def databases() -> list[Database]:
+    """
+    List the databases seen so far.
+    """
+    with _guard:
+        return list(_known.values())
+
+
+def isolation(dialect: Any, options: Any) -> str | None:
+    """
+    Give the isolation level that a connection with these options runs at.
+    """
+    return (
+        options.get("isolation_level")
+        or dialect._on_connect_isolation_level
+        or dialect.default_isolation_level
+    )

@@ -1,0 +1,143 @@
+"""
+Fences of one commit over every cache of the process, and the ways they end.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.core.operations import Commit, KeepFence, LiftFence, PutFence
+from yokedcache.core.plans import announce
+from yokedcache.machine import machines
+from yokedcache.runtime.drive import run
+from yokedcache.runtime.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yokedcache.core.operations import Op
+    from yokedcache.core.tags import Fence
+    from yokedcache.sqlalchemy.connections import ConnectionState
+    from yokedcache.stores.memory import MemoryStore
+
+
+class Fences:
+    """
+    One writer's fences, one in each cache.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._parts: list[tuple[MemoryStore, Fence]] = [
+            (machine.store, machine.store.fence(_reached(machine.store, names)))
+            for machine in machines()
+        ]
+
+    def lift(self) -> None:
+        """
+        Bump and lift in every cache; a second time does nothing.
+        """
+        for store, fence in self._parts:
+            store.lift(fence)
+
+
+class CommitHost:
+    """
+    Does the operations of `core.plans.announce` around one commit.
+    """
+
+    def __init__(self, state: ConnectionState, send: Callable[[], Any]) -> None:
+        self._state = state
+        self._send = send
+
+    def perform(self, op: Op[Any]) -> Any:
+        """
+        Do one operation.
+        """
+        return _PERFORM[type(op)](self, op)
+
+    def _put(self, op: PutFence) -> Fences:
+        return Fences(op.names)
+
+    def _commit(self, _: Commit) -> Any:
+        return self._send()
+
+    def _lift(self, op: LiftFence) -> None:
+        _as_fences(op.fence).lift()
+
+    def _keep(self, op: KeepFence) -> None:
+        """
+        Keep the fence until the connection answers again, or is long gone.
+        """
+        self._state.orphans.append(_as_fences(op.fence))
+
+
+_PERFORM: dict[type[Any], Callable[[CommitHost, Any], Any]] = {
+    PutFence: CommitHost._put,
+    Commit: CommitHost._commit,
+    LiftFence: CommitHost._lift,
+    KeepFence: CommitHost._keep,
+}
+
+
+def commit_announced(state: ConnectionState, send: Callable[[], Any]) -> Any:
+    """
+    Send a commit with its write set announced on both sides (rule 2).
+    """
+    host = CommitHost(state, send)
+    return run(announce(state.tags()), host.perform)
+
+
+def bump_everywhere(names: tuple[str, ...]) -> None:
+    """
+    Bump tags in every cache of the process.
+    """
+    for machine in machines():
+        machine.store.bump(_reached(machine.store, names))
+
+
+def settle_orphans(state: ConnectionState) -> None:
+    """
+    Lift fences of unknown outcome: the server has answered on the connection since.
+    """
+    orphans, state.orphans = state.orphans, []
+    for fences in orphans:
+        fences.lift()
+
+
+def _reached(store: MemoryStore, names: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    Add users' own `table:` tags when a whole database was changed.
+    """
+    if not any(name.startswith("database:") for name in names):
+        return names
+    own = [n for n in store.names() if n.startswith("table:") and "@" not in n]
+    return (*names, *own)
+
+
+def _as_fences(fence: Any) -> Fences:
+    return fence  # type: ignore[no-any-return] - the plan passes on what `_put` gave
+
+
+def abandon_orphans(state: ConnectionState) -> None:
+    """
+    Lift fences of unknown outcome after the grace period: the connection is gone.
+    """
+    orphans, state.orphans = state.orphans, []
+    if not orphans:
+        return
+    grace = max((m.settings.orphan_grace for m in machines()), default=0.0)
+    logger.warning(
+        "a connection was lost in a COMMIT, so its outcome is unknown: what it wrote "
+        "is not cached for %.0f s",
+        grace,
+    )
+    timer = threading.Timer(grace, _lift_all, (orphans,))
+    timer.daemon = True
+    timer.name = "yokedcache-orphans"
+    timer.start()
+
+
+def _lift_all(orphans: list[Fences]) -> None:
+    for fences in orphans:
+        fences.lift()

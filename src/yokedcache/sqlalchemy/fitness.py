@@ -1,0 +1,171 @@
+"""
+Whether a statement may be answered at all, before anybody is asked.
+
+What its kind, its options and the state of its session say. It fails closed: what isn't
+known to be a plain read over a usable connection is left to the database, which also raises what there is to raise.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import FromStatement
+from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.lambdas import StatementLambdaElement
+from sqlalchemy.sql.selectable import CompoundSelect, Select, TextualSelect
+
+from yokedcache.sqlalchemy.offline import connection_options
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
+
+    from yokedcache.sqlalchemy.calls import StatementCall
+    from yokedcache.sqlalchemy.offline import Options
+
+SELECTS = (Select, CompoundSelect, TextualSelect)
+"""The classes of most statements that read."""
+
+failed: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Session transactions in which a statement failed."""
+
+_BUFFERING = frozenset({
+    "psycopg", "psycopg2", "pg8000", "mysqldb", "pymysql", "mariadbconnector",
+})  # fmt: skip
+"""Drivers that hold all rows before the first is fetched (the async ones all do)."""
+
+
+def drainable(call: StatementCall) -> int:
+    """
+    Say how many rows may be fetched after an early close, to see whether it was the end.
+
+    `scalar()` and `first()` close after one row. Where the rows are here
+    already, or the statement can't have a second one, looking costs nothing.
+    """
+    dialect = call.engine.dialect
+    if dialect.is_async or dialect.driver in _BUFFERING:
+        return _SOME_ROWS
+    return 1 if _gives_one_row(call.statement) else 0
+
+
+_SOME_ROWS = 100
+_AGGREGATES = frozenset({"avg", "count", "max", "min", "sum", "total"})
+
+
+def _gives_one_row(statement: Any) -> bool:
+    if not isinstance(statement, Select):
+        return False
+    limit = statement._limit_clause
+    if limit is not None and getattr(limit, "value", None) == 1:
+        return True
+    columns = [getattr(column, "element", column) for column in statement._raw_columns]
+    return not statement._group_by_clauses and all(
+        isinstance(column, FunctionElement)
+        and getattr(column, "name", "").lower() in _AGGREGATES
+        for column in columns
+    )
+
+
+def established(session: Session, bind: Any) -> Connection | None:
+    """
+    Return the connection that the session's transaction already holds, if any.
+    """
+    transaction: Any = session._transaction
+    while transaction is not None:
+        held = transaction._connections.get(bind)
+        if held is not None:
+            connection: Connection = held[0]
+            return connection
+        transaction = transaction._parent
+    return None
+
+
+def base_options(call: StatementCall) -> Options:
+    """
+    Give the execution options of the connection that would be used.
+    """
+    if call.connected is not None:
+        return call.connected._execution_options
+    # Sessions have execution options of their own from 2.1 on.
+    own = getattr(call.session, "execution_options", None)
+    return connection_options(call.bind, own or {})
+
+
+def element_of(statement: Any) -> Any:
+    """
+    Take off what lambdas and `from_statement` put around a statement.
+    """
+    if isinstance(statement, StatementLambdaElement):
+        statement = statement._resolved
+    if isinstance(statement, FromStatement):
+        statement = statement.element
+    return statement
+
+
+def written_by_hand(statement: Any) -> bool:
+    """
+    Tell whether a statement's SQL was written by hand.
+    """
+    return isinstance(element_of(statement), (TextClause, TextualSelect))
+
+
+def reads(statement: Any) -> bool:
+    """
+    Tell whether a statement is of a kind that may be a plain read.
+    """
+    element = element_of(statement)
+    return isinstance(element, (*SELECTS, TextClause))
+
+
+def forbidden(call: StatementCall) -> str | None:
+    """
+    Name what in the session or the options forbids answering the call.
+    """
+    options = call.options
+    if options.get("stream_results") or options.get("yield_per"):
+        return "streams"
+    load = options.get("_sa_orm_load_options")
+    if load is not None:
+        if load._is_user_refresh:
+            return "refresh"
+        if load._populate_existing:
+            return "populate_existing"
+        if load._yield_per:
+            return "streams"
+    if getattr(element_of(call.statement), "_for_update_arg", None) is not None:
+        return "locks"
+    transaction = call.session._transaction
+    while transaction is not None:
+        if transaction in failed:
+            return "transaction_failed"
+        transaction = transaction._parent
+    return _unusable(call.connected or call.bind)
+
+
+def _unusable(bind: Any) -> str | None:
+    """
+    Name the state in which a connection would refuse the statement.
+    """
+    if not hasattr(bind, "closed"):
+        return None  # an engine
+    if bind.closed or bind.invalidated:
+        return "connection_closed"
+    for transaction in (bind._transaction, bind._nested_transaction):
+        if transaction is not None and not transaction.is_active:
+            return "transaction_failed"
+    return "transaction_failed" if _aborted(bind) else None
+
+
+def _aborted(connection: Connection) -> bool:
+    """
+    Ask a PostgreSQL driver, without a round trip, whether the server waits for ROLLBACK.
+    """
+    info = getattr(connection.connection.driver_connection, "info", None)
+    status = getattr(info, "transaction_status", None)
+    return status is not None and int(status) == _IN_ERROR
+
+
+_IN_ERROR = 3
+"""`PQTRANS_INERROR` of libpq, the same in both psycopg."""

@@ -1,0 +1,194 @@
+"""
+Attach an answerer to sessions, and detach it.
+
+A target is a session class, a maker of sessions or one session, blocking or
+not; what it makes keeps its type (or, for `AsyncSession`, gains a subclass of
+the blocking session inside). The only thing overridden is the private
+`Session._connection_for_bind`, called by `Session.execute` with the bind alone
+and by everybody else (`Session.connection`) with options, in 2.0 and 2.1.
+"""
+
+from __future__ import annotations
+
+import types
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+)
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm.session import SessionTransactionState
+
+from yokedcache.errors import DeclarationError
+from yokedcache.sqlalchemy.facade import CachingConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yokedcache.sqlalchemy.facade import Answerer
+
+_METHOD = "_connection_for_bind"
+_MARK = "__yokedcache_original__"
+_MADE = "__yokedcache_base__"
+ANSWERER = "__yokedcache_answerer__"
+"""Where the overriding method keeps its answerer."""
+
+
+def install(target: Any, answerer: Answerer) -> None:
+    """
+    Let `answerer` answer the statements of every session that `target` stands for.
+    """
+    for holder in _holders(target, make=True):
+        if isinstance(holder, type):
+            uncovered = _original(getattr(holder, _METHOD))
+            setattr(holder, _METHOD, _for_class(uncovered, answerer))
+        else:
+            uncovered = _original(getattr(type(holder), _METHOD))
+            holder.__dict__[_METHOD] = _for_instance(holder, uncovered, answerer)
+
+
+def uninstall(target: Any) -> None:
+    """
+    Give `target` back its own way to the database; harmless if it had no answerer.
+    """
+    for holder in _holders(target, make=False):
+        own = holder.__dict__.get(_METHOD)
+        if own is None or not hasattr(own, _MARK):
+            continue
+        delattr(holder, _METHOD)
+        original = getattr(own, _MARK)
+        if isinstance(holder, type) and getattr(holder, _METHOD, None) is not original:
+            setattr(holder, _METHOD, original)
+    _unmake(target)
+
+
+def _original(method: Any) -> Any:
+    return getattr(method, _MARK, method)
+
+
+def _for_class(original: Any, answerer: Answerer) -> Any:
+    """
+    Make the method that a session class gets.
+    """
+
+    def _connection_for_bind(self: Session, engine: Any, *args: Any, **kw: Any) -> Any:
+        if args or kw or not _ready(self, engine):
+            return original(self, engine, *args, **kw)
+        get_connection = types.MethodType(original, self)
+        return CachingConnection(self, engine, lambda: get_connection(engine), answerer)
+
+    setattr(_connection_for_bind, _MARK, original)
+    setattr(_connection_for_bind, ANSWERER, answerer)
+    return _connection_for_bind
+
+
+def _for_instance(session: Session, original: Any, answerer: Answerer) -> Any:
+    """
+    Make the function that one session gets; it doesn't keep the session alive.
+    """
+    method: Callable[..., Any] = _for_class(original, answerer)
+    reference = weakref.ref(session)
+
+    def _connection_for_bind(engine: Any, *args: Any, **kw: Any) -> Any:
+        return method(reference(), engine, *args, **kw)
+
+    setattr(_connection_for_bind, _MARK, original)
+    setattr(_connection_for_bind, ANSWERER, answerer)
+    return _connection_for_bind
+
+
+def _ready(session: Any, bind: Any) -> bool:
+    """
+    Begin the session's transaction as asking for a connection would.
+
+    False where the session itself must speak: it is closed, failed or in the
+    middle of a change, or its connections need what only it can do.
+    """
+    if session.twophase:
+        return False
+    manager = session._trans_context_manager
+    if manager is not None and not manager._transaction_is_active():
+        return False
+    transaction = session._transaction
+    if transaction is None:
+        transaction = session._autobegin_t()
+    return transaction._state is SessionTransactionState.ACTIVE
+
+
+def _holders(target: Any, *, make: bool) -> list[Any]:
+    """
+    List the classes and sessions on which the method is overridden.
+    """
+    if isinstance(target, (scoped_session, async_scoped_session)):
+        holders = _holders(target.session_factory, make=make)
+        if target.registry.has():
+            holders += _holders(target.registry(), make=make)
+        return holders
+    if isinstance(target, sessionmaker):
+        return [target.class_]
+    if isinstance(target, async_sessionmaker):
+        return _inner_class(target, make=make)
+    if isinstance(target, AsyncSession):
+        return [target.sync_session]
+    if isinstance(target, Session):
+        return [target]
+    if isinstance(target, type) and issubclass(target, Session):
+        return [target]
+    if isinstance(target, type) and issubclass(target, AsyncSession):
+        return _inner_class(target, make=make)
+    msg = (
+        f"can't cache the statements of {target!r}: give a Session or AsyncSession "
+        "class, a sessionmaker, a scoped session or one session"
+    )
+    raise DeclarationError(msg, target=repr(target))
+
+
+def _inner_class(target: Any, *, make: bool) -> list[type]:
+    """
+    Find the subclass that was made of an async target's blocking session, or make it.
+
+    A subclass, because the class itself (as a rule `Session`) has other users.
+    """
+    inner = _inner(target)
+    if isinstance(inner, sessionmaker):
+        return [inner.class_]
+    if not (isinstance(inner, type) and issubclass(inner, Session)):
+        msg = f"the sync_session_class of {target!r} is {inner!r}: it must be a class"
+        raise DeclarationError(msg, target=repr(target))
+    if _MADE in vars(inner):
+        return [inner]
+    if not make:
+        return []
+    made = type(
+        inner.__name__, (inner,), {_MADE: inner, "__module__": inner.__module__}
+    )
+    _set_inner(target, made)
+    return [made]
+
+
+def _inner(target: Any) -> Any:
+    if isinstance(target, type):
+        return target.sync_session_class  # type: ignore[attr-defined]
+    given = target.kw.get("sync_session_class")
+    return given or target.class_.sync_session_class
+
+
+def _set_inner(target: Any, inner: Any) -> None:
+    if isinstance(target, type):
+        target.sync_session_class = inner  # type: ignore[attr-defined]
+    else:
+        target.kw["sync_session_class"] = inner
+
+
+def _unmake(target: Any) -> None:
+    if isinstance(target, async_scoped_session):
+        target = target.session_factory
+    if isinstance(target, async_sessionmaker) or (
+        isinstance(target, type) and issubclass(target, AsyncSession)
+    ):
+        made = _inner(target)
+        if isinstance(made, type) and _MADE in vars(made):
+            _set_inner(target, vars(made)[_MADE])

@@ -1,0 +1,97 @@
+"""
+What a statement reads, handed to the open capture and to the session's vector.
+
+Versions are taken here, just before the statement is sent (rule 1). What makes
+an answer unfit to be stored spoils the capture, with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.machine import machines
+from yokedcache.runtime.context import current_capture
+from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, isolation
+from yokedcache.sqlalchemy.listeners import rewriter
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from yokedcache.sqlalchemy.analysis import Analysis
+    from yokedcache.sqlalchemy.connections import ConnectionState
+    from yokedcache.sqlalchemy.databases import Database
+
+
+def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> None:
+    """
+    Note a read that is about to be sent over a connection.
+    """
+    capture = current_capture()
+    users = list(state.sessions)
+    if (capture is None and not users) or not machines():
+        return
+    database = state.database
+    database.learn(connection.connection)
+    tags = database.tags_read(analysis.reads)
+    if capture is not None:
+        reason = unstorable(connection, state, analysis)
+        if reason is None and not capture.varied:
+            reason = _unvaried(connection, users, database)
+        if reason is None:
+            capture.note_stamp(capture.store.stamp(tags))
+        elif reason.startswith("volatile_function"):
+            capture.volatile = reason
+            capture.note_stamp(capture.store.stamp(tags))
+        else:
+            capture.spoil(reason)
+    if users:
+        sessions.note_tags(users, tags)
+
+
+def unstorable(
+    connection: Connection, state: ConnectionState, analysis: Analysis
+) -> str | None:
+    """
+    Name why what this connection answers now may not be stored.
+    """
+    database = state.database
+    if analysis.uncacheable is not None:
+        return analysis.uncacheable
+    if not database.known or database.catalogue is None:
+        return "catalogue_unknown"
+    if state.contextual is not None:
+        return state.contextual
+    if state.touches(analysis.reads):
+        return "dirty"
+    return (
+        database.unlearnt(connection.engine)
+        or snapshot(connection, database)
+        or database.catalogue.readable(analysis.reads)
+    )
+
+
+def snapshot(connection: Connection, database: Database) -> str | None:
+    """
+    Name why a connection sees older data than was last committed, or uncommitted.
+    """
+    if database.dialect_name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        if driver.in_transaction:
+            return "snapshot"
+        level = isolation(connection.dialect, connection.get_execution_options())
+        return "read_uncommitted" if level == "READ UNCOMMITTED" else None
+    level = isolation(connection.dialect, connection.get_execution_options())
+    return None if level in STATEMENT_LEVEL else "snapshot"
+
+
+def _unvaried(
+    connection: Connection, users: list[Any], database: Database
+) -> str | None:
+    for session in users or (None,):
+        reason = database.unfit(connection.engine, session)
+        if reason is not None:
+            return reason
+        if session is not None and rewriter(session) is not None:
+            return "listeners"
+    return None

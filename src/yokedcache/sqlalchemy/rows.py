@@ -1,0 +1,376 @@
+"""
+Recordings: the raw rows of one statement, taken down and played again.
+
+`record` stands between a result and its cursor and notes rows as the caller
+fetches them, whatever way it fetches; a result that grows past the limits, is
+closed early or fails is forgotten, and goes on at its own cost. `replay`
+builds a result over a recording, on the context that `offline.prepare` made,
+so that SQLAlchemy's own loaders do the rest.
+
+A recording holds plain data only: nothing of a live execution (context,
+cursor, connection, result) can be reached from it.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import ipaddress
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.engine.cursor import (
+    CursorFetchStrategy,
+    FullyBufferedCursorFetchStrategy,
+    ResultFetchStrategy,
+)
+
+if TYPE_CHECKING:
+    from yokedcache.sqlalchemy.offline import Prepared
+
+MAX_ROWS = 10_000
+MAX_BYTES = 1 << 20
+
+_CELL = 32
+"""What a cell is taken to weigh beside its text or bytes."""
+
+_IMMUTABLE = frozenset({
+    type(None), bool, int, float, complex, str, bytes,
+    decimal.Decimal, uuid.UUID,
+    datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
+    ipaddress.IPv4Address, ipaddress.IPv4Network, ipaddress.IPv4Interface,
+    ipaddress.IPv6Address, ipaddress.IPv6Network, ipaddress.IPv6Interface,
+})  # fmt: skip
+"""Types whose values are shared between recording and callers."""
+
+_SIZED = frozenset({str, bytes})
+
+
+class _Unisolated(Exception):  # noqa: N818 - a signal inside this module
+    """
+    A value that can't be copied, so can't be kept apart from its caller.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """
+    The rows of one statement as the driver gave them, columns by name and type code.
+    """
+
+    description: tuple[tuple[str, Any], ...]
+    rows: tuple[tuple[Any, ...], ...]
+    rowcount: int = -1
+    _mutable: tuple[int, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """
+        Decide once which columns must be copied for every caller.
+        """
+        object.__setattr__(self, "_mutable", _mutable_columns(self.rows))
+
+    def isolated_rows(self) -> Sequence[tuple[Any, ...]]:
+        """
+        Return rows that a caller may change without changing the recording.
+        """
+        if not self._mutable:
+            return self.rows
+        return [_isolated(row, self._mutable) for row in self.rows]
+
+
+def _mutable_columns(rows: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
+    return tuple(
+        index
+        for index, cells in enumerate(zip(*rows, strict=True))
+        if not _IMMUTABLE.issuperset(map(type, cells))
+    )
+
+
+def _isolated(row: tuple[Any, ...], columns: Sequence[int]) -> tuple[Any, ...]:
+    cells = list(row)
+    for index in columns:
+        cells[index] = _copied(cells[index])
+    return tuple(cells)
+
+
+def _copied(value: Any) -> Any:
+    if type(value) in _IMMUTABLE:
+        return value
+    if isinstance(value, memoryview):
+        # What psycopg2 makes of bytea; a view can't be copied, its bytes can.
+        return memoryview(bytes(value))
+    try:
+        return copy.deepcopy(value)
+    except Exception as error:
+        raise _Unisolated from error
+
+
+def replay(prepared: Prepared, recording: Recording) -> CursorResult[Any]:
+    """
+    Build the result that an execution returning these rows would have given.
+    """
+    context = prepared.context
+    context.cursor.rowcount = recording.rowcount  # type: ignore[misc]
+    if context.execution_options.get("preserve_rowcount", False):
+        context._rowcount = recording.rowcount
+    description: Any = [
+        (name, code, None, None, None, None, None)
+        for name, code in recording.description
+    ]
+    strategy = FullyBufferedCursorFetchStrategy(
+        None, description, recording.isolated_rows()
+    )
+    return CursorResult(context, strategy, description)
+
+
+def record(
+    result: CursorResult[Any],
+    *,
+    on_complete: Callable[[Recording], None],
+    on_abandon: Callable[[str], None],
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+    drain: int = 0,
+) -> CursorResult[Any]:
+    """
+    Take down the rows of `result` as its caller fetches them.
+
+    When the caller closes it early, up to `drain` more rows are fetched to see
+    whether that was the end after all.
+
+    Exactly one of the callbacks is called, once, when the last row was fetched
+    or it became certain that the recording will not be whole; neither for a
+    result that is dropped unread.
+    """
+    cursor: Any = result.cursor
+    if result._soft_closed or cursor is None or cursor.description is None:
+        on_abandon("no_rows")
+        return result
+    tape = _Tape(
+        tuple((column[0], column[1]) for column in cursor.description),
+        result.context.rowcount,
+        on_complete,
+        on_abandon,
+        max_rows,
+        max_bytes,
+    )
+    result.cursor_strategy = _Tee(result.cursor_strategy, tape, drain)
+    return result
+
+
+class _Tape:
+    """
+    Rows taken down so far, and what is to be done at their end.
+    """
+
+    __slots__ = (
+        "_abandon", "_bytes_left", "_complete", "_description", "_rowcount", "_rows",
+        "_rows_left", "done",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
+        self,
+        description: tuple[tuple[str, Any], ...],
+        rowcount: int,
+        on_complete: Callable[[Recording], None],
+        on_abandon: Callable[[str], None],
+        max_rows: int,
+        max_bytes: int,
+    ) -> None:
+        self._description = description
+        self._rowcount = rowcount
+        self._complete = on_complete
+        self._abandon = on_abandon
+        self._rows: list[tuple[Any, ...]] = []
+        self._rows_left = max_rows
+        self._bytes_left = max_bytes
+        self.done = False
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """
+        Take down rows that are about to be handed to the caller.
+        """
+        self._rows_left -= len(rows)
+        if self._rows_left < 0:
+            self.abandon("too_many_rows")
+            return
+        try:
+            self._take(rows)
+        except _Unisolated:
+            self.abandon("uncopyable_value")
+
+    def _take(self, rows: Sequence[Sequence[Any]]) -> None:
+        for row in rows:
+            weight = 0
+            plain = True
+            for cell in row:
+                kind = type(cell)
+                weight += _CELL
+                if kind in _SIZED:
+                    weight += len(cell)
+                elif kind not in _IMMUTABLE:
+                    plain = False
+                    weight += _weight(cell)
+            self._bytes_left -= weight
+            if self._bytes_left < 0:
+                self.abandon("too_large")
+                return
+            self._rows.append(tuple(row) if plain else tuple(map(_copied, row)))
+
+    def complete(self) -> None:
+        """
+        Hand the recording over: every row was fetched.
+        """
+        if not self.done:
+            self.done = True
+            rows, self._rows = self._rows, []
+            self._complete(Recording(self._description, tuple(rows), self._rowcount))
+
+    def abandon(self, reason: str) -> None:
+        """
+        Forget the rows: the recording can't become whole.
+        """
+        if not self.done:
+            self.done = True
+            self._rows = []
+            self._abandon(reason)
+
+
+def _weight(value: Any) -> int:
+    """
+    Estimate the bytes of a value of no simple type.
+    """
+    if isinstance(value, (str, bytes, bytearray, memoryview)):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_CELL + _weight(k) + _weight(v) for k, v in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return sum(_CELL + _weight(item) for item in value)
+    return _CELL
+
+
+class _Tee(ResultFetchStrategy):
+    """
+    A fetch strategy that passes everything on and tells a tape of it.
+
+    The wrapped strategy closes the result itself at the last row; a close that
+    comes while a fetch is under way is the end, any other one is early.
+    """
+
+    __slots__ = ("_drain", "_ended", "_fetching", "_inner", "_tape")
+
+    def __init__(self, inner: ResultFetchStrategy, tape: _Tape, drain: int = 0) -> None:
+        self._inner = inner
+        self._tape = tape
+        self._drain = drain
+        self._fetching = False
+        self._ended = False
+
+    @property
+    def alternate_cursor_description(self) -> Any:  # type: ignore[override]
+        """
+        Return what the wrapped strategy says.
+        """
+        return self._inner.alternate_cursor_description
+
+    def soft_close(self, result: Any, dbapi_cursor: Any) -> None:
+        """
+        Close, and see whether every row had been fetched.
+        """
+        self._closing(dbapi_cursor)
+        self._inner.soft_close(result, dbapi_cursor)
+
+    def hard_close(self, result: Any, dbapi_cursor: Any) -> None:
+        """
+        Close for good, and see whether every row had been fetched.
+        """
+        self._closing(dbapi_cursor)
+        self._inner.hard_close(result, dbapi_cursor)
+
+    def _closing(self, dbapi_cursor: Any) -> None:
+        if self._fetching:
+            self._ended = True
+        elif not self._tape.done:
+            self._see_the_end(dbapi_cursor)
+
+    def _see_the_end(self, dbapi_cursor: Any) -> None:
+        if self._drain and type(self._inner) is CursorFetchStrategy:
+            try:
+                rows = dbapi_cursor.fetchmany(self._drain + 1)
+            except Exception:  # noqa: BLE001 - the caller wanted no more of it
+                self._tape.abandon("error")
+                return
+            if len(rows) <= self._drain:
+                self._tape.add(rows)
+                self._tape.complete()
+                return
+        self._tape.abandon("closed_early")
+
+    def yield_per(self, result: Any, dbapi_cursor: Any, num: int) -> None:
+        """
+        Let the wrapped strategy be replaced by a buffering one, and wrap that.
+        """
+        self._inner.yield_per(result, dbapi_cursor, num)
+        if result.cursor_strategy is not self:
+            self._inner = result.cursor_strategy
+            result.cursor_strategy = self
+
+    def fetchone(self, result: Any, dbapi_cursor: Any, hard_close: bool = False) -> Any:
+        """
+        Fetch a row and take it down.
+        """
+        if self._tape.done:
+            return self._inner.fetchone(result, dbapi_cursor, hard_close)
+        row = self._watched(self._inner.fetchone, result, dbapi_cursor, hard_close)
+        return self._noted(row, () if row is None else (row,))
+
+    def fetchmany(self, result: Any, dbapi_cursor: Any, size: int | None = None) -> Any:
+        """
+        Fetch some rows and take them down.
+        """
+        if self._tape.done:
+            return self._inner.fetchmany(result, dbapi_cursor, size)
+        rows = self._watched(self._inner.fetchmany, result, dbapi_cursor, size)
+        return self._noted(rows, rows)
+
+    def fetchall(self, result: Any, dbapi_cursor: Any) -> Any:
+        """
+        Fetch the remaining rows and take them down.
+        """
+        if self._tape.done:
+            return self._inner.fetchall(result, dbapi_cursor)
+        rows = self._watched(self._inner.fetchall, result, dbapi_cursor)
+        return self._noted(rows, rows)
+
+    def _watched(self, fetch: Callable[..., Any], *args: Any) -> Any:
+        self._fetching = True
+        try:
+            return fetch(*args)
+        except BaseException:
+            self._tape.abandon("error")
+            raise
+        finally:
+            self._fetching = False
+
+    def _noted(self, answer: Any, rows: Sequence[Any]) -> Any:
+        if rows:
+            self._tape.add(rows)
+        if self._ended:
+            self._tape.complete()
+        return answer
+
+    def handle_exception(
+        self, result: Any, dbapi_cursor: Any, err: BaseException
+    ) -> Any:
+        """
+        Forget the recording and raise as the wrapped strategy does.
+        """
+        self._tape.abandon("error")
+        self._inner.handle_exception(result, dbapi_cursor, err)
+
+
+__all__ = ["MAX_BYTES", "MAX_ROWS", "Recording", "record", "replay"]

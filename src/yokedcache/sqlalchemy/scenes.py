@@ -1,0 +1,212 @@
+"""
+What a call can reach: the sessions behind its arguments, and what they forbid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, object_session, scoped_session
+from sqlalchemy.orm.state import InstanceState
+
+from yokedcache.core.tags import holds
+from yokedcache.machine import machines
+from yokedcache.runtime.surroundings import Scene
+from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.attached import attachment_of
+from yokedcache.sqlalchemy.connections import existing, open_transaction
+from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
+from yokedcache.sqlalchemy.entities import Album, contains_objects
+from yokedcache.sqlalchemy.listeners import rewriter
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+    from yokedcache.core.tags import Vector
+
+_CONTAINERS: Final = (list, tuple, set, frozenset)
+_MOST: Final = 1000
+"""Objects of one argument that are looked at for the session behind them."""
+
+
+class SessionExaminer:
+    """
+    Shows the decorator what SQLAlchemy knows of a call.
+    """
+
+    def __call__(self, values: Iterable[object]) -> Scene:
+        """
+        Work out what the sessions at hand mean for a call.
+        """
+        scene = Scene()
+        handed: dict[Session, None] = {}
+        for value in values:
+            for session in _behind(value):
+                handed[session] = None
+            if _is_detached(value):
+                scene.spoiled = "detached_argument"
+        for session in handed:
+            _judge(scene, session)
+        for session in sessions.in_use():
+            if session not in handed:
+                _judge_nearby(scene, session)
+        if handed:
+            scene.session = next(iter(handed))
+        return scene
+
+    def open_transaction(self, vector: Vector) -> bool:
+        """
+        Tell whether an open transaction wrote what an answer depends on.
+        """
+        return open_transaction(vector)
+
+    def take_down(self, value: object) -> Album | None:
+        """
+        Take a value down that has mapped objects in it.
+        """
+        return Album(value) if contains_objects(value) else None
+
+
+examiner: Final = SessionExaminer()
+
+
+def unwrap(value: object) -> Session | None:
+    """
+    Give the session that a value is, or holds inside.
+    """
+    if isinstance(value, Session):
+        return value
+    if isinstance(value, AsyncSession):
+        return value.sync_session
+    if isinstance(value, (scoped_session, async_scoped_session)):
+        return unwrap(value.registry())
+    return None
+
+
+def _behind(value: object) -> Iterator[Session]:
+    session = unwrap(value)
+    if session is not None:
+        yield session
+        return
+    yield from _of_instance(value)
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, _CONTAINERS):
+        for item in list(value)[:_MOST]:
+            yield from _of_instance(item)
+            inner = unwrap(item)
+            if inner is not None:
+                yield inner
+        return
+    for attribute in getattr(value, "__dict__", {}).values():
+        inner = unwrap(attribute)
+        if inner is not None:
+            yield inner
+
+
+def _of_instance(value: object) -> Iterator[Session]:
+    if isinstance(getattr(value, "_sa_instance_state", None), InstanceState):
+        session = object_session(value)
+        if session is not None:
+            yield session
+
+
+def _is_detached(value: object) -> bool:
+    state = getattr(value, "_sa_instance_state", None)
+    return isinstance(state, InstanceState) and state.session is None
+
+
+def _judge(scene: Scene, session: Session) -> None:
+    attachment = attachment_of(session)
+    vary = None if attachment is None else attachment.vary_key(session)
+    scene.key = (*scene.key, *_databases(scene, session, varied=vary is not None))
+    if vary is not None:
+        scene.key = (*scene.key, "vary", vary)
+    elif rewriter(session) is not None:
+        scene.bypass = scene.bypass or "listeners"
+    transaction = session.get_transaction()
+    held = _held(session)
+    if held:
+        scene.holds_connection = True
+    for connection in held:
+        _judge_connection(scene, connection)
+    if transaction is not None and not transaction.is_active:
+        scene.bypass = scene.bypass or "inactive_session"
+    if not session.is_active:
+        scene.bypass = scene.bypass or "inactive_session"
+    _judge_nearby(scene, session)
+
+
+def _judge_nearby(scene: Scene, session: Session) -> None:
+    """
+    Take in what a session that may be used holds: pending changes, old instances.
+    """
+    if session.new or session.dirty or session.deleted:
+        scene.bypass = scene.bypass or "pending_changes"
+    for machine in machines():
+        vector = sessions.vector_of(session, machine.store)
+        if vector is None or not holds(vector):
+            scene.spoiled = scene.spoiled or "warm_session"
+        elif vector:
+            scene.vector = (*scene.vector, *vector)
+
+
+def _judge_connection(scene: Scene, connection: Connection) -> None:
+    if connection.closed or connection.invalidated:
+        scene.bypass = scene.bypass or "inactive_session"
+        return
+    state = existing(connection.connection)
+    if state is None or state.dirty:
+        scene.bypass = scene.bypass or "dirty"
+    elif state.contextual is not None:
+        scene.bypass = scene.bypass or state.contextual
+    level = isolation(connection.dialect, connection.get_execution_options())
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        if driver.in_transaction or level == "READ UNCOMMITTED":
+            scene.bypass = scene.bypass or "snapshot"
+    elif level not in STATEMENT_LEVEL:
+        scene.bypass = scene.bypass or "snapshot"
+
+
+def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hashable]:
+    for bind in _binds(session):
+        engine = bind.engine
+        database = database_of(engine.dialect)
+        yield "database"
+        yield from database.key(engine)
+        unfit = None if varied else database.unfit(engine, session)
+        if unfit is not None:
+            scene.bypass = scene.bypass or ("listeners" if unfit == "listeners" else unfit)
+        level = isolation(engine.dialect, engine.get_execution_options())
+        statement_level = engine.dialect.name == "sqlite" or level is None
+        if not statement_level and level not in STATEMENT_LEVEL:
+            scene.bypass = scene.bypass or "snapshot"
+
+
+def _binds(session: Session) -> list[Engine | Connection]:
+    binds: dict[Any, None] = {}
+    if session.bind is not None:
+        binds[session.bind] = None
+    for bind in getattr(session, "_Session__binds", {}).values():
+        binds[bind] = None
+    if not binds:
+        try:
+            binds[session.get_bind()] = None
+        except SQLAlchemyError:
+            return []
+    return list(binds)
+
+
+def _held(session: Session) -> list[Connection]:
+    transaction: Any = session.get_nested_transaction() or session.get_transaction()
+    held: dict[Connection, None] = {}
+    while transaction is not None:
+        for key in transaction._connections:
+            if isinstance(key, Connection):
+                held[key] = None
+        transaction = transaction._parent
+    return list(held)

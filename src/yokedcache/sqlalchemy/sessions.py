@@ -1,0 +1,144 @@
+"""
+Session vectors: under which versions a session's loaded instances were read.
+
+A cached function that can reach a session may return what the session's
+identity map holds, which no statement of the function read. So a session
+remembers the first version of each tag that it read since it last expired,
+rolled back or began; what it wrote counts as read before the write, which its
+own commit makes invalid unless the session expires with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from sqlalchemy.orm import Session
+
+from yokedcache.machine import machines
+from yokedcache.sqlalchemy.connections import existing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy.engine import Connection
+
+    from yokedcache.core.tags import Tag, Vector
+    from yokedcache.sqlalchemy.connections import ConnectionState
+    from yokedcache.stores.memory import MemoryStore
+
+_seen: WeakKeyDictionary[Session, dict[Any, dict[Tag, int]]] = WeakKeyDictionary()
+_task_scope: ContextVar[WeakSet[Session] | None] = ContextVar(
+    "yokedcache_sessions", default=None
+)
+_thread_scope = threading.local()
+
+
+def on_begin(session: Session, transaction: Any, connection: Connection) -> None:  # noqa: ARG001
+    """
+    A session begins to use a connection: what is read over it is the session's.
+    """
+    _seen.setdefault(session, {})
+    remember(session)
+    state = existing(connection.connection)
+    if state is not None:
+        state.sessions.add(session)
+
+
+def on_commit(session: Session) -> None:
+    """
+    A session committed; its instances expire unless it was told otherwise.
+    """
+    if session.expire_on_commit and not session.in_nested_transaction():
+        _seen[session] = {}
+
+
+def on_rollback(session: Session, previous: Any) -> None:
+    """
+    A session rolled back, which always expires its instances.
+    """
+    if not previous.nested:
+        _seen[session] = {}
+
+
+def note_vector(session: Session, store: MemoryStore, vector: Vector) -> None:
+    """
+    Add versions under which something that the session now holds was read.
+    """
+    versions = _seen.setdefault(session, {}).setdefault(store, {})
+    for tag, version in vector:
+        versions.setdefault(tag, version)
+
+
+def note_tags(sessions: Iterable[Session], tags: tuple[str, ...]) -> None:
+    """
+    Add the present versions of tags to some sessions, for every cache.
+    """
+    for machine in machines():
+        stamp = machine.store.stamp(tags)
+        for session in sessions:
+            note_vector(session, machine.store, stamp.vector)
+
+
+def wrote(state: ConnectionState) -> None:
+    """
+    A connection is about to be written over: its sessions hold what they wrote.
+    """
+    sessions = list(state.sessions)
+    if sessions:
+        tags = state.database.tags_read(())
+        note_tags(sessions, tags + state.tags())
+
+
+def vector_of(session: Session, store: MemoryStore) -> Vector | None:
+    """
+    Give a session's vector; `None` if what it holds was read unseen.
+    """
+    if not session.identity_map:
+        return ()
+    noted = _seen.get(session)
+    if noted is None:
+        return None
+    return tuple(noted.get(store, {}).items())
+
+
+def remember(session: Session) -> None:
+    """
+    Note that the current task or thread uses a session.
+    """
+    scope = _scope()
+    if scope is not None:
+        scope.add(session)
+
+
+def in_use() -> list[Session]:
+    """
+    List the sessions that the current task or thread has used.
+    """
+    scope = _scope()
+    return [] if scope is None else list(scope)
+
+
+def _scope() -> WeakSet[Session] | None:
+    if _in_task():
+        scope = _task_scope.get()
+        if scope is None:
+            scope = WeakSet()
+            _task_scope.set(scope)
+        return scope
+    try:
+        return _thread_scope.sessions  # type: ignore[no-any-return]
+    except AttributeError:
+        fresh: WeakSet[Session] = WeakSet()
+        _thread_scope.sessions = fresh
+        return fresh
+
+
+def _in_task() -> bool:
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False

@@ -1,0 +1,355 @@
+"""
+Listens to every engine of the process: what is read, what is written, and when
+it is committed.
+
+Installed once a cache exists and SQLAlchemy is there. Listeners stand on the
+classes `Engine`, `Pool` and `Session`; the commit itself is caught on both
+sides by wrapping `do_commit` and its kin on each engine's dialect object, the
+first time a connection of it is seen: nothing public runs after a commit that
+no session makes.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
+
+from yokedcache.runtime import surroundings
+from yokedcache.runtime.log import once
+from yokedcache.sqlalchemy import reads, sessions
+from yokedcache.sqlalchemy.connections import ConnectionState, existing, state_of
+from yokedcache.sqlalchemy.databases import database_of
+from yokedcache.sqlalchemy.facade import SENT
+from yokedcache.sqlalchemy.fences import (
+    Fences,
+    abandon_orphans,
+    bump_everywhere,
+    commit_announced,
+    settle_orphans,
+)
+from yokedcache.sqlalchemy.names import database_tag
+from yokedcache.sqlalchemy.scenes import examiner
+from yokedcache.sqlalchemy.statements import analysis_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection
+
+    from yokedcache.sqlalchemy.analysis import Analysis
+
+_WRAPPED = "_yokedcache_wrapped"
+
+
+def install() -> None:
+    """
+    Begin to listen; what is installed already stays as it is.
+    """
+    for target, name, listener in _LISTENERS:
+        if not event.contains(target, name, listener):
+            event.listen(target, name, listener)
+    surroundings.register(examiner)
+
+
+def uninstall() -> None:
+    """
+    Stop listening; for tests of what happens without.
+    """
+    for target, name, listener in _LISTENERS:
+        if event.contains(target, name, listener):
+            event.remove(target, name, listener)
+
+
+def _on_connection(connection: Connection) -> None:
+    """
+    A `Connection` was made: its checkout wasn't a raw one.
+    """
+    _wrap(connection.dialect)
+    info = connection.connection.info
+    state_of(info, database_of(connection.dialect)).raw = False
+
+
+def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:  # noqa: ARG001
+    state = existing(record)
+    if state is None:
+        dialect = proxy._pool._dialect
+        _wrap(dialect)
+        state = state_of(record.info, database_of(dialect))
+    state.raw = True
+
+
+def _on_checkin(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
+    """
+    A connection comes back; one handed out raw may have written anything.
+    """
+    state = existing(record)
+    if state is not None and state.raw:
+        once(
+            "raw_connection",
+            str(state.database.serial),
+            "a raw connection came back: what it wrote isn't known, so everything "
+            "cached of its database was dropped; use Engine.connect()",
+        )
+        state.note_unknown()
+        bump_everywhere(state.tags())
+        state.settle()
+    if state is not None and not state.database.in_memory:
+        state.sessions.clear()
+
+
+def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG001
+    """
+    A connection was closed or given up; the server rolls back what was open.
+    """
+    state = existing(record)
+    if state is not None:
+        _end(state)
+        abandon_orphans(state)
+
+
+def _on_connect(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
+    """
+    A new connection: an in-memory database is a new one, too.
+    """
+    state = existing(record)
+    if state is not None and state.database.in_memory:
+        bump_everywhere((database_tag(state.database.identity or ""),))
+
+
+def _before_cursor(
+    connection: Connection,
+    cursor: Any,
+    statement: str,
+    parameters: Any,  # noqa: ARG001
+    context: Any,
+    executemany: bool,  # noqa: ARG001, FBT001
+) -> None:
+    """
+    A statement is about to be sent: note what it will read and write.
+    """
+    state = existing(connection.connection)
+    if state is None:  # this transaction began before anyone listened
+        _wrap(connection.dialect)
+        state = state_of(connection.connection.info, database_of(connection.dialect))
+        state.note_unknown()
+    analysis = analysis_of(context, statement, connection.dialect)
+    if analysis.reads or analysis.uncacheable is None:
+        reads.note(connection, state, analysis)
+    if _matters(analysis):
+        _note_effects(connection, state, analysis, statement)
+
+
+def _matters(analysis: Analysis) -> bool:
+    return bool(
+        analysis.writes
+        or analysis.unknown_write
+        or analysis.ddl
+        or analysis.context
+        or analysis.temporary
+        or analysis.transaction
+    )
+
+
+def _note_effects(
+    connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
+) -> None:
+    if analysis.context:
+        state.database.note_context(statement)
+    if analysis.temporary:
+        state.contextual = "temporary"
+    if analysis.ddl:
+        state.database.forget_catalogue()
+    if analysis.unknown_write:
+        once(
+            "unknown_write",
+            statement[:200],
+            "what this statement writes isn't known, so its commit drops everything "
+            "cached of its database: %.200s",
+            statement,
+        )
+    if analysis.writes or analysis.unknown_write or analysis.ddl:
+        sessions.wrote(state)
+        state.note(analysis)
+    if state.dirty and (analysis.transaction or _commits_itself(connection, analysis)):
+        _fence_statement(state)
+
+
+def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
+    """
+    Tell whether a statement is its own commit.
+    """
+    if analysis.ddl and connection.dialect.name in {"mysql", "mariadb"}:
+        return True
+    return _autocommit(connection)
+
+
+def _autocommit(connection: Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite":
+        return driver.isolation_level is None
+    for name in ("autocommit", "get_autocommit"):
+        mode = getattr(driver, name, None)
+        if mode is not None:
+            return bool(mode() if callable(mode) else mode)
+    return True
+
+
+def _fence_statement(state: ConnectionState) -> None:
+    _lift_statement(state)
+    state.fences = Fences(state.tags())
+
+
+def _lift_statement(state: ConnectionState) -> None:
+    fences, state.fences = state.fences, None
+    if fences is not None:
+        fences.lift()
+
+
+def _after_cursor(
+    connection: Connection,
+    cursor: Any,  # noqa: ARG001
+    statement: str,
+    parameters: Any,
+    context: Any,
+    executemany: bool,  # noqa: ARG001, FBT001
+) -> None:
+    """
+    A statement was sent; one that commits by itself has done so.
+    """
+    if context is not None:
+        context.__dict__[SENT] = (statement, parameters)
+    state = existing(connection.connection)
+    if state is None:
+        return
+    if context is not None and statement is not context.statement:
+        rewritten = analysis_of(None, statement, connection.dialect)
+        if _matters(rewritten):
+            _note_effects(connection, state, rewritten, statement)
+    if state.fences is not None:
+        _lift_statement(state)
+        if _autocommit(connection):
+            state.settle()
+
+
+def _on_error(context: Any) -> None:
+    """
+    A statement failed; one that commits by itself may have done so.
+    """
+    connection = context.connection
+    if connection is not None and not connection.closed and not connection.invalidated:
+        state = existing(connection.connection)
+        if state is not None:
+            _lift_statement(state)
+
+
+def _end(state: ConnectionState) -> None:
+    """
+    A transaction ended without a commit of ours: bump what it had written.
+    """
+    _lift_statement(state)
+    if state.dirty:
+        tags = state.tags()
+        state.settle()
+        bump_everywhere(tags)
+
+
+def _wrap(dialect: Any) -> None:
+    """
+    Stand on both sides of a dialect's commits and rollbacks.
+    """
+    if _WRAPPED in dialect.__dict__:
+        return
+    dialect.__dict__[_WRAPPED] = True
+    dialect.do_commit = functools.partial(_do_commit, dialect.do_commit)
+    dialect.do_rollback = functools.partial(_do_rollback, dialect.do_rollback)
+    for name in ("do_commit_twophase", "do_prepare_twophase"):
+        original = getattr(dialect, name)
+        setattr(dialect, name, functools.partial(_do_twophase, original))
+    original = dialect.do_rollback_twophase
+    dialect.do_rollback_twophase = functools.partial(_undo_twophase, original)
+    if dialect.name == "sqlite":
+        original = dialect.do_release_savepoint
+        dialect.do_release_savepoint = functools.partial(_do_release, original)
+
+
+def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
+    state = existing(holder)
+    if state is None or not state.dirty:
+        return original(holder)
+    _lift_statement(state)
+    result = commit_announced(state, functools.partial(original, holder))
+    _committed(state)
+    return result
+
+
+def _committed(state: ConnectionState) -> None:
+    if state.unknown:
+        state.database.forget_catalogue()
+    state.settle()
+
+
+def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
+    result = original(holder)
+    state = existing(holder)
+    if state is not None:
+        _end(state)
+        settle_orphans(state)
+    return result
+
+
+def _do_release(original: Callable[..., Any], connection: Connection, name: str) -> Any:
+    """
+    On SQLite, releasing the outermost savepoint is a commit if no BEGIN was sent.
+    """
+    state = existing(connection.connection)
+    if state is None or not state.dirty:
+        return original(connection, name)
+    return commit_announced(state, functools.partial(original, connection, name))
+
+
+def _do_twophase(
+    original: Callable[..., Any], connection: Connection, xid: Any, *args: Any, **kw: Any
+) -> Any:
+    state = existing(connection.connection)
+    send = functools.partial(original, connection, xid, *args, **kw)
+    if state is None:
+        return send()
+    if kw.get("recover"):
+        state.note_unknown()
+    if not state.dirty:
+        return send()
+    result = commit_announced(state, send)
+    if original.__name__ == "do_commit_twophase":
+        _committed(state)
+    return result
+
+
+def _undo_twophase(
+    original: Callable[..., Any], connection: Connection, *args: Any, **kw: Any
+) -> Any:
+    result = original(connection, *args, **kw)
+    state = existing(connection.connection)
+    if state is not None:
+        _end(state)
+    return result
+
+
+_LISTENERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (Engine, "engine_connect", _on_connection),
+    (Engine, "before_cursor_execute", _before_cursor),
+    (Engine, "after_cursor_execute", _after_cursor),
+    (Engine, "handle_error", _on_error),
+    (Pool, "checkout", _on_checkout),
+    (Pool, "checkin", _on_checkin),
+    (Pool, "connect", _on_connect),
+    (Pool, "close", _on_gone),
+    (Pool, "invalidate", _on_gone),
+    (Session, "after_begin", sessions.on_begin),
+    (Session, "after_commit", sessions.on_commit),
+    (Session, "after_soft_rollback", sessions.on_rollback),
+)

@@ -1,0 +1,156 @@
+"""
+Counts and explanations: what a cache did, and why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.core.freshness import judge
+from yokedcache.core.tags import broken_by
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from yokedcache.core.entry import Tally
+    from yokedcache.machine import Machine
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counts:
+    """
+    What became of the look-ups of one function, statement shape or key space.
+    """
+
+    hits: int
+    loads: int
+    shared: int
+    saved_seconds: float
+    refusals: Mapping[str, int]
+    bypasses: Mapping[str, int]
+
+    @property
+    def hit_ratio(self) -> float:
+        """
+        Share of look-ups that were answered without a load.
+        """
+        served = self.hits + self.shared
+        return served / (served + self.loads) if served + self.loads else 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stats:
+    """
+    What a cache did since it was made, in all and by name.
+    """
+
+    total: Counts
+    by_name: Mapping[str, Counts]
+    entries: int
+    bytes: int
+    evictions: int
+    invalidations: int
+    tags: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explanation:
+    """
+    How something is answered now.
+    """
+
+    key: Any
+    served: bool
+    reason: str
+    """`"fresh"`, `"stale"`, ..., or why it isn't served."""
+    depends_on: tuple[str, ...] = ()
+    fresh_for: float = 0.0
+    """Seconds until its TTL ends."""
+    sql: str | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{'served' if self.served else 'not served'}: {self.reason}"]
+        if self.sql:
+            lines.append(f"sql: {self.sql}")
+        lines.append(f"depends on: {', '.join(self.depends_on) or 'time alone'}")
+        if self.served:
+            lines.append(f"fresh for: {self.fresh_for:.1f} s")
+        return "\n".join(lines)
+
+
+def count(machine: Machine) -> Stats:
+    """
+    Add up the counts of a cache.
+    """
+    live: dict[int, tuple[int, float]] = {}
+    for entry in list(machine.store.entries.values()):
+        hits, saved = live.get(id(entry.owner), (0, 0.0))
+        live[id(entry.owner)] = (hits + entry.hits, saved + entry.hits * entry.cost)
+    by_name = {
+        name: _counts(tally, *live.get(id(tally), (0, 0.0)))
+        for name, tally in list(machine.tallies.items())
+    }
+    return Stats(
+        total=_sum(list(by_name.values())),
+        by_name=by_name,
+        entries=len(machine.store),
+        bytes=machine.store.bytes,
+        evictions=machine.store.evictions,
+        invalidations=machine.invalidations,
+        tags=len(machine.store.names()),
+    )
+
+
+def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanation:
+    """
+    Tell how a key is answered now.
+    """
+    entry = machine.store.entries.get(key)
+    if bypass is not None:
+        return Explanation(key, served=False, reason=bypass)
+    if entry is None:
+        return Explanation(key, served=False, reason="not stored")
+    names = tuple(tag.name for tag, _ in entry.vector)
+    broken = broken_by(entry.vector)
+    if broken is not None:
+        return Explanation(key, False, f"{broken} was invalidated", names)  # noqa: FBT003
+    verdict = judge(entry, machine.clock())
+    left = max(0.0, entry.fresh_until - machine.clock())
+    return Explanation(
+        key,
+        served=machine.look(key) is not None,
+        reason=verdict.value,
+        depends_on=names,
+        fresh_for=left,
+    )
+
+
+def _counts(tally: Tally, hits: int, saved: float) -> Counts:
+    return Counts(
+        hits=tally.hits + hits - tally.shared,
+        loads=tally.loads,
+        shared=tally.shared,
+        saved_seconds=tally.saved + saved,
+        refusals=dict(tally.refusals),
+        bypasses=dict(tally.bypasses),
+    )
+
+
+def _sum(parts: list[Counts]) -> Counts:
+    return Counts(
+        hits=sum(part.hits for part in parts),
+        loads=sum(part.loads for part in parts),
+        shared=sum(part.shared for part in parts),
+        saved_seconds=sum(part.saved_seconds for part in parts),
+        refusals=_merged([part.refusals for part in parts]),
+        bypasses=_merged([part.bypasses for part in parts]),
+    )
+
+
+def _merged(parts: list[Mapping[str, int]]) -> dict[str, int]:
+    merged: dict[str, int] = {}
+    for part in parts:
+        for reason, number in part.items():
+            merged[reason] = merged.get(reason, 0) + number
+    return merged

@@ -1,0 +1,3 @@
+"""
+Places for entries. One file or folder a store; none knows another.
+"""

@@ -1,0 +1,237 @@
+"""
+The process's own memory.
+
+Bounded by entries and by bytes, scan-resistant (see `core.eviction`), safe
+under threads: everything that changes takes the lock, a look-up takes none.
+Invalidating a tag is one bump whatever hangs on it; what it made unservable is
+dropped when it is met, evicted first, or ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from yokedcache.core.eviction import Expiry, S3Fifo
+from yokedcache.core.tags import Fence, Stamp, TagTable, Vector, holds, unfenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from yokedcache.core.entry import Entry
+
+ENTRY_BYTES = 400
+"""What an entry costs beside its value: the object, its key, queue and tables."""
+
+LARGEST_SHARE = 8
+"""An entry may take at most one part in this many of `max_bytes`."""
+
+
+class MemoryStore:
+    """
+    Entries and tags of one cache, in this process.
+    """
+
+    name = "memory"
+
+    def __init__(
+        self, clock: Callable[[], float], *, max_entries: int, max_bytes: int
+    ) -> None:
+        self.entries: dict[Hashable, Entry] = {}
+        self.tags = TagTable()
+        self.pulse = self.tags.pulse
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self.evictions = 0
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._queues = S3Fifo()
+        self._expiry = Expiry(self._drop)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def fetch(self, key: Hashable) -> Entry | None:
+        """
+        Give the entry under a key if its vector holds; an invalid one is dropped.
+        """
+        entry = self.entries.get(key)
+        if entry is None:
+            return None
+        pulse = self.pulse.value
+        if entry.pulse == pulse:
+            return entry
+        if not holds(entry.vector):
+            self.discard(entry)
+            return None
+        if pulse is not None:
+            entry.pulse = pulse
+        return entry
+
+    def stamp(self, names: Iterable[str]) -> Stamp:
+        """
+        Take the versions of tags; do so before reading what they stand for.
+        """
+        with self._lock:
+            return self.tags.stamp(names)
+
+    def guard(self, key: Hashable) -> Vector:
+        """
+        Take the version of a key itself: `remove` breaks it while a load is under way.
+        """
+        with self._lock:
+            return self.tags.stamp([("key", key)]).vector
+
+    def put(self, key: Hashable, entry: Entry, guard: Vector = ()) -> str | None:
+        """
+        Store an entry if its vector holds unfenced; else say why it was not.
+        """
+        weight = entry.weight + ENTRY_BYTES
+        if weight > self.max_bytes // LARGEST_SHARE:
+            return "too_large"
+        with self._lock:
+            if not unfenced(entry.vector):
+                return "commit_in_flight"
+            if not holds(entry.vector):
+                return "changed_meanwhile"
+            if not holds(guard):
+                return "removed_meanwhile"
+            entry.key, entry.weight = key, weight
+            entry.pulse = -1 if self.pulse.value is None else self.pulse.value
+            self._insert(entry)
+        return None
+
+    def remove(self, key: Hashable) -> bool:
+        """
+        Drop the entry under a key; tell whether there was one that still held.
+
+        A load of the key that is under way is not stored either.
+        """
+        with self._lock:
+            if self.tags.known(("key", key)):
+                self.tags.bump([("key", key)])
+            entry = self.entries.get(key)
+            if entry is None:
+                return False
+            self._drop(entry)
+            return holds(entry.vector) and self._clock() < entry.gone_at
+
+    def discard(self, entry: Entry) -> None:
+        """
+        Drop this entry, if it is still the one under its key.
+        """
+        with self._lock:
+            if entry.queue:
+                self._drop(entry)
+
+    def renew(self, entry: Entry, ttl: float) -> bool:
+        """
+        Give an entry a new time to live from now, in seconds.
+        """
+        with self._lock:
+            if not entry.queue or not holds(entry.vector):
+                return False
+            end = self._clock() + ttl
+            shift = end - entry.fresh_until
+            entry.soft_until = entry.fresh_until = end
+            entry.stale_until += shift
+            entry.error_until += shift
+            self._expiry.note(entry)
+            return True
+
+    def bump(self, names: Iterable[str]) -> None:
+        """
+        Make everything that depends on one of the tags unservable.
+        """
+        with self._lock:
+            self.tags.bump(names)
+
+    def fence(self, names: Iterable[str]) -> Fence:
+        """
+        Bump tags and keep anything on them from being stored until `lift`.
+        """
+        with self._lock:
+            return self.tags.fence(names)
+
+    def lift(self, fence: Fence) -> None:
+        """
+        Bump the fence's tags and take it down.
+        """
+        with self._lock:
+            self.tags.lift(fence)
+
+    def watch(self) -> None:
+        """
+        Send every look-up down the careful path until `unwatch`.
+        """
+        with self._lock:
+            self.tags.watch()
+
+    def unwatch(self) -> None:
+        """
+        End one `watch`.
+        """
+        with self._lock:
+            self.tags.unwatch()
+
+    def names(self) -> list[str]:
+        """
+        List the tags that something depends on now.
+        """
+        with self._lock:
+            return [name for name in self.tags.names() if isinstance(name, str)]
+
+    def clear(self) -> None:
+        """
+        Drop all entries; tags in flight keep their versions.
+        """
+        with self._lock:
+            for entry in self.entries.values():
+                self._leave(entry)
+                entry.queue = 0
+            self.entries.clear()
+            self._queues.clear()
+            self._expiry.clear()
+            self.bytes = 0
+
+    def renew_locks(self) -> None:
+        """
+        Make new locks after a fork: another thread may have held the old one.
+        """
+        self._lock = threading.RLock()
+
+    def _insert(self, entry: Entry) -> None:
+        now = self._clock()
+        old = self.entries.get(entry.key)
+        if old is not None:
+            self.bytes -= old.weight
+            self._leave(old)
+        self.entries[entry.key] = entry
+        self.bytes += entry.weight
+        self._queues.add(entry, old)
+        self._expiry.note(entry)
+        self._expiry.run(now, len(self.entries))
+        if len(self.entries) > self.max_entries or self.bytes > self.max_bytes:
+            self._evict()
+
+    def _evict(self) -> None:
+        for victim in self._queues.victims():
+            del self.entries[victim.key]
+            self.bytes -= victim.weight
+            self.evictions += 1
+            self._leave(victim)
+            if len(self.entries) <= self.max_entries and self.bytes <= self.max_bytes:
+                return
+
+    def _drop(self, entry: Entry) -> None:
+        if self.entries.get(entry.key) is entry:
+            del self.entries[entry.key]
+            self.bytes -= entry.weight
+            self._leave(entry)
+        self._queues.discard(entry)
+
+    @staticmethod
+    def _leave(entry: Entry) -> None:
+        if entry.owner is not None:
+            entry.owner.retire(entry)

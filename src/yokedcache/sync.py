@@ -1,0 +1,235 @@
+"""
+The blocking face: `cache.sync`, with the same method names.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.calls import CallHost
+from yokedcache.core.durations import optional_seconds
+from yokedcache.core.entry import MISS, Lifetime
+from yokedcache.core.plans import Answer, answer_call
+from yokedcache.errors import UsageError
+from yokedcache.machine import KEYS, Machine, checked_tags, plain_key
+from yokedcache.runtime.context import hand_on
+from yokedcache.runtime.drive import run
+from yokedcache.stats import Explanation, Stats, count, explain_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from yokedcache.core.durations import Duration
+    from yokedcache.core.operations import Plan
+
+
+class SyncCache:
+    """
+    A cache for code that blocks; made by `YokedCache`, as its `sync`.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """
+        Give the value under a key, else `default`.
+        """
+        return self._machine.get(key, default)
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> bool:
+        """
+        Store a value under a key; false if a commit on its tags is in flight.
+        """
+        return self._machine.set(key, value, ttl=ttl, tags=tags)
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """
+        Give the values of those keys that are there.
+        """
+        found = ((key, self._machine.get(key, MISS)) for key in keys)
+        return {key: value for key, value in found if value is not MISS}
+
+    def set_many(
+        self,
+        values: Mapping[str, Any],
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> int:
+        """
+        Store several values; give how many were stored.
+        """
+        names = checked_tags(tags)
+        return sum(
+            self._machine.set(key, value, ttl=ttl, tags=names)
+            for key, value in values.items()
+        )
+
+    def delete(self, key: str) -> bool:
+        """
+        Drop a key; tell whether it was there.
+        """
+        return self._machine.delete(key)
+
+    def exists(self, key: str) -> bool:
+        """
+        Tell whether a key is there.
+        """
+        return self._machine.exists(key)
+
+    def expire(self, key: str, ttl: Duration) -> bool:
+        """
+        Let a key live for `ttl` from now; false if it isn't there.
+        """
+        return self._machine.expire(key, ttl)
+
+    def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """
+        Give the value under a key, loading it once for all who ask meanwhile.
+        """
+        if inspect.iscoroutinefunction(loader):
+            msg = f"cache.sync can't run the async loader {loader!r}; use `await cache.get_or_set`"
+            raise UsageError(msg, loader=loader)
+        host, plan, finish = loader_host(
+            self._machine, key, loader, ttl=ttl, tags=tags, blocking=True
+        )
+        return finish(run(plan, host.perform))
+
+    fetch_or_set = get_or_set
+
+    def invalidate_tags(self, tags: str | Iterable[str]) -> None:
+        """
+        Make everything that depends on one of the tags unservable.
+        """
+        self._machine.invalidate_tags(tags)
+
+    def invalidate_prefix(self, prefix: str) -> None:
+        """
+        Make every key under a declared prefix unservable.
+        """
+        self._machine.invalidate_prefix(prefix)
+
+    def invalidate_database(self) -> None:
+        """
+        Make every answer read from a database unservable.
+        """
+        self._machine.invalidate_database()
+
+    def clear(self) -> None:
+        """
+        Drop every entry of this cache, and nothing else.
+        """
+        self._machine.clear()
+
+    def close(self) -> None:
+        """
+        Drop everything and detach; decorated functions run uncached from now on.
+        """
+        self._machine.close()
+
+    def stats(self) -> Stats:
+        """
+        Count hits, loads, refusals and bypasses since the cache was made.
+        """
+        return count(self._machine)
+
+    def explain(self, target: Any, *args: Any, **kwargs: Any) -> Explanation:
+        """
+        Tell how a call of a cached function, a key or a statement is answered.
+        """
+        handle = getattr(target, "handle", None)
+        if handle is not None:
+            request = handle.core.request(handle.core.bound(args, kwargs))
+            return explain_key(self._machine, request.key, request.bypass)
+        if isinstance(target, str):
+            return explain_key(self._machine, plain_key(target), None)
+        from yokedcache.machine import integration
+
+        return integration().explain(self._machine, target, *args, **kwargs)
+
+
+class _LoaderPolicy:
+    """
+    The policy of `get_or_set`.
+    """
+
+    beta = 0.0
+    copy = True
+    varied = False
+
+    def __init__(self, ttl: float | None, tags: tuple[str, ...]) -> None:
+        self.ttl = ttl
+        self.tags = tags
+        self.timed = ttl is not None
+
+    def lifetime(self, machine: Machine, cost: float) -> Lifetime:  # noqa: ARG002
+        return machine.lifetime(self.ttl)
+
+    def error_lifetime(self, machine: Machine, error: Exception) -> None:
+        """
+        Keep no exceptions.
+        """
+
+    def wanted(self, value: Any) -> bool:  # noqa: ARG002
+        return True
+
+    def result_tags(self, value: Any) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+def loader_host(
+    machine: Machine,
+    key: str,
+    loader: Callable[[], Any],
+    *,
+    ttl: Duration | None,
+    tags: Iterable[str],
+    blocking: bool,
+) -> tuple[CallHost, Plan[Answer], Callable[[Answer], Any]]:
+    """
+    Make what answers `get_or_set`: a host, its plan, and how to read the answer.
+    """
+    machine.check_open()
+    full = plain_key(key)
+    names = (*checked_tags(tags), *machine.prefix_tags(key))
+    policy = _LoaderPolicy(optional_seconds(ttl), names)
+    call = loader if blocking else _awaited(loader)
+    host = CallHost(machine, policy, machine.tally(KEYS), full, call, blocking=blocking)
+    return host, answer_call(full, names, ticket=machine.terminal.ticket()), _finish
+
+
+def _awaited(loader: Callable[[], Any]) -> Callable[[], Any]:
+    async def load() -> Any:
+        value = loader()
+        return await value if inspect.isawaitable(value) else value
+
+    return load
+
+
+def _finish(answer: Answer) -> Any:
+    if answer.loaded is not None:
+        if answer.loaded.error is not None:
+            raise answer.loaded.error
+        return answer.loaded.value
+    entry = answer.entry
+    if entry is None:  # pragma: no cover - plans give one of the two
+        return None
+    entry.hits += 1
+    hand_on(entry.vector)
+    return entry.read()

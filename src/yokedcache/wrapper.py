@@ -1,0 +1,163 @@
+"""
+The wrapper around a cached function, compiled with the function's own signature.
+
+CPython binds the arguments, the key is one tuple of values and their classes,
+and a plain hit is one frame: a dictionary look-up, one comparison that stands
+for "nothing was bumped since", one clock reading, one count. Whatever isn't
+plain goes to `slow`, which takes the bound arguments.
+
+A wrapper is made before it is known which cache it belongs to, so its cells are
+filled later by `Cells.bind`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yokedcache.stores.memory import MemoryStore
+
+_PLAIN = """\
+def make(_yc_find, _yc_pulse, _yc_now, _yc_token, _yc_slow, {cells}):
+    {kind} {name}({parameters}):
+        try:
+            _yc_entry = _yc_find((_yc_token, {key}))
+        except TypeError:
+            _yc_entry = None
+        if (
+            _yc_entry is not None
+            and _yc_entry.pulse == _yc_pulse.value
+            and _yc_now() < _yc_entry.soft_until
+        ):
+            _yc_entry.hits += 1
+            if _yc_entry.copier is None:
+                return _yc_entry.value
+            return _yc_entry.copier(_yc_entry.value)
+        return {wait}_yc_slow({bound})
+    return {name}
+"""
+
+_CAREFUL = """\
+def make(_yc_find, _yc_pulse, _yc_now, _yc_token, _yc_slow, {cells}):
+    {kind} {name}({parameters}):
+        return {wait}_yc_slow({bound})
+    return {name}
+"""
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Cells:
+    """
+    The free variables of a wrapper that are filled once its cache is known.
+    """
+
+    def __init__(self, wrapper: Callable[..., Any]) -> None:
+        names = wrapper.__code__.co_freevars
+        self._cells = dict(zip(names, wrapper.__closure__ or (), strict=True))
+
+    def bind(self, store: MemoryStore, now: Callable[[], float]) -> None:
+        """
+        Let hits be answered from a store.
+        """
+        self._set("_yc_pulse", store.pulse)
+        self._set("_yc_now", now)
+        self._set("_yc_find", store.entries.get)
+
+    def _set(self, name: str, value: Any) -> None:
+        if name in self._cells:
+            self._cells[name].cell_contents = value
+
+
+def build(
+    function: Callable[..., Any],
+    slow: Callable[..., Any],
+    token: object,
+    *,
+    is_async: bool,
+    plain: bool,
+) -> tuple[Callable[..., Any], Cells]:
+    """
+    Compile a wrapper that binds arguments as `function` does.
+
+    `slow` is called with a tuple of all bound values, in the signature's order.
+    `plain` says that keys are made of the arguments alone.
+    """
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    _check_names(function, parameters)
+    defaults = {
+        f"_yc_d{index}": parameter.default
+        for index, parameter in enumerate(parameters)
+        if parameter.default is not parameter.empty
+    }
+    rest = any(parameter.kind in _REST for parameter in parameters)
+    source = (_PLAIN if plain and parameters and not rest else _CAREFUL).format(
+        cells=", ".join(defaults) or "_yc_none=None",
+        kind="async def" if is_async else "def",
+        wait="await " if is_async else "",
+        name="_yc_wrapper",
+        parameters=_declare(parameters),
+        key=", ".join(f"{p.name}, {p.name}.__class__" for p in parameters),
+        bound=f"({', '.join(p.name for p in parameters)}{',' if parameters else ''})",
+    )
+    namespace: dict[str, Any] = {}
+    code = compile(source, f"<yokedcache wrapper of {function.__qualname__}>", "exec")
+    exec(code, namespace)  # noqa: S102 - made of identifiers only
+    wrapper = namespace["make"](
+        _nothing, _Still(), _never, token, slow, **defaults
+    )
+    return wrapper, Cells(wrapper)
+
+
+def _declare(parameters: list[inspect.Parameter]) -> str:
+    parts: list[str] = []
+    previous: Any = None
+    for index, parameter in enumerate(parameters):
+        if previous is _POSITIONAL and parameter.kind is not _POSITIONAL:
+            parts.append("/")
+        starred = previous in (_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        if parameter.kind is _KEYWORD and not starred:
+            parts.append("*")
+        stars = {_REST[0]: "*", _REST[1]: "**"}.get(parameter.kind, "")
+        default = "" if parameter.default is parameter.empty else f"=_yc_d{index}"
+        parts.append(f"{stars}{parameter.name}{default}")
+        previous = parameter.kind
+    if previous is _POSITIONAL:
+        parts.append("/")
+    return ", ".join(parts)
+
+
+def _check_names(
+    function: Callable[..., Any], parameters: list[inspect.Parameter]
+) -> None:
+    for parameter in parameters:
+        if parameter.name.startswith("_yc_"):
+            msg = (
+                f"{function.__qualname__} has a parameter {parameter.name!r}; names "
+                "that begin with '_yc_' are taken by yokedcache, rename it"
+            )
+            raise DeclarationError(msg, function=function.__qualname__)
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _never() -> float:
+    return 0.0
+
+
+class _Still:
+    """
+    The pulse of a wrapper that belongs to no cache yet.
+    """
+
+    value = None

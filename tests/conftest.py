@@ -1,0 +1,55 @@
+"""
+Set what holds for every test.
+
+Servers as fixtures, one event loop, how hard Hypothesis tries, and no blocking call
+of ours inside an event loop.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytest_plugins = ["tests.services.fixtures"]
+
+# A machine under load is slow, not wrong: no deadlines anywhere.
+settings.register_profile("dev", deadline=None)
+# The gate judges a change, so it tries the same examples each time ...
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=100, print_blob=True
+)
+# ... and the search for new ones has the night.
+settings.register_profile(
+    "nightly",
+    deadline=None,
+    max_examples=5_000,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """
+    Run async tests on asyncio: SQLAlchemy knows no other loop.
+    """
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """
+    Fail the test in which code of the library blocks a running event loop.
+    """
+    with blockbuster_ctx(scanned_modules=["yokedcache"]):
+        yield

@@ -1,0 +1,45 @@
+"""
+What the suite promises of itself is on: blocking calls are seen, warnings are errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockingError
+
+import yokedcache.errors
+
+SOURCE = Path(yokedcache.errors.__file__).parent
+
+
+def block_as_if_in(file: Path) -> None:
+    code = compile("import time\ntime.sleep(0.001)", str(file), "exec")
+    exec(code, {"__name__": "yokedcache.somewhere"})
+
+
+async def test_blocking_call_of_the_library_in_a_loop_fails() -> None:
+    with pytest.raises(BlockingError):
+        block_as_if_in(SOURCE / "somewhere.py")
+
+
+async def test_blocking_call_of_a_user_is_the_users_own() -> None:
+    began = time.monotonic()
+    block_as_if_in(SOURCE.parent / "app.py")
+    assert time.monotonic() > began
+
+
+def test_blocking_call_in_a_thread_is_fine() -> None:
+    async def work() -> None:
+        await asyncio.to_thread(block_as_if_in, SOURCE / "somewhere.py")
+
+    asyncio.run(work())
+
+
+def test_warnings_are_errors() -> None:
+    with pytest.raises(DeprecationWarning):
+        warnings.warn("old", DeprecationWarning, stacklevel=1)

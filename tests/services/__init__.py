@@ -1,0 +1,31 @@
+"""
+Real servers for the tests: found or installed, started privately, stopped.
+
+`base` says what a service is, `processes` runs child processes with less than
+root's rights, and each server has a file of its own (`postgres`). `fixtures`
+gives them to tests, and `python -m tests.services ensure` (what `make services`
+calls) lists what is found and installs what is missing.
+
+A new server is a file with a `Service` in it, a line in `SERVICES`, and a fixture.
+No instance uses a standard port, and a missing server is a failure, never a skip.
+"""
+
+from __future__ import annotations
+
+from tests.services.base import MissingServiceError, Program, Service
+from tests.services.postgres import Postgres, PostgresDatabase, PostgresServer
+
+__all__ = [
+    "SERVICES",
+    "MissingServiceError",
+    "Postgres",
+    "PostgresDatabase",
+    "PostgresServer",
+    "Program",
+    "Service",
+]
+
+SERVICES: tuple[Service, ...] = (Postgres(),)
+"""
+All services, in the order in which `ensure` lists them.
+"""

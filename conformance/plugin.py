@@ -6,7 +6,8 @@ and then answered from the decoded rows through a context that was made without
 a connection. Whatever the suite demands of results, loaders and sessions has
 to hold all the same.
 
-The suite takes all listeners off after each test, so nothing here relies on
+SQLAlchemy's testing plugin has to load before SQLAlchemy does, so everything of
+it is imported when first used. The suite takes all listeners off after each test, so nothing here relies on
 any: `Session` is patched once, when the tests have been collected.
 """
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 import collections
 import json
 import os
-import pickle  # noqa: S403 - a stand-in for the codec, fed by this process only
+import pickle
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,11 +34,11 @@ def roundtrip(recording: Recording) -> Recording:
     """
     Encode a recording to bytes and decode it.
     """
-    from yokedcache.sqlalchemy.rows import Recording
+    from yokedcache.sqlalchemy.rows import Recording  # noqa: PLC0415
 
     plain = (recording.description, recording.rows, recording.rowcount)
     encoded = pickle.dumps(plain, protocol=5)
-    decoded = Recording(*pickle.loads(encoded))  # noqa: S301
+    decoded = Recording(*pickle.loads(encoded))
     if decoded != recording:
         msg = f"a recording changed on its way: {recording} -> {decoded}"
         raise AssertionError(msg)
@@ -69,8 +71,12 @@ class ReplayAll:
         """
         Execute, record, send through bytes, and answer.
         """
-        from yokedcache.sqlalchemy.facade import Hit, keep_log_true, sent
-        from yokedcache.sqlalchemy.rows import record
+        from yokedcache.sqlalchemy.facade import (  # noqa: PLC0415
+            Hit,
+            keep_log_true,
+            sent,
+        )
+        from yokedcache.sqlalchemy.rows import record  # noqa: PLC0415
 
         keep_log_true(call)
         result = call.get_connection().execute(
@@ -109,8 +115,9 @@ def pytest_collection_finish(session: Any) -> None:  # noqa: ARG001
     """
     Attach to `Session` when SQLAlchemy and its testing plugin are in place.
     """
-    from sqlalchemy.orm import Session
-    from yokedcache.sqlalchemy.install import install
+    from sqlalchemy.orm import Session  # noqa: PLC0415
+
+    from yokedcache.sqlalchemy.install import install  # noqa: PLC0415
 
     install(Session, answerer)
 
@@ -121,6 +128,5 @@ def pytest_sessionfinish(session: Any) -> None:  # noqa: ARG001
     """
     folder = os.environ.get("YOKEDCACHE_CONFORMANCE_COUNTS")
     if folder and answerer.counts:
-        path = os.path.join(folder, f"counts-{os.getpid()}.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(answerer.counts, file)
+        path = Path(folder, f"counts-{os.getpid()}.json")
+        path.write_text(json.dumps(answerer.counts), encoding="utf-8")

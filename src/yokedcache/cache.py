@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.machine import Machine
+from yokedcache.runtime.clocks import monotonic
 from yokedcache.settings import read
 from yokedcache.sync import SyncCache, loader_host
 
@@ -32,15 +33,22 @@ class YokedCache:
 
     Args:
         url: where entries live, such as `"memory://?max_entries=1000"`.
+        clock: what tells the time in seconds, for tests; see `yokedcache.testing`.
         settings: see `yokedcache.settings.Settings`.
 
     Raises:
         SettingsError: an unknown setting or URL scheme, or a value out of range.
     """
 
-    def __init__(self, url: str | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        clock: Callable[[], float] = monotonic,
+        **settings: Any,
+    ) -> None:
         self.settings = read(url, settings)
-        self.machine = Machine(self.settings)
+        self.machine = Machine(self.settings, clock)
         self.sync = SyncCache(self.machine)
         _adopt(self)
 

@@ -7,7 +7,6 @@ for one in an event loop alike; only `Load` and `Await` differ.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from contextlib import contextmanager
@@ -45,6 +44,7 @@ from yokedcache.runtime.surroundings import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 
     from yokedcache.core.entry import Tally
@@ -91,6 +91,7 @@ class CallHost:
         call: Callable[[], Any],
         scene: Scene = NOTHING,
         *,
+        settle: Callable[[], Hashable] | None = None,
         blocking: bool,
     ) -> None:
         self.machine = machine
@@ -100,6 +101,7 @@ class CallHost:
         self.call = call
         self.scene = scene
         self.blocking = blocking
+        self._settle = settle
         self._flight: Flight | None = None
         self._capture: OpenCapture | None = None
         self._late = False
@@ -252,7 +254,8 @@ class CallHost:
         once("unstorable", self.tally.name, "%s is not cached: %s", self.tally.name, error)
 
     def _store(self, op: Store) -> str | None:
-        refused = self.machine.store.put(op.key, op.entry, self._guard)
+        key = op.key if self._settle is None else self._settle()
+        refused = self.machine.store.put(key, op.entry, self._guard)
         if refused:
             self.tally.refuse(refused)
         return refused
@@ -310,6 +313,8 @@ def _refresh_in_background(host: CallHost, op: Refresh) -> bool:
         )
         thread.start()
         return True
+    import asyncio  # see Terminal.wait_async
+
     task = asyncio.get_running_loop().create_task(
         _quietly_async(plan, host), context=contextvars.Context()
     )

@@ -40,7 +40,7 @@ class Request:
     One call, ready to be answered.
     """
 
-    __slots__ = ("bypass", "call", "key", "scene", "tags")
+    __slots__ = ("bypass", "call", "key", "scene", "settle", "tags")
 
     def __init__(
         self,
@@ -49,12 +49,15 @@ class Request:
         call: Callable[[], Any],
         scene: Scene,
         bypass: str | None,
+        settle: Callable[[], Hashable] | None,
     ) -> None:
         self.key = key
         self.tags = tags
         self.call = call
         self.scene = scene
         self.bypass = bypass
+        self.settle = settle
+        """Gives the key again, for it depends on what the call learns."""
 
 
 class CachedCall:
@@ -126,7 +129,11 @@ class CachedCall:
         if self.machine.closed:
             bypass = "closed"
         key = self._key(values, scene)
-        return Request(key, self.policy.call_tags(values), call, scene, bypass)
+        settle = None
+        if scene.unsettled:
+            settle = functools.partial(self._settled_key, values)
+        tags = self.policy.call_tags(values)
+        return Request(key, tags, call, scene, bypass, settle)
 
     def answer(self, values: tuple[Any, ...]) -> Any:
         """
@@ -199,6 +206,7 @@ class CachedCall:
             request.key,
             request.call,
             request.scene,
+            settle=request.settle,
             blocking=blocking,
         )
 
@@ -250,6 +258,9 @@ class CachedCall:
             else:
                 args.append(value)
         return self.function(*args, **kwargs)
+
+    def _settled_key(self, values: tuple[Any, ...]) -> Hashable:
+        return self._key(values, examine_call(values))
 
     def _key(self, values: tuple[Any, ...], scene: Scene) -> Hashable:
         policy = self.policy

@@ -43,11 +43,13 @@ class Machine:
     One cache: its store, its flights, its counts.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = monotonic
+    ) -> None:
         self.settings = settings
-        self.clock = monotonic
+        self.clock = clock
         self.store = MemoryStore(
-            monotonic, max_entries=settings.max_entries, max_bytes=settings.max_bytes
+            clock, max_entries=settings.max_entries, max_bytes=settings.max_bytes
         )
         self.terminal = Terminal(settings.flight_timeout)
         self.tallies: dict[str, Tally] = {}

@@ -10,10 +10,12 @@ made by one factory share a name and must not share a cache entry.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from functools import cached_property, lru_cache
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +92,17 @@ def name_of(thing: Any) -> str | None:
     if "<" in qualname or find(name) is not thing:
         return None
     return name
+
+
+_serials: WeakKeyDictionary[type, int] = WeakKeyDictionary()
+_numbers = itertools.count(1)
+
+
+def serial(cls: type) -> int:
+    """
+    Give a number that no other class of this process has or had.
+    """
+    return _serials.setdefault(cls, next(_numbers))
 
 
 def is_pydantic(cls: type) -> bool:

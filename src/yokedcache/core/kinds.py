@@ -29,6 +29,7 @@ from yokedcache.core.classes import (
     is_namedtuple,
     is_struct,
     name_of,
+    serial,
     state,
 )
 from yokedcache.core.flaws import Flaw
@@ -92,7 +93,7 @@ def find_encoder(cls: type) -> Encoder | None:
 
 def label(cls: type) -> bytes:
     """
-    Write a class by its name, if the name leads to it.
+    Write a class by its name, or by a number if the name doesn't lead to it.
     """
     name = name_of(cls)
     if name is not None:
@@ -101,12 +102,9 @@ def label(cls: type) -> bytes:
     if generic and generic["origin"]:
         arguments = encode(tuple(generic["args"]), Walk())
         return b"G" + label(generic["origin"]) + arguments
-    where = f"{cls.__module__}.{cls.__qualname__}"
-    reason = (
-        f"is of the class {where}, which can't be found under that name, so that "
-        f"another class might share its keys; define the class in a module, {WAYS_OUT}"
-    )
-    raise Flaw(cls, reason)
+    # A class that its name doesn't lead to is told from its namesakes by a number
+    # of this process, so its keys mean nothing to another one.
+    return text(b"L", f"{cls.__module__}:{cls.__qualname__}#{serial(cls)}")
 
 
 def _ignored(cls: type) -> Encoder | None:

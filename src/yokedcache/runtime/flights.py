@@ -7,7 +7,6 @@ waking of those who wait.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import threading
 from typing import TYPE_CHECKING
@@ -101,6 +100,8 @@ class Terminal:
         """
         Await the same without blocking the loop.
         """
+        import asyncio  # half of what importing yokedcache would cost
+
         future = self._enlist(flight)
         try:
             await asyncio.wait_for(asyncio.wrap_future(future), self.timeout)

@@ -34,6 +34,7 @@ from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
 from yokedcache.sqlalchemy.facade import Bypass, Hit
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
+from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.reads import snapshot, unstorable
 from yokedcache.sqlalchemy.rows import Recording
 
@@ -121,7 +122,8 @@ class SessionAnswerer:
             hand_on(entry.vector)
         sessions.note_vector(call.session, self._machine.store, entry.vector)
         sessions.remember(call.session)
-        return Hit(entry.value)
+        kept: Kept = entry.value
+        return Hit(kept.recording, kept)
 
     def _beside(self, call: StatementCall, analysis: Analysis) -> str | None:
         tables = self.attachment.tables
@@ -237,7 +239,7 @@ class StatementMiss:
     def _seal(self, op: Seal) -> Sealed:
         recording: Recording = op.loaded.value
         entry = Entry(
-            recording,
+            Kept(recording),
             copier=None,
             vector=op.stamp.vector,
             born=self._machine.clock(),

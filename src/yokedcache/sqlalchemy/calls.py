@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from yokedcache.sqlalchemy.playing import Kept
     from collections.abc import Callable, Mapping
 
     from sqlalchemy.engine import Connection, Engine
@@ -55,10 +56,11 @@ class Hit:
     A plan: the rows are at hand, play them.
     """
 
-    __slots__ = ("recording",)
+    __slots__ = ("kept", "recording")
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, kept: Kept | None = None) -> None:
         self.recording = recording
+        self.kept = kept
 
 
 class Bypass:

@@ -104,7 +104,8 @@ class Database:
         if self.in_memory or self.identity is None:
             thread = isinstance(engine.pool, SingletonThreadPool)
             return (self.serial, threading.get_ident() if thread else 0)
-        return (self.fingerprint(engine),)
+        # One URL may lead to several databases: a relative path does.
+        return (self.fingerprint(engine), self.identity)
 
     def unfit(self, engine: Engine, session: Session | None) -> str | None:
         """

@@ -36,7 +36,8 @@ from yokedcache.sqlalchemy.offline import (
     forget_compiled,
     prepare,
 )
-from yokedcache.sqlalchemy.rows import record, replay
+from yokedcache.sqlalchemy.playing import play
+from yokedcache.sqlalchemy.rows import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,7 +130,7 @@ class CachingConnection:
         self, call: StatementCall, plan: Hit | Miss | Bypass
     ) -> CursorResult[Any]:
         if isinstance(plan, Hit):
-            return replay(call.prepared, plan.recording)
+            return play(call, plan.recording, plan.kept)
         keep_log_true(call)
         if isinstance(plan, Bypass):
             self._answerer.bypassed(call, plan.reason)

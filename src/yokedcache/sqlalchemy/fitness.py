@@ -1,8 +1,9 @@
 """
 Whether a statement may be answered at all, before anybody is asked.
 
-What its kind, its options and the state of its session say. It fails closed: what isn't
-known to be a plain read over a usable connection is left to the database, which also raises what there is to raise.
+That is what its kind, its options and the state of its session say. It fails
+closed: what isn't known to be a plain read over a usable connection is left to
+the database, which also raises what there is to raise.
 """
 
 from __future__ import annotations
@@ -123,25 +124,38 @@ def forbidden(call: StatementCall) -> str | None:
     """
     Name what in the session or the options forbids answering the call.
     """
-    options = call.options
+    return (
+        _by_options(call.options)
+        or _by_lock(call.statement)
+        or _by_transaction(call.session._transaction)
+        or _unusable(call.connected or call.bind)
+    )
+
+
+def _by_options(options: Options) -> str | None:
     if options.get("stream_results") or options.get("yield_per"):
         return "streams"
     load = options.get("_sa_orm_load_options")
-    if load is not None:
-        if load._is_user_refresh:
-            return "refresh"
-        if load._populate_existing:
-            return "populate_existing"
-        if load._yield_per:
-            return "streams"
-    if getattr(element_of(call.statement), "_for_update_arg", None) is not None:
-        return "locks"
-    transaction = call.session._transaction
+    if load is None:
+        return None
+    if load._is_user_refresh:
+        return "refresh"
+    if load._populate_existing:
+        return "populate_existing"
+    return "streams" if load._yield_per else None
+
+
+def _by_lock(statement: Any) -> str | None:
+    lock = getattr(element_of(statement), "_for_update_arg", None)
+    return None if lock is None else "locks"
+
+
+def _by_transaction(transaction: Any) -> str | None:
     while transaction is not None:
         if transaction in failed:
             return "transaction_failed"
         transaction = transaction._parent
-    return _unusable(call.connected or call.bind)
+    return None
 
 
 def _unusable(bind: Any) -> str | None:

@@ -84,7 +84,7 @@ def _sqlite(cursor: Any) -> str:
     path = files.get("main")
     if not path:
         return ""
-    status = os.stat(os.path.realpath(path))  # noqa: PTH116 - with st_dev
+    status = os.stat(path)  # noqa: PTH116 - SQLite gives the whole path
     return f"sqlite:{status.st_dev}:{status.st_ino}"
 
 

@@ -75,7 +75,7 @@ def _for_class(original: Any, answerer: Answerer) -> Any:
     """
 
     def _connection_for_bind(self: Session, engine: Any, *args: Any, **kw: Any) -> Any:
-        if args or kw or not _ready(self, engine):
+        if args or kw or not _ready(self):
             return original(self, engine, *args, **kw)
         get_connection = types.MethodType(original, self)
         return CachingConnection(self, engine, lambda: get_connection(engine), answerer)
@@ -100,7 +100,7 @@ def _for_instance(session: Session, original: Any, answerer: Answerer) -> Any:
     return _connection_for_bind
 
 
-def _ready(session: Any, bind: Any) -> bool:
+def _ready(session: Any) -> bool:
     """
     Begin the session's transaction as asking for a connection would.
 
@@ -118,7 +118,7 @@ def _ready(session: Any, bind: Any) -> bool:
     return transaction._state is SessionTransactionState.ACTIVE
 
 
-def _holders(target: Any, *, make: bool) -> list[Any]:
+def _holders(target: Any, *, make: bool) -> list[Any]:  # noqa: PLR0911 - one a kind
     """
     List the classes and sessions on which the method is overridden.
     """

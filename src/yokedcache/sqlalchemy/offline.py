@@ -128,7 +128,7 @@ class Prepared:
     def __init__(self, context: DefaultExecutionContext) -> None:
         self.context = context
         self.compiled: SQLCompiler = context.compiled  # type: ignore[assignment]
-        self.sql: str = context.statement  # type: ignore[assignment]
+        self.sql: str = context.statement
         self.parameters: Any = context.parameters[0]
         self.cache_hit = context.cache_hit
 

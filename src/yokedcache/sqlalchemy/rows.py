@@ -14,11 +14,10 @@ cursor, connection, result) can be reached from it.
 from __future__ import annotations
 
 import copy
-import datetime
+import datetime as dt
 import decimal
 import ipaddress
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,8 @@ from sqlalchemy.engine.cursor import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from yokedcache.sqlalchemy.offline import Prepared
 
 MAX_ROWS = 10_000
@@ -41,7 +42,7 @@ _CELL = 32
 _IMMUTABLE = frozenset({
     type(None), bool, int, float, complex, str, bytes,
     decimal.Decimal, uuid.UUID,
-    datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
+    dt.date, dt.datetime, dt.time, dt.timedelta,
     ipaddress.IPv4Address, ipaddress.IPv4Network, ipaddress.IPv4Interface,
     ipaddress.IPv6Address, ipaddress.IPv6Network, ipaddress.IPv6Interface,
 })  # fmt: skip
@@ -153,10 +154,10 @@ def record(
     tape = _Tape(
         tuple((column[0], column[1]) for column in cursor.description),
         result.context.rowcount,
-        on_complete,
-        on_abandon,
-        max_rows,
-        max_bytes,
+        complete=on_complete,
+        abandon=on_abandon,
+        max_rows=max_rows,
+        max_bytes=max_bytes,
     )
     result.cursor_strategy = _Tee(result.cursor_strategy, tape, drain)
     return result
@@ -172,19 +173,20 @@ class _Tape:
         "_rows_left", "done",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
+    def __init__(
         self,
         description: tuple[tuple[str, Any], ...],
         rowcount: int,
-        on_complete: Callable[[Recording], None],
-        on_abandon: Callable[[str], None],
+        *,
+        complete: Callable[[Recording], None],
+        abandon: Callable[[str], None],
         max_rows: int,
         max_bytes: int,
     ) -> None:
         self._description = description
         self._rowcount = rowcount
-        self._complete = on_complete
-        self._abandon = on_abandon
+        self._complete = complete
+        self._abandon = abandon
         self._rows: list[tuple[Any, ...]] = []
         self._rows_left = max_rows
         self._bytes_left = max_bytes
@@ -319,7 +321,12 @@ class _Tee(ResultFetchStrategy):
             self._inner = result.cursor_strategy
             result.cursor_strategy = self
 
-    def fetchone(self, result: Any, dbapi_cursor: Any, hard_close: bool = False) -> Any:
+    def fetchone(
+        self,
+        result: Any,
+        dbapi_cursor: Any,
+        hard_close: bool = False,  # noqa: FBT001, FBT002 - SQLAlchemy's signature
+    ) -> Any:
         """
         Fetch a row and take it down.
         """

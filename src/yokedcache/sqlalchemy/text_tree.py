@@ -113,6 +113,7 @@ class _Walk:
         return {
             "Table": self._table,
             "Column": self._column,
+            "In": self._in,
             "Insert": self._insert,
             "Update": self._update,
             "Delete": self._delete,
@@ -159,6 +160,16 @@ class _Walk:
             if not node.args.get("table") and word in KEYWORDS[self._group]:
                 self.notes.refuse(f"volatile_function:{word}")
         return ()
+
+    def _in(self, node: Any, ctes: frozenset[str]) -> tuple[str, ...]:
+        # SQLite's `x IN name` reads the table of that name.
+        name = node.args.get("field")
+        if self._group != "sqlite" or not isinstance(name, exp.Column):
+            return ()
+        schema = name.text("table") or None
+        if schema is not None or fold(name.name) not in ctes:
+            self.notes.read(name.name, schema)
+        return ("field",)
 
     def _insert(self, node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
         verbs = ["insert"]

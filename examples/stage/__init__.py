@@ -1,0 +1,3 @@
+"""
+What the demo is played on: a counter of statements, a list of claims, a screen.
+"""

@@ -1,0 +1,75 @@
+"""
+How a hit is played: through a template where there is one, else through the
+loader, over the raw rows.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.sqlalchemy.offline import prepare
+from yokedcache.sqlalchemy.rows import Recording, replay
+from yokedcache.sqlalchemy.templates import Template, stamped, template_of, usable
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import CursorResult
+
+    from yokedcache.sqlalchemy.calls import StatementCall
+
+WORTHWHILE = 2
+"""Hits after which a template is made: fewer don't pay for making it."""
+
+
+class Kept:
+    """
+    What is kept of a statement in near memory: its rows, and a template of them.
+
+    A template belongs to one compiled statement: statements that differ in what
+    they map may have the same SQL, and so the same rows.
+    """
+
+    __slots__ = ("_compiled", "_plays", "_template", "recording")
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self._plays = 0
+        self._compiled: weakref.ref[Any] | None = None
+        self._template: Template | None = None
+
+    def template(self, call: StatementCall) -> Template | None:
+        """
+        Give the template for a call's statement, made when it is worthwhile.
+        """
+        compiled = call.prepared.compiled
+        if self._compiled is not None and self._compiled() is compiled:
+            return self._template
+        self._plays += 1
+        if self._plays < WORTHWHILE:
+            return None
+        self._plays = 0
+        self._template = template_of(
+            compiled, call.statement, lambda: replay(_again(call), self.recording)
+        )
+        self._compiled = weakref.ref(compiled)
+        return self._template
+
+
+def play(
+    call: StatementCall, recording: Recording, kept: Kept | None
+) -> CursorResult[Any]:
+    """
+    Give a result of recorded rows.
+    """
+    if kept is not None:
+        template = kept.template(call)
+        if template is not None and usable(
+            template, call.session, call.execution_options
+        ):
+            return stamped(call.prepared.compiled, template)  # type: ignore[return-value]
+    return replay(call.prepared, recording)
+
+
+def _again(call: StatementCall) -> Any:
+    base = call.prepared.context.root_connection._execution_options
+    return prepare(call.statement, call.parameters, call.engine, base, call.options)

@@ -1,0 +1,436 @@
+"""
+Who acts in the explored world: readers, refreshes, writers, and lost commits.
+
+Each wraps a plan of the library and answers its operations. What only its own
+actor can notice (sealing, the end of a load) happens at once; everything that
+others can see is a step of its own.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.core import operations as ops
+from yokedcache.core.capture import Capture
+from yokedcache.core.entry import Entry, Lifetime
+from yokedcache.core.flights import Caller, Role
+from yokedcache.core.freshness import Verdict, judge
+from yokedcache.core.plans import announce, answer_call, answer_statement, lead
+from yokedcache.core.tags import Fence, Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.explorer.world import Value, World
+
+EVERYONE = -1
+"""A ticket older than every flight: whoever has it is served by all of them."""
+
+
+class Breach(AssertionError):
+    """
+    A promise that was broken.
+    """
+
+
+class CancelledHere(BaseException):
+    """
+    What a cancelled task is thrown.
+    """
+
+
+class Actor:
+    """
+    A plan under way, and the operation that it waits for.
+    """
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.plan: Any = None
+        self.op: Any = None
+        self.step = 0
+        self.finished = False
+
+    def deeds(self) -> Iterator[str]:
+        raise NotImplementedError
+
+    def do(self, deed: str) -> None:
+        raise NotImplementedError
+
+    def advance(self, answer: Any = None, error: BaseException | None = None) -> None:
+        """
+        Send the plan an answer, and do at once what nobody else can notice.
+        """
+        try:
+            self.op = (
+                self.plan.send(answer) if error is None else self.plan.throw(error)
+            )
+        except StopIteration as stop:
+            self.end(stop.value)
+        except (CancelledHere, ConnectionError):
+            self.end(None)
+
+    def end(self, outcome: Any) -> None:
+        self.finished = True
+        self.plan = self.op = None
+
+    def close(self) -> None:
+        """
+        Throw the plan out, letting it clean up into nowhere.
+        """
+        plan, self.plan = self.plan, None
+        if plan is None:
+            return
+        with suppress(CancelledHere, StopIteration):
+            plan.throw(CancelledHere())
+            while True:
+                plan.send(None)
+
+
+class Loader(Actor):
+    """
+    What readers and background refreshes have in common.
+    """
+
+    def __init__(self, world: World, name: str, kind: str) -> None:
+        super().__init__(world, name)
+        self.kind = kind
+        self.stamp: Stamp | None = None
+        self.capture: Capture | None = None
+        self.read: Value = ()
+        self.value: Value | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """
+        The tags that the plan is told; a capture finds them out.
+        """
+        return () if self.kind == "captured" else self.world.tags()
+
+    def deeds(self) -> Iterator[str]:
+        if self.finished:
+            return
+        budget, op = self.world.budget, self.op
+        if not isinstance(op, ops.Await) or op.flight.landed:
+            yield self.next_deed()
+        elif budget["impatient"]:
+            yield "stops waiting"
+        if isinstance(op, ops.Load):
+            if budget["failing"]:
+                yield "fails to load"
+            if budget["cancelled"]:
+                yield "is cancelled"
+        elif isinstance(op, ops.Await) and budget["cancelled"]:
+            yield "is cancelled"
+
+    def next_deed(self) -> str:
+        op = self.op
+        if isinstance(op, ops.TakeStamp):
+            return "stamps" if self.step else "takes off"
+        if isinstance(op, ops.Load):
+            row, part = divmod(self.step, 2)
+            if self.kind == "captured" and not part:
+                return f"captures the tag of row {row}"
+            return f"reads row {row}"
+        return {
+            ops.Fetch: "looks up",
+            ops.Board: "boards",
+            ops.Await: "wakes",
+            ops.Seal: "seals",
+            ops.Store: "stores",
+            ops.Land: "lands",
+            ops.Refresh: "asks for a refresh",
+        }[type(op)]
+
+    def do(self, deed: str) -> None:
+        world = self.world
+        if deed == "stops waiting":
+            world.spend("impatient")
+            self.go_on(self.op.flight.sealed)
+        elif deed == "fails to load":
+            world.spend("failing")
+            self.loaded(ops.Loaded(error=LookupError()))
+        elif deed == "is cancelled":
+            world.spend("cancelled")
+            self.go_on(error=CancelledHere())
+        else:
+            self._perform(self.op)
+
+    def go_on(self, answer: Any = None, error: BaseException | None = None) -> None:
+        self.step = 0
+        self.advance(answer, error)
+        while isinstance(self.op, ops.Seal) and self.world.off != "1":
+            self.advance(self._seal(self.op))
+        if isinstance(self.op, ops.TakeStamp) and self._leads() is None:
+            self.step = 1
+
+    def loaded(self, loaded: ops.Loaded) -> None:
+        """
+        End the load; only this actor knows it yet.
+        """
+        self.go_on(loaded)
+
+    def _perform(self, op: Any) -> None:
+        world = self.world
+        if isinstance(op, ops.Fetch):
+            entry = world.store.fetch(op.key)
+            verdict = judge(entry, world.now) if entry else Verdict.GONE
+            self.go_on(ops.Found(entry, verdict))
+        elif isinstance(op, ops.Board):
+            self.go_on(world.flights.board(op.key, Caller(id(self), blocking=False)))
+        elif isinstance(op, ops.Await):
+            self.go_on(op.flight.sealed)
+        elif isinstance(op, ops.TakeStamp):
+            self._take_stamp(op)
+        elif isinstance(op, ops.Load):
+            self._load()
+        elif isinstance(op, ops.Seal):
+            self.go_on(self._seal(op))
+        elif isinstance(op, ops.Store):
+            self.go_on(self._put(op))
+        elif isinstance(op, ops.Land):
+            world.flights.land(op.seat.flight, op.sealed)
+            self.go_on()
+        else:
+            world.spawn(Refresher(world, f"{self.name}'s refresh", op.seat))
+            self.go_on(answer=True)
+
+    def _leads(self) -> Any:
+        seat = self.op.seat
+        return seat.flight if seat is not None and seat.role is Role.LEAD else None
+
+    def _take_stamp(self, op: ops.TakeStamp) -> None:
+        if not self.step:
+            self.world.flights.take_off(self._leads())
+            self.step = 1
+            return
+        self.stamp = self._stamp(op.names)
+        self.capture = Capture()
+        self.go_on(self.stamp)
+
+    def _stamp(self, names: tuple[str, ...]) -> Stamp:
+        stamp = self.world.store.stamp(names)
+        if self.world.off == "3":
+            stamp.fenced = False
+        return stamp
+
+    def _load(self) -> None:
+        world, (row, part) = self.world, divmod(self.step, 2)
+        assert self.capture is not None
+        if not part:
+            self.read = () if not row else self.read
+            if self.kind == "captured":
+                self.capture.note_stamp(self._stamp((world.tags()[row],)))
+                self.step += 1
+                return
+            self.step += 1
+        self.read = (*self.read, world.rows[row])
+        self.step += 1
+        if len(self.read) == len(world.rows):
+            self.loaded(ops.Loaded(self.read))
+
+    def _seal(self, op: ops.Seal) -> ops.Sealed:
+        if op.loaded.error is not None:
+            return ops.Sealed(None)
+        capture, stamp = self.capture, op.stamp
+        assert capture is not None
+        if self.world.off == "1":
+            names = self.world.tags()
+            capture = Capture()
+            stamp = self._stamp(names)
+        capture.note_stamp(stamp)
+        entry = Entry(
+            op.loaded.value,
+            copier=None,
+            vector=capture.vector,
+            born=self.world.now,
+            cost=0.0,
+            lifetime=Lifetime(100.0, stale=100.0),
+            weight=1,
+        )
+        return ops.Sealed(entry, refused=capture.spoiled)
+
+    def _put(self, op: ops.Store) -> str | None:
+        store = self.world.store
+        tags = [tag for tag, _ in op.entry.vector] if self.world.off == "3" else []
+        fences = [tag.fences for tag in tags]
+        for tag in tags:
+            tag.fences = 0
+        refused = store.put(op.key, op.entry)
+        for tag, number in zip(tags, fences, strict=True):
+            tag.fences = number
+        return refused
+
+
+class Reader(Loader):
+    """
+    Someone who calls a function or executes a statement, once.
+
+    Kinds: `function` names its tags, `captured` finds them out as it reads,
+    `statement` starts no flight.
+    """
+
+    def __init__(self, world: World, name: str, kind: str) -> None:
+        super().__init__(world, name, kind)
+        self.began = False
+        self.ticket = 0
+        self.floor: Value = ()
+
+    def next_deed(self) -> str:
+        return super().next_deed() if self.began else "begins"
+
+    def do(self, deed: str) -> None:
+        if deed == "begins":
+            self._begin()
+        else:
+            super().do(deed)
+
+    def _begin(self) -> None:
+        world = self.world
+        self.began, self.floor = True, world.floor
+        if self.kind == "statement":
+            # It draws no ticket: nobody can tell its beginning from its look-up.
+            self.plan = answer_statement("answer", self.names)
+            self.advance()
+            super().do("looks up")
+            return
+        self.ticket = EVERYONE if world.off == "11" else world.flights.ticket()
+        self.plan = answer_call("answer", self.names, ticket=self.ticket)
+        self.advance()
+
+    def end(self, outcome: Any) -> None:
+        super().end(outcome)
+        self.stamp = self.capture = None
+        if outcome is None:
+            return
+        if outcome.loaded is None:
+            self.value = outcome.entry.value
+        elif outcome.loaded.error is None:
+            self.value = outcome.loaded.value
+        if self.value is not None:
+            if any(map(int.__lt__, self.value, self.floor)):
+                raise Breach(
+                    f"{self.name} got {self.value}, but {self.floor} was told "
+                    "before it began"
+                )
+            self.world.returned(self.value)
+
+
+class Refresher(Loader):
+    """
+    A refresh in the background: leads, and hands its value to no caller.
+    """
+
+    def __init__(self, world: World, name: str, seat: ops.Seat) -> None:
+        super().__init__(world, name, "function")
+        self.plan = lead("answer", self.names, seat)
+        self.go_on()
+
+
+class Writer(Actor):
+    """
+    Someone who commits a change of some rows.
+    """
+
+    def __init__(self, world: World, name: str, rows: tuple[int, ...]) -> None:
+        super().__init__(world, name)
+        self.rows = rows
+        self.told: Value = ()
+        self.plan = announce(tuple(f"table:row{row}" for row in rows))
+        self.advance()
+
+    def deeds(self) -> Iterator[str]:
+        if self.finished:
+            return
+        if isinstance(self.op, ops.PutFence):
+            yield "fences and bumps"
+        elif isinstance(self.op, ops.Commit):
+            yield "commits"
+            if self.world.budget["lost"]:
+                yield "loses its connection"
+        else:
+            yield "bumps, lifts and returns"
+
+    def do(self, deed: str) -> None:
+        world = self.world
+        if deed == "fences and bumps":
+            self.advance(self._fence(self.op.names))
+        elif deed == "commits":
+            self.told = commit(world, self.rows)
+            self.advance()
+        elif deed == "loses its connection":
+            world.spend("lost")
+            self.advance(error=ConnectionError())
+            world.orphans.append(Orphan(world, self, self.op.fence))
+            if world.off == "4":
+                world.store.lift(self.op.fence)
+            self.advance()
+        else:
+            self._lift(self.op.fence)
+            self.advance()
+            world.returned(self.told)
+
+    def _fence(self, names: tuple[str, ...]) -> Fence:
+        store, off = self.world.store, self.world.off
+        if off not in {"2-before", "2-after"}:
+            return store.fence(names)
+        if off == "2-after":
+            store.bump(names)
+        fence = Fence(tuple(map(store.tags.tag, names)))
+        fence.up = False
+        return fence
+
+    def _lift(self, fence: Fence) -> None:
+        store, off = self.world.store, self.world.off
+        if off == "2-before":
+            store.bump([tag.name for tag in fence.tags])
+        elif off == "2-last-bump":
+            fence.up = False
+            for tag in fence.tags:
+                tag.fences -= 1
+        else:
+            store.lift(fence)
+
+
+class Orphan:
+    """
+    A commit whose connection was lost: the server may still carry it out.
+    """
+
+    def __init__(self, world: World, writer: Writer, fence: Fence) -> None:
+        self.world = world
+        self.name = f"{writer.name}'s server"
+        self.rows = writer.rows
+        self.fence = fence
+        self.state = "running"
+        self.told: Value = ()
+
+    def deeds(self) -> Iterator[str]:
+        if self.state == "running":
+            yield "commits"
+            yield "rolls back"
+        elif self.state == "over":
+            yield "is known to have ended"
+
+    def do(self, deed: str) -> None:
+        if deed == "is known to have ended":
+            self.state = "settled"
+            self.world.store.lift(self.fence)
+            self.world.returned(self.told)
+            return
+        self.state = "over"
+        if deed == "commits":
+            self.told = commit(self.world, self.rows)
+
+
+def commit(world: World, rows: tuple[int, ...]) -> Value:
+    """
+    Make a commit visible; give what everyone must see once it has returned.
+    """
+    for row in rows:
+        world.rows[row] += 1
+    return tuple(
+        number if row in rows else 0 for row, number in enumerate(world.rows)
+    )

@@ -1,0 +1,111 @@
+"""
+The seam on PostgreSQL: its values, its aborted transactions, through three drivers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, insert, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import sessionmaker
+
+from tests.sqlalchemy.people import BY_ID, Base, User, fill, users, warmed
+from yokedcache.sqlalchemy.install import install
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from tests.services.postgres import PostgresDatabase
+    from tests.sqlalchemy.remembering import Remembering
+
+
+@pytest.fixture
+def postgres_engine(
+    postgres_database: PostgresDatabase, request: pytest.FixtureRequest
+) -> Iterator[Engine]:
+    engine = create_engine(postgres_database.url(request.param))
+    fill(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize("postgres_engine", ["psycopg", "psycopg2"], indirect=True)
+def test_postgresql_is_answered_in_its_own_values(
+    postgres_engine: Engine, answerer: Remembering
+) -> None:
+    maker = sessionmaker(postgres_engine)
+    install(maker, answerer)
+    values = text(
+        "SELECT ARRAY[1, 2] AS a, '{\"x\": [1]}'::jsonb AS b, 1.50::numeric AS c,"
+        " now()::date - 1 AS d, 'abc'::bytea AS e, gen_random_uuid() AS f,"
+        " interval '1 day' AS g"
+    )
+
+    def found() -> Any:
+        with maker() as session:
+            row = session.execute(values).one()
+            plain = [bytes(v) if isinstance(v, memoryview) else v for v in row]
+            types = list(map(type, row))
+            row.a.append(3)
+            return plain[1:], types
+
+    if postgres_engine.driver == "psycopg":
+        assert found() == found()
+        assert answerer.count == {"miss": 1, "hit": 1}
+    with maker() as session:
+        assert users(session.scalars(select(User)))
+    with maker() as session:
+        assert users(session.scalars(select(User)))[0][:2] == (
+            "ann",
+            {"likes": ["ann"]},
+        )
+    assert answerer.abandoned == []
+
+
+@pytest.mark.parametrize("postgres_engine", ["psycopg", "psycopg2"], indirect=True)
+def test_an_aborted_transaction_refuses_what_is_kept(
+    postgres_engine: Engine, answerer: Remembering
+) -> None:
+    maker = sessionmaker(postgres_engine)
+    install(maker, answerer)
+    warmed(maker)
+    with maker() as session:
+        with pytest.raises(DBAPIError):
+            session.connection().exec_driver_sql("SELECT 1 / 0")
+        with pytest.raises(DBAPIError, match="current transaction is aborted"):
+            session.scalars(BY_ID).one()
+        session.rollback()
+        assert session.scalars(BY_ID).one().name == "ann"
+    assert answerer.bypasses == ["transaction_failed"]
+
+
+async def test_asyncpg_is_answered_and_refuses_when_aborted(
+    postgres_database: PostgresDatabase, answerer: Remembering
+) -> None:
+    engine = create_async_engine(postgres_database.url("asyncpg"))
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+            await connection.execute(insert(User).values(name="ann", about={"a": [1]}))
+        maker = async_sessionmaker(engine)
+        install(maker, answerer)
+        for _ in range(2):
+            async with maker() as session:
+                user = (await session.scalars(BY_ID)).one()
+                assert (user.name, user.about) == ("ann", {"a": [1]})
+        assert answerer.count == {"miss": 1, "hit": 1}
+        async with maker() as session:
+            with pytest.raises(DBAPIError):
+                await session.execute(text("SELECT 1 / 0"))
+            with pytest.raises(DBAPIError, match="current transaction is aborted"):
+                await session.scalars(BY_ID)
+            await session.rollback()
+            assert (await session.scalars(BY_ID)).one().name == "ann"
+        assert answerer.bypasses == ["transaction_failed"]
+    finally:
+        await engine.dispose()

@@ -1,0 +1,3 @@
+"""
+What tests of whole scenarios share: a blog's models, databases, a statement count.
+"""

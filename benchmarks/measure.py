@@ -143,9 +143,7 @@ def micros(times: Times, name: str) -> str:
     return f"{statistics.median(times[name]) * 1e6:,.3f} µs"
 
 
-def compare(
-    times: Times, what: str, ours: str, theirs: str, bar: float | None
-) -> Line:
+def compare(times: Times, what: str, ours: str, theirs: str, bar: float | None) -> Line:
     """
     Make the line that holds one contender against another.
     """

@@ -14,14 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine, select
-from sqlalchemy.orm import Session, joinedload, sessionmaker
-from yokedcache import YokedCache
-
 import recipe
 from environments import PROJECT
 from measure import Effort, Line, compare, contest, repeat
 from schema import Base, User, fill
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.orm import Session, joinedload, sessionmaker
+
+from yokedcache import YokedCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

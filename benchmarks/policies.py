@@ -1,8 +1,8 @@
 """
-Eviction policies for `hit_ratio`: ours as the memory store runs it, and the
-textbook ones that it is held against, as short as they can be written.
+Eviction policies for `hit_ratio`: ours, and what it is held against.
 
-Each is asked for one key at a time and tells whether it had it.
+Ours is the memory store itself; the textbook ones are as short as they can be
+written. Each is asked for one key at a time and tells whether it had it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Ours:
             key,
             copier=None,
             vector=(),
-            born=0.0 + time.monotonic(),
+            born=time.monotonic(),
             cost=0.0,
             lifetime=self._life,
             weight=1,
@@ -85,8 +85,10 @@ class Lru(Fifo):
 
 class Sieve:
     """
-    SIEVE: one queue in order of arrival, a bit a key, and a hand that walks from
-    old to new, clears bits, takes the first key without one and stays there.
+    SIEVE: one queue in order of arrival, a bit a key, and a hand.
+
+    The hand walks from old to new, clears bits, takes the first key without one
+    and stays there.
     """
 
     def __init__(self, room: int) -> None:

@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         shown = {name: [*map(_plain, lines)] for name, lines in results.items()}
         options.json.write_text(json.dumps(shown, indent=2) + "\n")
-    bars = [line for lines in results.values() for line in lines if line.bar is not None]
+    bars = [
+        line for lines in results.values() for line in lines if line.bar is not None
+    ]
     missed = sum(line.missed for line in bars)
     print(f"{len(bars) - missed} of {len(bars)} bars met")
     return 1 if options.check and missed else 0
@@ -48,8 +50,12 @@ def _parser() -> argparse.ArgumentParser:
         "--only", action="append", choices=SECTIONS, help="measure this section"
     )
     parser.add_argument("--rounds", type=int, help="how often contenders take turns")
-    parser.add_argument("--quick", action="store_true", help="a rough look, in a minute")
-    parser.add_argument("--check", action="store_true", help="end with 1 on a missed bar")
+    parser.add_argument(
+        "--quick", action="store_true", help="a rough look, in a minute"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="end with 1 on a missed bar"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
     return parser
 
@@ -57,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 def _section(name: str, effort: Effort) -> list[Line]:
     section: Any = importlib.import_module(name)
     print(f"{name}: {section.TITLE}")
-    print(_row("", "measured", "ratio (least-most)", "to", "bar", ""))
+    print(_row("", "measured", "ratio (least-most)", "to", "bar"))
     began = time.monotonic()
     lines = []
     for line in section.measure(effort):
@@ -70,17 +76,17 @@ def _section(name: str, effort: Effort) -> list[Line]:
 def _shown(line: Line) -> str:
     ratio = ""
     if line.ratio is not None:
-        least, median, most = (f"{number:.3g}" for number in asdict(line.ratio).values())
+        least, median, most = (
+            f"{number:.3g}" for number in asdict(line.ratio).values()
+        )
         ratio = median if least == most else f"{median} ({least}-{most})"
     bar = "" if line.bar is None else f"{line.bar:g}"
     verdict = "" if line.bar is None else "MISSED" if line.missed else "ok"
-    return _row(line.what, line.figure, ratio, line.against, bar, verdict)
+    return f"{_row(line.what, line.figure, ratio, line.against, bar)} {verdict}"
 
 
-def _row(what: str, figure: str, ratio: str, against: str, bar: str, verdict: str) -> str:  # noqa: PLR0917
-    return (
-        f"  {what:<34} {figure:<28} {ratio:<22} {against:<16} {bar:<5} {verdict}".rstrip()
-    )
+def _row(what: str, figure: str, ratio: str, against: str, bar: str) -> str:
+    return f"  {what:<34} {figure:<29} {ratio:<22} {against:<15} {bar:<5}"
 
 
 def _plain(line: Line) -> dict[str, Any]:

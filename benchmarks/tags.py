@@ -7,9 +7,9 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from yokedcache import YokedCache
-
 from measure import Effort, Line, Run, compare, contest, repeat
+
+from yokedcache import YokedCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from measure import Run
@@ -48,7 +48,7 @@ class Worker:
             raise RuntimeError(msg)
         result = json.loads(answer)
         if isinstance(result, str):
-            raise RuntimeError(f"{contender}, {what}: {result}")
+            raise RuntimeError(f"{contender}, {what}: {result}")  # noqa: TRY004
         return result
 
     def run(self, contender: str, what: str) -> Run:
@@ -57,7 +57,7 @@ class Worker:
         """
         return lambda count: self.ask(contender, what, count)
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

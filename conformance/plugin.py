@@ -36,9 +36,8 @@ def roundtrip(recording: Recording) -> Recording:
     """
     from yokedcache.sqlalchemy.rows import Recording  # noqa: PLC0415
 
-    plain = (recording.description, recording.rows, recording.rowcount)
-    encoded = pickle.dumps(plain, protocol=5)
-    decoded = Recording(*pickle.loads(encoded))
+    encoded = pickle.dumps(recording.packed(), protocol=5)
+    decoded = Recording.unpacked(pickle.loads(encoded))
     if decoded != recording:
         msg = f"a recording changed on its way: {recording} -> {decoded}"
         raise AssertionError(msg)

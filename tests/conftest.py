@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from blockbuster import BlockBuster
+
 pytest_plugins = ["tests.services.fixtures"]
 
 # A machine under load is slow, not wrong: no deadlines anywhere.
@@ -47,7 +49,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_blocking_calls() -> Iterator[None]:
+def no_blocking_calls() -> Iterator[BlockBuster]:
     """
     Fail the test in which code of the library blocks a running event loop.
     """
@@ -55,4 +57,4 @@ def no_blocking_calls() -> Iterator[None]:
         # once an engine: an aiosqlite engine's file is known by device and inode
         asks = ("yokedcache/sqlalchemy/identity.py", "_sqlite")
         blockbuster.functions["os.stat"].can_block_in(*asks)
-        yield
+        yield blockbuster

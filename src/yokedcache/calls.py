@@ -91,7 +91,6 @@ class CallHost:
         call: Callable[[], Any],
         scene: Scene = NOTHING,
         *,
-        settle: Callable[[], Hashable] | None = None,
         blocking: bool,
     ) -> None:
         self.machine = machine
@@ -101,7 +100,6 @@ class CallHost:
         self.call = call
         self.scene = scene
         self.blocking = blocking
-        self._settle = settle
         self._flight: Flight | None = None
         self._capture: OpenCapture | None = None
         self._late = False
@@ -229,7 +227,7 @@ class CallHost:
         private = reason not in {None, "commit_in_flight", "changed_meanwhile", "condition"}
         if reason:
             self.tally.refuse(reason)
-        return Sealed(entry, refused=reason, private=private)
+        return Sealed(entry, refused=reason, private=private, guard=self._guard)
 
     def _late_tags(
         self, capture: OpenCapture, loaded: Loaded, stamp: Stamp
@@ -254,7 +252,7 @@ class CallHost:
         once("unstorable", self.tally.name, "%s is not cached: %s", self.tally.name, error)
 
     def _store(self, op: Store) -> str | None:
-        key = op.key if self._settle is None else self._settle()
+        key = _settled(op.key) if self.scene.key else op.key
         refused = self.machine.store.put(key, op.entry, self._guard)
         if refused:
             self.tally.refuse(refused)
@@ -280,6 +278,17 @@ _PERFORM: dict[type[Any], Callable[[CallHost, Any], Any]] = {
     Land: CallHost._land,
     Refresh: CallHost._refresh,
 }
+
+
+def _settled(key: Any) -> Hashable:
+    """
+    Give the key that later calls will have: a database may have said who it is.
+    """
+    return tuple(
+        part
+        for item in key
+        for part in (item.settled() if hasattr(item, "settled") else (item,))
+    )
 
 
 def _raise(error: Exception) -> Any:

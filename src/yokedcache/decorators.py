@@ -17,6 +17,7 @@ from typing import (
     overload,
 )
 
+from yokedcache.core.entry import MISS
 from yokedcache.errors import DeclarationError
 from yokedcache.functions import CachedCall
 from yokedcache.policy import UNSET, FunctionPolicy
@@ -160,16 +161,20 @@ class Handle(Generic[P, R]):
         return self._warm_async(bound) if self.core.is_async else self._warm(bound)
 
     def _warm(self, calls: list[tuple[Any, ...]]) -> int:
-        cold = [values for values in calls if not self.core.peek(values)]
-        for values in cold:
-            self.core.answer(values)
-        return len(cold)
+        loaded = 0
+        for values in calls:
+            if self.core.peek(values) is MISS:
+                self.core.answer(values)
+                loaded += 1
+        return loaded
 
     async def _warm_async(self, calls: list[tuple[Any, ...]]) -> int:
-        cold = [values for values in calls if not self.core.peek(values)]
-        for values in cold:
-            await self.core.answer_async(values)
-        return len(cold)
+        loaded = 0
+        for values in calls:
+            if self.core.peek(values) is MISS:
+                await self.core.answer_async(values)
+                loaded += 1
+        return loaded
 
     def _bound(self, call: Call | tuple[Any, ...] | dict[str, Any]) -> tuple[Any, ...]:
         if isinstance(call, Call):

@@ -40,7 +40,7 @@ class Request:
     One call, ready to be answered.
     """
 
-    __slots__ = ("bypass", "call", "key", "scene", "settle", "tags")
+    __slots__ = ("bypass", "call", "key", "scene", "tags")
 
     def __init__(
         self,
@@ -49,15 +49,12 @@ class Request:
         call: Callable[[], Any],
         scene: Scene,
         bypass: str | None,
-        settle: Callable[[], Hashable] | None,
     ) -> None:
         self.key = key
         self.tags = tags
         self.call = call
         self.scene = scene
         self.bypass = bypass
-        self.settle = settle
-        """Gives the key again, for it depends on what the call learns."""
 
 
 class CachedCall:
@@ -80,7 +77,8 @@ class CachedCall:
         self.is_async = is_async
         self.method = method
         self.name = f"{function.__module__}.{function.__qualname__}"
-        self.token: Final = ("function", self.name, id(self))
+        # a string, since it remembers its hash and a tuple works it out at each hit
+        self.token: Final = f"function:{self.name}:{id(self)}"
         self.cells: Cells | None = None
         self._kinds = [p.kind for p in self.signature.parameters.values()]
         self._find_machine = find_machine
@@ -129,11 +127,7 @@ class CachedCall:
         if self.machine.closed:
             bypass = "closed"
         key = self._key(values, scene)
-        settle = None
-        if scene.unsettled:
-            settle = functools.partial(self._settled_key, values)
-        tags = self.policy.call_tags(values)
-        return Request(key, tags, call, scene, bypass, settle)
+        return Request(key, self.policy.call_tags(values), call, scene, bypass)
 
     def answer(self, values: tuple[Any, ...]) -> Any:
         """
@@ -206,7 +200,6 @@ class CachedCall:
             request.key,
             request.call,
             request.scene,
-            settle=request.settle,
             blocking=blocking,
         )
 
@@ -258,9 +251,6 @@ class CachedCall:
             else:
                 args.append(value)
         return self.function(*args, **kwargs)
-
-    def _settled_key(self, values: tuple[Any, ...]) -> Hashable:
-        return self._key(values, examine_call(values))
 
     def _key(self, values: tuple[Any, ...], scene: Scene) -> Hashable:
         policy = self.policy

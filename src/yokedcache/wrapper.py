@@ -6,8 +6,9 @@ and a plain hit is one frame: a dictionary look-up, one comparison that stands
 for "nothing was bumped since", one clock reading, one count. Whatever isn't
 plain goes to `slow`, which takes the bound arguments.
 
-A wrapper is made before it is known which cache it belongs to, so its cells are
-filled later by `Cells.bind`.
+What the body refers to are globals of the wrapper's own, the cheapest names
+that CPython has after locals. A wrapper is made before it is known which cache
+it belongs to, so some are filled in later by `Cells.bind`.
 """
 
 from __future__ import annotations
@@ -23,30 +24,25 @@ if TYPE_CHECKING:
     from yokedcache.stores.memory import MemoryStore
 
 _PLAIN = """\
-def make(_yc_find, _yc_pulse, _yc_now, _yc_token, _yc_slow, {cells}):
-    {kind} {name}({parameters}):
-        try:
-            _yc_entry = _yc_find((_yc_token, {key}))
-        except TypeError:
-            _yc_entry = None
-        if (
-            _yc_entry is not None
-            and _yc_entry.pulse == _yc_pulse.value
-            and _yc_now() < _yc_entry.soft_until
-        ):
+{kind} _yc_wrapper({parameters}):
+    try:
+        _yc_entry = _yc_entries[_yc_token, {key}]
+    except _yc_error:
+        pass
+    else:
+        if _yc_entry.pulse == _yc_pulse.value and _yc_now() < _yc_entry.soft_until:
             _yc_entry.hits += 1
             if _yc_entry.copier is None:
                 return _yc_entry.value
             return _yc_entry.copier(_yc_entry.value)
-        return {wait}_yc_slow({bound})
-    return {name}
+    return {wait}_yc_slow({bound})
 """
+# The slow path is outside the `except`: what the function raises must not look
+# as if it came of the miss.
 
 _CAREFUL = """\
-def make(_yc_find, _yc_pulse, _yc_now, _yc_token, _yc_slow, {cells}):
-    {kind} {name}({parameters}):
-        return {wait}_yc_slow({bound})
-    return {name}
+{kind} _yc_wrapper({parameters}):
+    return {wait}_yc_slow({bound})
 """
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
@@ -56,24 +52,26 @@ _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 class Cells:
     """
-    The free variables of a wrapper that are filled once its cache is known.
+    The globals of a wrapper, some of which are known only with its cache.
     """
 
-    def __init__(self, wrapper: Callable[..., Any]) -> None:
-        names = wrapper.__code__.co_freevars
-        self._cells = dict(zip(names, wrapper.__closure__ or (), strict=True))
+    def __init__(self, token: object, slow: Callable[..., Any]) -> None:
+        self.names: dict[str, Any] = {
+            "_yc_entries": {},
+            "_yc_pulse": None,
+            "_yc_now": None,
+            "_yc_token": token,
+            "_yc_slow": slow,
+            "_yc_error": Exception,
+        }
 
     def bind(self, store: MemoryStore, now: Callable[[], float]) -> None:
         """
         Let hits be answered from a store.
         """
-        self._set("_yc_pulse", store.pulse)
-        self._set("_yc_now", now)
-        self._set("_yc_find", store.entries.get)
-
-    def _set(self, name: str, value: Any) -> None:
-        if name in self._cells:
-            self._cells[name].cell_contents = value
+        self.names["_yc_pulse"] = store.pulse
+        self.names["_yc_now"] = now
+        self.names["_yc_entries"] = store.entries
 
 
 def build(
@@ -93,28 +91,21 @@ def build(
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     _check_names(function, parameters)
-    defaults = {
-        f"_yc_d{index}": parameter.default
-        for index, parameter in enumerate(parameters)
-        if parameter.default is not parameter.empty
-    }
+    cells = Cells(token, slow)
+    for index, parameter in enumerate(parameters):
+        if parameter.default is not parameter.empty:
+            cells.names[f"_yc_d{index}"] = parameter.default
     rest = any(parameter.kind in _REST for parameter in parameters)
     source = (_PLAIN if plain and parameters and not rest else _CAREFUL).format(
-        cells=", ".join(defaults) or "_yc_none=None",
         kind="async def" if is_async else "def",
         wait="await " if is_async else "",
-        name="_yc_wrapper",
         parameters=_declare(parameters),
         key=", ".join(f"{p.name}, {p.name}.__class__" for p in parameters),
         bound=f"({', '.join(p.name for p in parameters)}{',' if parameters else ''})",
     )
-    namespace: dict[str, Any] = {}
     code = compile(source, f"<yokedcache wrapper of {function.__qualname__}>", "exec")
-    exec(code, namespace)  # noqa: S102 - made of identifiers only
-    wrapper = namespace["make"](
-        _nothing, _Still(), _never, token, slow, **defaults
-    )
-    return wrapper, Cells(wrapper)
+    exec(code, cells.names)  # noqa: S102 - made of identifiers only
+    return cells.names["_yc_wrapper"], cells
 
 
 def _declare(parameters: list[inspect.Parameter]) -> str:
@@ -145,19 +136,3 @@ def _check_names(
                 "that begin with '_yc_' are taken by yokedcache, rename it"
             )
             raise DeclarationError(msg, function=function.__qualname__)
-
-
-def _nothing(_: object) -> None:
-    return None
-
-
-def _never() -> float:
-    return 0.0
-
-
-class _Still:
-    """
-    The pulse of a wrapper that belongs to no cache yet.
-    """
-
-    value = None

@@ -28,6 +28,10 @@ EVERYONE = -1
 """A ticket older than every flight: whoever has it is served by all of them."""
 
 
+MOST_WAITS = 2
+"""How many flights a caller may wait for, one after the other."""
+
+
 class Breach(AssertionError):
     """
     A promise that was broken.
@@ -101,6 +105,7 @@ class Loader(Actor):
         self.capture: Capture | None = None
         self.read: Value = ()
         self.value: Value | None = None
+        self.waits = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -165,6 +170,10 @@ class Loader(Actor):
             self.advance(self._seal(self.op))
         if isinstance(self.op, ops.TakeStamp) and self._leads() is None:
             self.step = 1
+        if isinstance(self.op, ops.Await):
+            self.waits += 1
+            if self.waits > MOST_WAITS:
+                raise Breach(f"{self.name} waits for a third flight")
 
     def loaded(self, loaded: ops.Loaded) -> None:
         """

@@ -56,6 +56,8 @@ def explore(scope: Scope) -> Outcome:
             heads = [head for parent in heads for head in search.follow(*parent)]
     except _Broken as broken:
         return Outcome(len(search.seen), search.ends, broken.story, str(broken.breach))
+    finally:
+        search.close()
     return Outcome(len(search.seen), search.ends, (), "")
 
 
@@ -79,6 +81,7 @@ class _Search:
         self.scope = scope
         self.seen: set[Hashable] = set()
         self.ends = 0
+        self._open: set[World] = set()
 
     def follow(self, story: tuple[str, ...], world: World) -> list[Head]:
         """
@@ -88,20 +91,32 @@ class _Search:
         if not choices:
             self.ends += 1
             _expect(world.check_end, story)
-            world.close()
+            self._close(world)
         more = []
         for choice in choices:
             longer = (*story, choice)
             # The world at hand serves the first choice; the others need their own.
             world = world if choice is choices[0] else self._tell(story)
+            self._open.add(world)
             _expect(partial(world.do, choice), longer)
             picture = portrait(world)
             if picture in self.seen:
-                world.close()
+                self._close(world)
             else:
                 self.seen.add(picture)
                 more.append((longer, world))
         return more
+
+    def close(self) -> None:
+        """
+        End the worlds that are still open.
+        """
+        for world in list(self._open):
+            self._close(world)
+
+    def _close(self, world: World) -> None:
+        self._open.discard(world)
+        world.close()
 
     def _tell(self, story: tuple[str, ...]) -> World:
         world = World(self.scope)
@@ -175,6 +190,7 @@ def _actor(actor: Any, world: World) -> Hashable:
         began,
         floor,
         actor.step,
+        actor.waits,
         actor.read,
         _vector(actor.stamp.vector) + (actor.stamp.fenced,) if actor.stamp else None,
         (_vector(capture.vector), capture.spoiled) if capture else None,

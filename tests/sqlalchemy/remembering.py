@@ -38,7 +38,7 @@ class Remembering:
         key = repr((call.prepared.sql, call.prepared.parameters))
         if key in self.kept:
             self.count["hit"] += 1
-            return Hit(Recording(*pickle.loads(self.kept[key])))
+            return Hit(Recording.unpacked(pickle.loads(self.kept[key])))
         self.count["miss"] += 1
         return _Miss(self, key)
 
@@ -59,8 +59,7 @@ class _Miss:
 
     def complete(self, recording: Recording, sql: str, parameters: Any) -> None:
         assert repr((sql, parameters)) == self.key
-        plain = (recording.description, recording.rows, recording.rowcount)
-        self.owner.kept[self.key] = pickle.dumps(plain)
+        self.owner.kept[self.key] = pickle.dumps(recording.packed())
 
     def abandon(self, reason: str) -> None:
         self.owner.abandoned.append(reason)

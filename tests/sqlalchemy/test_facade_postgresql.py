@@ -42,7 +42,7 @@ def test_postgresql_is_answered_in_its_own_values(
     install(maker, answerer)
     values = text(
         "SELECT ARRAY[1, 2] AS a, '{\"x\": [1]}'::jsonb AS b, 1.50::numeric AS c,"
-        " now()::date - 1 AS d, 'abc'::bytea AS e, gen_random_uuid() AS f,"
+        " date '2026-11-22' AS d, 'abc'::bytea AS e, md5('f')::uuid AS f,"
         " interval '1 day' AS g"
     )
 
@@ -54,9 +54,8 @@ def test_postgresql_is_answered_in_its_own_values(
             row.a.append(3)
             return plain[1:], types
 
-    if postgres_engine.driver == "psycopg":
-        assert found() == found()
-        assert answerer.count == {"miss": 1, "hit": 1}
+    assert found() == found()
+    assert answerer.count == {"miss": 1, "hit": 1}
     with maker() as session:
         assert users(session.scalars(select(User)))
     with maker() as session:

@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 from sqlalchemy.pool import StaticPool
 
+from yokedcache.errors import ValueNotStorableError
 from yokedcache.sqlalchemy.offline import prepare
 from yokedcache.sqlalchemy.rows import Recording, record, replay
 
@@ -291,9 +292,18 @@ def test_a_caller_who_changes_a_row_while_reading_changes_no_recording(
 
 def test_views_of_bytes_stay_views() -> None:
     recording = Recording((("b", 17),), ((memoryview(b"abc"),),))
-    ((view,),) = recording.isolated_rows()
-    assert isinstance(view, memoryview)
-    assert bytes(view) == b"abc"
+    plain = recording.packed()
+    assert plain[1:] == (((b"abc",),), -1, (0,))
+    for kept in (recording, Recording.unpacked(plain)):
+        ((view,),) = kept.isolated_rows()
+        assert isinstance(view, memoryview)
+        assert bytes(view) == b"abc"
+
+
+def test_bytes_among_views_of_bytes_are_not_packed() -> None:
+    recording = Recording((("b", 17),), ((memoryview(b"a"),), (b"b",)))
+    with pytest.raises(ValueNotStorableError):
+        recording.packed()
 
 
 def test_a_played_result_answers_what_applications_ask(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from blockbuster import BlockBuster
+
 __all__ = [
     "any_blog",
     "async_blog",
@@ -31,8 +33,19 @@ __all__ = [
     "cache",
     "clock",
     "clocked",
+    "may_block",
     "said",
 ]
+
+
+@pytest.fixture
+def may_block(no_blocking_calls: BlockBuster) -> Iterator[None]:
+    """
+    Let an app's coroutines use blocking sessions, as some do, in cached functions.
+    """
+    no_blocking_calls.deactivate()
+    yield
+    no_blocking_calls.activate()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ A hit only counts on its entry; this module runs when something is stored.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -132,34 +133,41 @@ class S3Fifo:
 class Expiry:
     """
     Entries by the second in which they end, so that no sweep looks at them all.
+
+    An entry whose end was moved is noted under both seconds; only the one that it
+    ends in now counts.
     """
 
     def __init__(self, drop: Callable[[Entry], None]) -> None:
-        self._buckets: dict[int, list[Entry]] = {}
+        self._buckets: dict[int, set[Entry]] = {}
+        self._seconds: list[int] = []
         self._drop = drop
         self._noted = 0
-        self._next: int | None = None
 
     def note(self, entry: Entry) -> None:
         """
         Remember when an entry ends.
         """
-        second = int(entry.gone_at) + 1
-        self._buckets.setdefault(second, []).append(entry)
-        self._noted += 1
-        if self._next is None or second < self._next:
-            self._next = second
+        second = _ends(entry)
+        bucket = self._buckets.get(second)
+        if bucket is None:
+            bucket = self._buckets[second] = set()
+            heapq.heappush(self._seconds, second)
+        if entry not in bucket:
+            bucket.add(entry)
+            self._noted += 1
 
     def run(self, now: float, living: int) -> None:
         """
         Drop what has ended; rebuild when most of what is noted left long ago.
         """
-        while self._next is not None and self._next <= now:
-            for entry in self._buckets.pop(self._next, ()):
-                self._noted -= 1
-                if entry.queue:
+        while self._seconds and self._seconds[0] <= now:
+            second = heapq.heappop(self._seconds)
+            bucket = self._buckets.pop(second)
+            self._noted -= len(bucket)
+            for entry in bucket:
+                if entry.queue and _ends(entry) <= second:
                     self._drop(entry)
-            self._next = min(self._buckets, default=None)
         if self._noted > 2 * living + SLACK:
             self._rebuild()
 
@@ -168,14 +176,20 @@ class Expiry:
         Forget everything.
         """
         self._buckets.clear()
-        self._noted, self._next = 0, None
+        self._seconds.clear()
+        self._noted = 0
 
     def _rebuild(self) -> None:
-        for second, entries in list(self._buckets.items()):
-            alive = [entry for entry in entries if entry.queue]
-            if alive:
-                self._buckets[second] = alive
-            else:
-                del self._buckets[second]
-        self._noted = sum(map(len, self._buckets.values()))
-        self._next = min(self._buckets, default=None)
+        entries = [
+            entry
+            for second, bucket in self._buckets.items()
+            for entry in bucket
+            if entry.queue and _ends(entry) == second
+        ]
+        self.clear()
+        for entry in entries:
+            self.note(entry)
+
+
+def _ends(entry: Entry) -> int:
+    return int(entry.gone_at) + 1

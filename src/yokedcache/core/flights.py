@@ -73,9 +73,11 @@ class Flight:
         self.landed = False
         self.sealed: Sealed | None = None
 
-    def serves(self, ticket: int) -> bool:
+    def serves(self, ticket: int, *, anew: bool = False) -> bool:
         """
         Tell whether a caller that took `ticket` may have what this flight brought.
+
+        With `anew` it must all have been read since.
         """
         sealed = self.sealed
         if sealed is None or sealed.private or sealed.entry is None:
@@ -83,7 +85,7 @@ class Flight:
         if self.ticket is not None and ticket < self.ticket:
             return True
         vector = sealed.entry.vector
-        return holds(vector) and unfenced(vector)
+        return not anew and holds(sealed.guard) and holds(vector) and unfenced(vector)
 
 
 class Seat:

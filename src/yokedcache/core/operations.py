@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
     from yokedcache.core.flights import Flight, Seat
     from yokedcache.core.freshness import Verdict
-    from yokedcache.core.tags import Fence, Stamp
+    from yokedcache.core.tags import Fence, Stamp, Vector
 
 R = TypeVar("R")
 T = TypeVar("T")

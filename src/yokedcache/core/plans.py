@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _ALONE: Final = Seat(Role.ALONE)
 
+MOST_WAITS: Final = 2
+"""How many flights a caller waits for, one after the other, before it loads alone."""
+
 
 class Answer:
     """
@@ -66,13 +69,14 @@ def answer_call(
     """
     Answer a call of a cached function, by one flight a key.
 
-    `force` loads whatever is stored, for `.refresh()`. Cases, in order:
+    `force` takes nothing that was loaded before the call, for `.refresh()`. Cases,
+    in order:
     1. a fresh entry answers;
     2. a stale (or early) one answers too, while one caller renews it;
     3. a flight under way is waited for, and taken if it serves this caller;
     4. else this caller loads: leading a flight, or alone.
     """
-    alone = False
+    alone, waits = False, 0
     while True:
         found = yield from Fetch(key)
         entry, verdict = found.entry, found.verdict
@@ -82,16 +86,29 @@ def answer_call(
         if verdict in (Verdict.STALE, Verdict.EARLY) and not force:
             if seat.role is not Role.LEAD:
                 return Answer("stale", entry=entry)
-            if (yield from Refresh(key, seat)):
+            if (yield from _handed_over(key, seat)):
                 return Answer("stale", entry=entry)
         if seat.role is not Role.WAIT or seat.flight is None:
             return (yield from lead(key, tags, seat, found))
         sealed = yield from Await(seat.flight)
-        if seat.flight.serves(ticket) and sealed is not None:
+        if seat.flight.serves(ticket, anew=force) and sealed is not None:
             return Answer("joined", entry=sealed.entry)
-        # a flight that can't be shared, or never came in: nobody waits twice for it
-        alone = not seat.flight.landed or (sealed is not None and sealed.private)
-        force = False
+        # a flight that can't be shared, or never came in: nobody waits twice for it;
+        # loads that fail one after the other would else be waited for one by one
+        waits += 1
+        unshared = sealed is not None and sealed.private
+        alone = not seat.flight.landed or unshared or waits == MOST_WAITS
+
+
+def _handed_over(key: Hashable, seat: Seat) -> Plan[bool]:
+    """
+    Hand a flight to a refresh in the background, or end it if that can't begin.
+    """
+    try:
+        return (yield from Refresh(key, seat))
+    except BaseException:
+        yield from Land(seat, None)
+        raise
 
 
 def lead(

@@ -30,7 +30,6 @@ class Scene:
         "private",
         "session",
         "spoiled",
-        "unsettled",
         "vector",
     )
 
@@ -43,8 +42,6 @@ class Scene:
         """Versions under which what the sessions hold was read."""
         self.spoiled: str | None = None
         """Why the result may not be stored."""
-        self.unsettled = False
-        """The key will be another one once the database has said who it is."""
         self.holds_connection = False
         """Waiting for others would hold a connection that they may need."""
         self.private = False

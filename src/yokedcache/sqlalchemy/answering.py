@@ -28,6 +28,7 @@ from yokedcache.core.plans import answer_statement
 from yokedcache.core.values import weigh
 from yokedcache.errors import KeyArgumentError
 from yokedcache.runtime.context import current_capture, hand_on
+from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing
@@ -65,6 +66,7 @@ class SessionAnswerer:
         self.attachment = attachment
         self._machine = attachment.machine
         self._tally = attachment.machine.tally(STATEMENTS)
+        self._vary_key = attachment.vary_key
 
     def refuse(self, call: StatementCall) -> str | None:
         """
@@ -76,7 +78,7 @@ class SessionAnswerer:
             return "no_cache"
         database = database_of(call.engine.dialect)
         reason = database.unlearnt(call.engine)
-        if reason is None and self.attachment.vary_key(call.session) is None:
+        if reason is None and self.attachment.vary is UNSET:
             reason = database.unfit(call.engine, call.session)
         return reason or _level(call, database)
 
@@ -121,7 +123,6 @@ class SessionAnswerer:
         if current_capture() is not None:
             hand_on(entry.vector)
         sessions.note_vector(call.session, self._machine.store, entry.vector)
-        sessions.remember(call.session)
         kept: Kept = entry.value
         return Hit(kept.recording, kept)
 
@@ -135,7 +136,7 @@ class SessionAnswerer:
         prepared = call.prepared
         parameters = prepared.parameters
         values = parameters.values() if isinstance(parameters, dict) else parameters
-        vary = self.attachment.vary_key(call.session)
+        vary = self._vary_key(call.session)
         return (prepared.sql, exact_key(tuple(values)), *database.key(call.engine), vary)
 
     def wishes(self, call: StatementCall) -> tuple[float | None, tuple[str, ...]]:

@@ -13,10 +13,8 @@ parsed too, and its answer counts.
 from __future__ import annotations
 
 import re
-import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.sql import elements, selectable, sqltypes, visitors
@@ -48,20 +46,17 @@ _COLUMN_NAME = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\s*")
 _ODD_OPERATOR = re.compile(r"[(;'\"]|--|/\*|\b(?:FROM|JOIN|SELECT)\b", re.IGNORECASE)
 _RAW_ATTRIBUTES = ("_prefixes", "_suffixes", "_hints", "_statement_hints")
 
-_known: WeakKeyDictionary[Compiled, Analysis] = WeakKeyDictionary()
-_lock = threading.Lock()
+_ANSWER = "_yokedcache_analysis"
+"""Where a compiled statement keeps its analysis."""
 
 
 def analyse_compiled(compiled: Compiled, dialect_name: str) -> Analysis:
     """
     Say what a compiled statement reads, writes and does; remembered with it.
     """
-    with _lock:
-        answer = _known.get(compiled)
+    answer: Analysis | None = compiled.__dict__.get(_ANSWER)
     if answer is None:
-        answer = _analyse(compiled, dialect_name)
-        with _lock:
-            _known[compiled] = answer
+        answer = compiled.__dict__[_ANSWER] = _analyse(compiled, dialect_name)
     return answer
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from yokedcache.machine import machines
-from yokedcache.sqlalchemy.names import database_tag
+from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -151,7 +151,11 @@ def open_transaction(vector: Vector) -> bool:
     Which context a connection belongs to can't always be told, so an open write
     keeps functions from being answered on its tables in the whole process.
     """
-    return bool(_open) and any(tag.name in _open for tag, _ in vector)
+    if not _open:
+        return False
+    if ANY_DATABASE in _open:
+        return any(str(tag.name).startswith(ANY_DATABASE) for tag, _ in vector)
+    return any(tag.name in _open for tag, _ in vector)
 
 
 def state_of(info: Any, database: Database) -> ConnectionState:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
     from yokedcache.sqlalchemy.catalogue import Catalogue
 
-_known: WeakKeyDictionary[Dialect, Database] = WeakKeyDictionary()
+_known: WeakSet[Database] = WeakSet()
+_PLACE = "_yokedcache_database"
+"""Where a dialect object keeps what is known of its database."""
 _serials = itertools.count(1)
 _guard = threading.Lock()
 
@@ -101,9 +104,11 @@ class Database:
         """
         Give what tells this engine's answers from those of others.
         """
-        if self.in_memory or self.identity is None:
+        if self.in_memory:
             thread = isinstance(engine.pool, SingletonThreadPool)
             return (self.serial, threading.get_ident() if thread else 0)
+        if self.identity is None:
+            return (Unsettled(self, engine),)
         # One URL may lead to several databases: a relative path does.
         return (self.fingerprint(engine), self.identity)
 
@@ -191,15 +196,43 @@ class Database:
         return "listeners"
 
 
+class Unsettled:
+    """
+    Stands in a key for a database that hasn't yet said who it is.
+    """
+
+    __slots__ = ("_database", "_engine", "_place")
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
+        self._engine = weakref.ref(engine)
+        thread = isinstance(engine.pool, SingletonThreadPool)
+        self._place = (database.serial, threading.get_ident() if thread else 0)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unsettled) and self._place == other._place
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+    def settled(self) -> tuple[Hashable, ...]:
+        """
+        Give what stands in keys from now on.
+        """
+        engine = self._engine()
+        return (self,) if engine is None else self._database.key(engine)
+
+
 def database_of(dialect: Dialect) -> Database:
     """
     Give what is known of the database behind a dialect object.
     """
-    try:
-        return _known[dialect]
-    except KeyError:
+    database: Database | None = dialect.__dict__.get(_PLACE)
+    if database is None:
         with _guard:
-            return _known.setdefault(dialect, Database(dialect))
+            database = dialect.__dict__.setdefault(_PLACE, Database(dialect))
+            _known.add(database)
+    return database
 
 
 def databases() -> list[Database]:
@@ -207,7 +240,7 @@ def databases() -> list[Database]:
     List the databases seen so far.
     """
     with _guard:
-        return list(_known.values())
+        return list(_known)
 
 
 def isolation(dialect: Any, options: Any) -> str | None:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 
-from yokedcache.core.durations import optional_seconds
-from yokedcache.core.entry import MISS
-from yokedcache.core.keys import canonical, is_ignored
-from yokedcache.errors import DeclarationError, UsageError, ValueNotStorableError
+from yokedcache.core.keys import is_ignored
+from yokedcache.decorators import cached
+from yokedcache.errors import DeclarationError, UsageError
 from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy.answering import SessionAnswerer
 from yokedcache.sqlalchemy.attached import Attachment
@@ -68,7 +67,7 @@ def cached_dependency(
 
     Args:
         dependency: a generator, async generator, context manager or plain
-            function; one that gives no session is cached by its arguments.
+            function; a function that gives no session is cached as by `@cached`.
         cache: the cache to use; else the first that was made.
         ttl: how long what is read lives: seconds, `timedelta` or `"5m"`.
         table_name: cache only statements that read one of these tables;
@@ -106,7 +105,8 @@ class _Dependency:
         self.function = function
         self._cache = cache
         self._options = {"ttl": ttl, "tables": tables, "vary": vary}
-        self._ttl = optional_seconds(ttl)
+        self._gives_values: bool | None = None
+        self._cached: Any = None
         self._answerer: SessionAnswerer | None = None
         Attachment(None, **self._options)  # type: ignore[arg-type] - checks the options
 
@@ -122,30 +122,37 @@ class _Dependency:
             _let_await(session)
         return value
 
-    def stored(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def answers(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """
-        Give the key of a call and what is stored for it, or `MISS`.
-        """
-        machine = self._machine()
-        try:
-            parts = (args, tuple(sorted(kwargs.items())))
-            key = ("dependency", id(self), canonical(_keyable(parts)))
-        except UsageError:
-            return None, MISS
-        return key, MISS if machine.closed else machine.peek(key)
+        Give the cached form of the function, or `None` if a call must run it.
 
-    def keep(self, key: Any, value: Any) -> None:
+        One that was seen to give no session is cached as `@cached` would. What a
+        request or a client that it is handed says is in no key, so that keeps it
+        from being cached.
         """
-        Store what a call gave, if it is no session and can be kept.
+        if not self._gives_values:
+            return None
+        for value in (*args, *kwargs.values()):
+            if is_ignored(value) and unwrap(value) is None:
+                return None
+        try:
+            if self._cached is None:
+                self._cached = cached(cache=self._cache, ttl=self._options["ttl"])(
+                    self.function
+                )
+            self._cached.key(*args, **kwargs)
+        except UsageError:
+            return None
+        return self._cached
+
+    def note(self, value: Any) -> None:
         """
-        if key is None or unwrap(value) is not None or is_ignored(value):
-            return
-        machine = self._machine()
-        tally = machine.tally(f"dependency {self.function.__qualname__}")
-        tally.loads += 1
-        with contextlib.suppress(ValueNotStorableError):
-            entry = machine.entry(value, (), machine.lifetime(self._ttl), tally)
-            machine.store.put(key, entry)
+        Learn from what a call gave whether the function gives sessions.
+        """
+        if self._gives_values is None and not inspect.isawaitable(value):
+            session = unwrap(value) is not None
+            varied = self._options["vary"] not in (UNSET, None)
+            self._gives_values = not session and not varied
 
     def _answering(self) -> SessionAnswerer:
         if self._answerer is None or self._answerer.attachment.machine.closed:
@@ -160,12 +167,6 @@ class _Dependency:
         from yokedcache.cache import default_cache
 
         return default_cache().machine
-
-
-def _keyable(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_keyable(item) for item in value if not is_ignored(item))
-    return value
 
 
 def _shaped(function: Any, wrapped: _Dependency) -> Any:
@@ -185,12 +186,7 @@ def _generator(wrapped: _Dependency) -> Any:
     manager = contextlib.contextmanager(wrapped.function)
 
     def dependency(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        key, found = wrapped.stored(args, kwargs)
-        if found is not MISS:
-            yield found
-            return
         with manager(*args, **kwargs) as value:
-            wrapped.keep(key, value)
             yield wrapped.adopt(value)
 
     return dependency
@@ -200,12 +196,7 @@ def _async_generator(wrapped: _Dependency) -> Any:
     manager = contextlib.asynccontextmanager(wrapped.function)
 
     async def dependency(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        key, found = wrapped.stored(args, kwargs)
-        if found is not MISS:
-            yield found
-            return
         async with manager(*args, **kwargs) as value:
-            wrapped.keep(key, value)
             yield wrapped.adopt(value)
 
     return dependency
@@ -213,11 +204,11 @@ def _async_generator(wrapped: _Dependency) -> Any:
 
 def _coroutine(wrapped: _Dependency) -> Any:
     async def dependency(*args: Any, **kwargs: Any) -> Any:
-        key, found = wrapped.stored(args, kwargs)
-        if found is not MISS:
-            return found
+        answers = wrapped.answers(args, kwargs)
+        if answers is not None:
+            return await answers(*args, **kwargs)
         value = await wrapped.function(*args, **kwargs)
-        wrapped.keep(key, value)
+        wrapped.note(value)
         return wrapped.adopt(value)
 
     return dependency
@@ -225,9 +216,9 @@ def _coroutine(wrapped: _Dependency) -> Any:
 
 def _plain(wrapped: _Dependency) -> Any:
     def dependency(*args: Any, **kwargs: Any) -> Any:
-        key, found = wrapped.stored(args, kwargs)
-        if found is not MISS:
-            return found
+        answers = wrapped.answers(args, kwargs)
+        if answers is not None:
+            return answers(*args, **kwargs)
         value = wrapped.function(*args, **kwargs)
         if isinstance(value, contextlib.AbstractContextManager) and unwrap(value) is None:
             return _managed(wrapped, value)
@@ -236,7 +227,7 @@ def _plain(wrapped: _Dependency) -> Any:
             and unwrap(value) is None
         ):
             return _managed_async(wrapped, value)
-        wrapped.keep(key, value)
+        wrapped.note(value)
         return wrapped.adopt(value)
 
     return dependency

@@ -21,11 +21,11 @@ from sqlalchemy.util import immutabledict
 
 from yokedcache.sqlalchemy.calls import Answerer, Bypass, Hit, Miss, StatementCall
 from yokedcache.sqlalchemy.fitness import (
+    FAILED,
     SELECTS,
     base_options,
     drainable,
     established,
-    failed,
     forbidden,
     reads,
     written_by_hand,
@@ -149,7 +149,9 @@ class CachingConnection:
         except BaseException:
             # PostgreSQL refuses everything until the rollback; not every driver
             # tells, so what failed is remembered.
-            failed.add(self._session._transaction)
+            transaction = self._session._transaction
+            if transaction is not None:
+                transaction.__dict__[FAILED] = True
             raise
 
     def _recorded(self, call: StatementCall, miss: Miss) -> CursorResult[Any]:

@@ -12,6 +12,7 @@ from yokedcache.core.plans import announce
 from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
 from yokedcache.runtime.log import logger
+from yokedcache.sqlalchemy.names import ANY_DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ class Fences:
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
         self._parts: list[tuple[MemoryStore, Fence]] = [
             (machine.store, machine.store.fence(_reached(machine.store, names)))
             for machine in machines()
@@ -38,6 +40,9 @@ class Fences:
         Bump and lift in every cache; a second time does nothing.
         """
         for store, fence in self._parts:
+            if fence.up and ANY_DATABASE in self._names:
+                # what was first read while the fence was up is not under it
+                store.bump(_reached(store, self._names))
             store.lift(fence)
 
 
@@ -108,11 +113,16 @@ def settle_orphans(state: ConnectionState) -> None:
 def _reached(store: MemoryStore, names: tuple[str, ...]) -> tuple[str, ...]:
     """
     Add users' own `table:` tags when a whole database was changed.
+
+    A database that doesn't say who it is may be any of those known.
     """
     if not any(name.startswith("database:") for name in names):
         return names
-    own = [n for n in store.names() if n.startswith("table:") and "@" not in n]
-    return (*names, *own)
+    known = store.names()
+    own = [n for n in known if n.startswith("table:") and "@" not in n]
+    if ANY_DATABASE in names:
+        own += [n for n in known if n.startswith("database:")]
+    return tuple(dict.fromkeys((*names, *own)))
 
 
 def _as_fences(fence: Any) -> Fences:

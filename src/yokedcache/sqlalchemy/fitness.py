@@ -8,7 +8,6 @@ the database, which also raises what there is to raise.
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import FromStatement
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 SELECTS = (Select, CompoundSelect, TextualSelect)
 """The classes of most statements that read."""
 
-failed: weakref.WeakSet[Any] = weakref.WeakSet()
-"""Session transactions in which a statement failed."""
+FAILED = "_yokedcache_failed"
+"""Marks a session's transaction in which a statement failed."""
 
 _BUFFERING = frozenset({
     "psycopg", "psycopg2", "pg8000", "mysqldb", "pymysql", "mariadbconnector",
@@ -152,7 +151,7 @@ def _by_lock(statement: Any) -> str | None:
 
 def _by_transaction(transaction: Any) -> str | None:
     while transaction is not None:
-        if transaction in failed:
+        if FAILED in transaction.__dict__:
             return "transaction_failed"
         transaction = transaction._parent
     return None

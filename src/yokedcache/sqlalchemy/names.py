@@ -8,10 +8,13 @@ database. Every answer read from a database carries `database:...` as well.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+ANY_DATABASE: Final = "database:"
+"""Stands in write sets for a database that doesn't say who it is."""
 
 
 def database_tag(identity: str) -> str:

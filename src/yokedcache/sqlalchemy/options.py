@@ -55,7 +55,10 @@ def option_of(statement: Any) -> FromCache | NoCache | None:
     """
     Give the option that a statement carries; the last one given counts.
     """
-    for option in reversed(getattr(statement, "_with_options", ())):
+    options = getattr(statement, "_with_options", ())
+    if not options:
+        return None
+    for option in reversed(options):
         if isinstance(option, (FromCache, NoCache)):
             return option
     return None

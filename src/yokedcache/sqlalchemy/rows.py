@@ -13,12 +13,6 @@ cursor, connection, result) can be reached from it.
 
 from __future__ import annotations
 
-import copy
-import datetime as dt
-import decimal
-import ipaddress
-import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import CursorResult
@@ -28,10 +22,19 @@ from sqlalchemy.engine.cursor import (
     ResultFetchStrategy,
 )
 
+from yokedcache.sqlalchemy.recordings import (
+    IMMUTABLE,
+    Recording,
+    Unisolated,
+    copied,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from yokedcache.sqlalchemy.offline import Prepared
+
+__all__ = ["MAX_BYTES", "MAX_ROWS", "Recording", "record", "replay"]
 
 MAX_ROWS = 10_000
 MAX_BYTES = 1 << 20
@@ -39,75 +42,7 @@ MAX_BYTES = 1 << 20
 _CELL = 32
 """What a cell is taken to weigh beside its text or bytes."""
 
-_IMMUTABLE = frozenset({
-    type(None), bool, int, float, complex, str, bytes,
-    decimal.Decimal, uuid.UUID,
-    dt.date, dt.datetime, dt.time, dt.timedelta,
-    ipaddress.IPv4Address, ipaddress.IPv4Network, ipaddress.IPv4Interface,
-    ipaddress.IPv6Address, ipaddress.IPv6Network, ipaddress.IPv6Interface,
-})  # fmt: skip
-"""Types whose values are shared between recording and callers."""
-
 _SIZED = frozenset({str, bytes})
-
-
-class _Unisolated(Exception):  # noqa: N818 - a signal inside this module
-    """
-    A value that can't be copied, so can't be kept apart from its caller.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """
-    The rows of one statement as the driver gave them, columns by name and type code.
-    """
-
-    description: tuple[tuple[str, Any], ...]
-    rows: tuple[tuple[Any, ...], ...]
-    rowcount: int = -1
-    _mutable: tuple[int, ...] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """
-        Decide once which columns must be copied for every caller.
-        """
-        object.__setattr__(self, "_mutable", _mutable_columns(self.rows))
-
-    def isolated_rows(self) -> Sequence[tuple[Any, ...]]:
-        """
-        Return rows that a caller may change without changing the recording.
-        """
-        if not self._mutable:
-            return self.rows
-        return [_isolated(row, self._mutable) for row in self.rows]
-
-
-def _mutable_columns(rows: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
-    return tuple(
-        index
-        for index, cells in enumerate(zip(*rows, strict=True))
-        if not _IMMUTABLE.issuperset(map(type, cells))
-    )
-
-
-def _isolated(row: tuple[Any, ...], columns: Sequence[int]) -> tuple[Any, ...]:
-    cells = list(row)
-    for index in columns:
-        cells[index] = _copied(cells[index])
-    return tuple(cells)
-
-
-def _copied(value: Any) -> Any:
-    if type(value) in _IMMUTABLE:
-        return value
-    if isinstance(value, memoryview):
-        # What psycopg2 makes of bytea; a view can't be copied, its bytes can.
-        return memoryview(bytes(value))
-    try:
-        return copy.deepcopy(value)
-    except Exception as error:
-        raise _Unisolated from error
 
 
 def replay(prepared: Prepared, recording: Recording) -> CursorResult[Any]:
@@ -118,10 +53,7 @@ def replay(prepared: Prepared, recording: Recording) -> CursorResult[Any]:
     context.cursor.rowcount = recording.rowcount  # type: ignore[misc]
     if context.execution_options.get("preserve_rowcount", False):
         context._rowcount = recording.rowcount
-    description: Any = [
-        (name, code, None, None, None, None, None)
-        for name, code in recording.description
-    ]
+    description: Any = recording.cursor_description
     strategy = FullyBufferedCursorFetchStrategy(
         None, description, recording.isolated_rows()
     )
@@ -202,7 +134,7 @@ class _Tape:
             return
         try:
             self._take(rows)
-        except _Unisolated:
+        except Unisolated:
             self.abandon("uncopyable_value")
 
     def _take(self, rows: Sequence[Sequence[Any]]) -> None:
@@ -214,14 +146,14 @@ class _Tape:
                 weight += _CELL
                 if kind in _SIZED:
                     weight += len(cell)
-                elif kind not in _IMMUTABLE:
+                elif kind not in IMMUTABLE:
                     plain = False
                     weight += _weight(cell)
             self._bytes_left -= weight
             if self._bytes_left < 0:
                 self.abandon("too_large")
                 return
-            self._rows.append(tuple(row) if plain else tuple(map(_copied, row)))
+            self._rows.append(tuple(row) if plain else tuple(map(copied, row)))
 
     def complete(self) -> None:
         """
@@ -378,6 +310,3 @@ class _Tee(ResultFetchStrategy):
         """
         self._tape.abandon("error")
         self._inner.handle_exception(result, dbapi_cursor, err)
-
-
-__all__ = ["MAX_BYTES", "MAX_ROWS", "Recording", "record", "replay"]

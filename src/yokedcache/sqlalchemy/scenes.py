@@ -176,7 +176,6 @@ def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hash
     for bind in _binds(session):
         engine = bind.engine
         database = database_of(engine.dialect)
-        scene.unsettled = scene.unsettled or database.identity is None
         yield "database"
         yield from database.key(engine)
         unfit = None if varied else database.unfit(engine, session)

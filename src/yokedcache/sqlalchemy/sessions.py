@@ -14,7 +14,7 @@ import asyncio
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from sqlalchemy.orm import Session
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.stores.memory import MemoryStore
 
-_seen: WeakKeyDictionary[Session, dict[Any, dict[Tag, int]]] = WeakKeyDictionary()
+_SEEN = "_yokedcache_seen"
+"""Where a session keeps its vectors, one for each store."""
+
 _task_scope: ContextVar[WeakSet[Session] | None] = ContextVar(
     "yokedcache_sessions", default=None
 )
@@ -41,7 +43,7 @@ def on_begin(session: Session, transaction: Any, connection: Connection) -> None
     """
     A session begins to use a connection: what is read over it is the session's.
     """
-    _seen.setdefault(session, {})
+    session.__dict__.setdefault(_SEEN, {})
     remember(session)
     state = existing(connection.connection)
     if state is not None:
@@ -53,7 +55,7 @@ def on_commit(session: Session) -> None:
     A session committed; its instances expire unless it was told otherwise.
     """
     if session.expire_on_commit and not session.in_nested_transaction():
-        _seen[session] = {}
+        session.__dict__[_SEEN] = {}
 
 
 def on_rollback(session: Session, previous: Any) -> None:
@@ -61,14 +63,21 @@ def on_rollback(session: Session, previous: Any) -> None:
     A session rolled back, which always expires its instances.
     """
     if not previous.nested:
-        _seen[session] = {}
+        session.__dict__[_SEEN] = {}
 
 
 def note_vector(session: Session, store: MemoryStore, vector: Vector) -> None:
     """
     Add versions under which something that the session now holds was read.
     """
-    versions = _seen.setdefault(session, {}).setdefault(store, {})
+    seen = session.__dict__.get(_SEEN)
+    if seen is None:
+        seen = session.__dict__[_SEEN] = {}
+        remember(session)
+    versions = seen.get(store)
+    if versions is None:
+        seen[store] = dict(vector)
+        return
     for tag, version in vector:
         versions.setdefault(tag, version)
 
@@ -99,7 +108,7 @@ def vector_of(session: Session, store: MemoryStore) -> Vector | None:
     """
     if not session.identity_map:
         return ()
-    noted = _seen.get(session)
+    noted = session.__dict__.get(_SEEN)
     if noted is None:
         return None
     return tuple(noted.get(store, {}).items())
@@ -138,7 +147,4 @@ def _scope() -> WeakSet[Session] | None:
 
 
 def _in_task() -> bool:
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:
-        return False
+    return asyncio._get_running_loop() is not None

@@ -173,6 +173,9 @@ def _note_effects(
             statement,
         )
     if analysis.writes or analysis.unknown_write or analysis.ddl:
+        if not (state.unknown and state.database.identity):
+            # an engine that only writes has never been asked who its database is
+            state.database.learn(connection.connection)
         sessions.wrote(state)
         state.note(analysis)
     if state.dirty and (analysis.transaction or _commits_itself(connection, analysis)):

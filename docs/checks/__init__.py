@@ -1,0 +1,3 @@
+"""
+What the docs are checked for: code that runs, links that lead somewhere, no gaps.
+"""

@@ -1,37 +1,37 @@
 """
 Section `orm`: reads through attached sessions, on SQLite and on PostgreSQL.
 
-Each measured read opens a session, executes, reads everything and closes.
+Each measured read opens a session, executes, reads everything and closes. The
+uncached reads and the recipe run in a process of their own, without yokedcache.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import itertools
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import recipe
-from environments import PROJECT
+from environments import PROJECT, surroundings
 from measure import Effort, Line, compare, contest, repeat
-from schema import Base, User, fill
-from sqlalchemy import Engine, create_engine, select
-from sqlalchemy.orm import Session, joinedload, sessionmaker
+from reads import READS, clock_of, reader
+from schema import Base, fill
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+from worker import Worker
 
 from yokedcache import YokedCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from measure import Run
+    from sqlalchemy import Engine
+
 TITLE = "Reads through a session, answered from memory"
 
-WARM = 50
-"""How many different users are asked for, all of them cached."""
-
-SHAPES = ("one by id", "list of 50", "joined list of 50", "get")
 BARS = {
     ("sqlite", "one by id"): 0.45,
     ("sqlite", "list of 50"): 0.35,
@@ -42,81 +42,55 @@ BARS = {
     ("postgresql", "joined list of 50"): 0.35,
 }
 BAR_OF_RECIPE = 0.7
-
-Maker = Any
-Read = "Callable[[Maker], object]"
+"""For what is read through statements; `get` has the bar above."""
 
 
 def measure(effort: Effort) -> Iterator[Line]:
     """
     Hold cached reads against uncached ones and against the recipe.
     """
-    with _sqlite() as engine:
-        yield from _on(engine, effort)
-    with _postgresql() as engine:
-        yield from _on(engine, effort)
+    python = Path(sys.executable)
+    for database in (_sqlite, _postgresql):
+        with database() as engine, Worker(python, surroundings(), "reads") as peers:
+            yield from _on(engine, peers, effort)
 
 
-def _on(engine: Engine, effort: Effort) -> Iterator[Line]:
+def _on(engine: Engine, peers: Worker, effort: Effort) -> Iterator[Line]:
     fill(engine)
+    url = engine.url.render_as_string(hide_password=False)
+    clock = clock_of(url)
     cache = YokedCache("memory://")
-    makers = {name: sessionmaker(engine) for name in ("ours", "uncached", "recipe")}
-    cache.attach(makers["ours"])
-    recipe.attach(makers["recipe"])
+    attached, beside = sessionmaker(engine), sessionmaker(engine)
+    cache.attach(attached)
     database = engine.dialect.name
-    for shape in SHAPES:
-        reads = {name: _read(shape, maker) for name, maker in makers.items()}
-        for read in reads.values():
-            for _ in range(2 * WARM):
-                read()
-        _check_served(engine, reads)
-        times = contest({name: repeat(read) for name, read in reads.items()}, effort)
+    for shape in READS:
+        ours = reader(shape, attached)
+        _check_served(engine, ours)
+        runs: dict[str, Run] = {
+            "ours": repeat(ours, clock),
+            "tracked": repeat(reader(shape, beside), clock),
+            "uncached": peers.run("uncached", f"{shape} @ {url}"),
+            "recipe": peers.run("recipe", f"{shape} @ {url}"),
+        }
+        times = contest(runs, effort)
         what = f"{database}, {shape}"
+        bar = None if shape == "get" else BAR_OF_RECIPE
         yield compare(times, what, "ours", "uncached", BARS.get((database, shape)))
-        yield compare(times, what, "ours", "recipe", BAR_OF_RECIPE)
+        yield compare(times, what, "ours", "recipe", bar)
+        yield compare(times, f"{what}: tracking", "tracked", "uncached", None)
     cache.sync.close()
     Base.metadata.drop_all(engine)
 
 
-def _check_served(engine: Engine, reads: dict[str, Callable[[], object]]) -> None:
+def _check_served(engine: Engine, read: Callable[[], object]) -> None:
     """
-    See that who should be answered from memory is, and that all answer alike.
+    See that a read is answered without a connection.
     """
     engine.dispose()
-    answers = {name: repr(read()) for name, read in reads.items() if name != "uncached"}
+    read()
     if engine.pool.checkedin():  # type: ignore[attr-defined]
-        raise AssertionError(f"someone of {list(answers)} went to the database")
-
-
-def _read(shape: str, maker: Maker) -> Callable[[], object]:
-    numbers = itertools.cycle(range(1, WARM + 1))
-    ask = {
-        "one by id": _one, "list of 50": _list, "joined list of 50": _joined, "get": _get
-    }[shape]  # fmt: skip
-
-    def read() -> object:
-        with maker() as session:
-            return ask(session, next(numbers))
-
-    return read
-
-
-def _one(session: Session, number: int) -> object:
-    return session.execute(select(User).where(User.id == number)).scalars().all()
-
-
-def _list(session: Session, _: int) -> object:
-    return session.execute(select(User).order_by(User.id).limit(50)).scalars().all()
-
-
-def _joined(session: Session, _: int) -> object:
-    statement = select(User).options(joinedload(User.addresses))
-    limited = statement.order_by(User.id).limit(50)
-    return session.execute(limited).unique().scalars().all()
-
-
-def _get(session: Session, number: int) -> object:
-    return session.get(User, number)
+        msg = "a read that was to be answered from memory went to the database"
+        raise AssertionError(msg)
 
 
 @contextlib.contextmanager
@@ -129,6 +103,7 @@ def _sqlite() -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def _postgresql() -> Iterator[Engine]:
+    # the servers of the tests, found or started as there
     sys.path.append(str(PROJECT))
     service = importlib.import_module("tests.services").Postgres()
     with service.running() as server:

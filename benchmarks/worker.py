@@ -2,13 +2,15 @@
 A process that runs contenders of one environment when it is told to.
 
 The parent (`Worker`) writes a line of JSON, `[contender, what, count]`; the
-child, which is this file run by the environment's own Python, runs that loop so
-many times and answers with a line: seconds, or the text of an error. While one
-runs all others wait, so that nobody is measured under another's load.
+child is this file run by the environment's own Python. It runs that loop of its
+module's so many times (`loops.perform`, or another's) and answers with a line:
+seconds, or the text of an error. While one runs all others wait, so that nobody
+is measured under another's load.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -24,9 +26,11 @@ class Worker:
     The parent's end.
     """
 
-    def __init__(self, python: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, python: Path, environment: dict[str, str], loops: str = "loops"
+    ) -> None:
         self._process = subprocess.Popen(
-            [python, Path(__file__).resolve()],
+            [python, Path(__file__).resolve(), loops],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -69,11 +73,11 @@ class Worker:
 def main() -> None:
     # What contenders print must not get between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    loops = __import__("loops")
+    perform = importlib.import_module(sys.argv[1]).perform
     for line in sys.stdin:
         contender, what, count = json.loads(line)
         try:
-            result = loops.perform(contender, what, count)
+            result = perform(contender, what, count)
         except Exception as error:  # noqa: BLE001 - told to the parent, who raises
             result = f"{type(error).__name__}: {error}"
         print(json.dumps(result), file=answers, flush=True)

@@ -75,6 +75,8 @@ class Outcome:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
+    KEPT.mkdir(exist_ok=True)
+    (KEPT / ".gitignore").write_text("*\n", encoding="utf-8")
     python = interpreter(options.sqlalchemy)
     suite = source(options.sqlalchemy)
     with database(options.database, options.dburi) as uri:

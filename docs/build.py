@@ -32,7 +32,9 @@ def main(names: list[str]) -> int:
     for line in wrong:
         sys.stdout.write(f"docs: {line}\n")
     blocks = sum(len(snippets.blocks(page)) for page in chosen)
-    sys.stdout.write(f"docs: {len(chosen)} pages, {blocks} blocks of code, {len(wrong)} wrong\n")
+    sys.stdout.write(
+        f"docs: {len(chosen)} pages, {blocks} blocks of code, {len(wrong)} wrong\n"
+    )
     return 1 if wrong else 0
 
 

@@ -100,7 +100,7 @@ def summary(console: screen.Console, claims: Claims) -> None:
         f"  explain(dashboard)  {explained.reason}, depends on {', '.join(tables[1:])}"
     )
     console.print(
-        f"  stats()             {total.hits:,} hits, {total.shared:,} served by another's load, "
+        f"  stats()             {total.hits:,} hits, {total.shared:,} from another's load, "
         f"{total.loads:,} loads"
     )
     console.print(

@@ -1,6 +1,8 @@
 """
-yokedcache with everything on: TTL, statistics, type-exact keys, isolation,
-single flight, and SQLAlchemy tracked for writes.
+yokedcache with everything on.
+
+That is TTL, statistics, type-exact keys, isolation, single flight, and
+SQLAlchemy tracked for writes.
 """
 
 from __future__ import annotations

@@ -8,12 +8,11 @@ import dataclasses
 import inspect
 import re
 
-from checks import pages
-from checks.reasons import reasons
-
 import yokedcache
 import yokedcache.sqlalchemy
 import yokedcache.testing
+from checks import pages
+from checks.reasons import reasons
 from yokedcache import YokedCache, decorators, errors, settings, stats
 
 DOORS = (yokedcache, yokedcache.sqlalchemy, yokedcache.testing)
@@ -35,14 +34,28 @@ def missing() -> list[str]:
 
 
 def _settings() -> list[str]:
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", pages.text("settings.md"), re.M))
-    fields = {field.name: field.default for field in dataclasses.fields(settings.Settings)}
-    wrong = [f"settings.md: no row for {name}" for name in sorted(fields.keys() - rows.keys())]
-    wrong += [f"settings.md: no setting {name}" for name in sorted(rows.keys() - fields.keys())]
+    rows = dict(
+        re.findall(
+            r"^\| `(\w+)` \| ([^|]+) \|", pages.text("settings.md"), re.MULTILINE
+        )
+    )
+    fields = {
+        field.name: field.default for field in dataclasses.fields(settings.Settings)
+    }
+    wrong = [
+        f"settings.md: no row for {name}"
+        for name in sorted(fields.keys() - rows.keys())
+    ]
+    wrong += [
+        f"settings.md: no setting {name}"
+        for name in sorted(rows.keys() - fields.keys())
+    ]
     for name, default in fields.items():
         shown = rows.get(name, "").strip().strip("`")
         if name in rows and not re.match(re.escape(_shown(default)) + r"\b|\Z", shown):
-            wrong.append(f"settings.md: {name} is {_shown(default)}, the page says {shown}")
+            wrong.append(
+                f"settings.md: {name} is {_shown(default)}, the page says {shown}"
+            )
     return wrong
 
 
@@ -58,7 +71,9 @@ def _errors() -> list[str]:
         for name, item in vars(errors).items()
         if inspect.isclass(item) and issubclass(item, errors.YokedCacheError)
     }
-    headings = dict(re.findall(r"^## (YC\d+) `(\w+)`", pages.text("errors.md"), re.M))
+    headings = dict(
+        re.findall(r"^## (YC\d+) `(\w+)`", pages.text("errors.md"), re.MULTILINE)
+    )
     return [
         f"errors.md: {code} is {classes.get(code)}, the page says {headings.get(code)}"
         for code in sorted(classes.keys() | headings.keys())
@@ -68,17 +83,23 @@ def _errors() -> list[str]:
 
 def _options() -> list[str]:
     text = pages.text("functions.md")
-    headings = set(re.findall(r"^### `(\w+)`", text, re.M))
+    headings = set(re.findall(r"^### `(\w+)`", text, re.MULTILINE))
     options = {"cache", *decorators._DEFAULTS}  # noqa: SLF001 - what there is
     methods = set(decorators._METHODS)  # noqa: SLF001
-    wrong = [f"functions.md: no heading for {name}" for name in sorted(options - headings)]
+    wrong = [
+        f"functions.md: no heading for {name}" for name in sorted(options - headings)
+    ]
     wrong += [f"functions.md: no option {name}" for name in sorted(headings - options)]
-    wrong += [f"functions.md: no `.{name}`" for name in sorted(methods) if f"`.{name}" not in text]
+    wrong += [
+        f"functions.md: no `.{name}`"
+        for name in sorted(methods)
+        if f"`.{name}" not in text
+    ]
     return wrong
 
 
 def _reasons() -> list[str]:
-    listed = set(re.findall(r"^\| `([\w:]+)` ", pages.text("reasons.md"), re.M))
+    listed = set(re.findall(r"^\| `([\w:]+)` ", pages.text("reasons.md"), re.MULTILINE))
     known = reasons()
     wrong = [f"reasons.md: no row for {reason}" for reason in sorted(known - listed)]
     wrong += [f"reasons.md: no reason {reason}" for reason in sorted(listed - known)]
@@ -100,7 +121,7 @@ def _methods() -> list[str]:
     return [
         f"YokedCache.{name} is shown nowhere"
         for name in dir(YokedCache)
-        if not name.startswith("_") and not re.search(rf"\.{name}\b", everything)
+        if not name.startswith("_") and not re.search(rf"[.`]{name}\b", everything)
     ]
 
 

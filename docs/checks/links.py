@@ -21,12 +21,18 @@ def broken() -> list[str]:
     """
     List the links that lead nowhere, and pages that the index doesn't lead to.
     """
-    wrong = [line for page in pages.every() for line in _of_page(page)]
     index = pages.text("index.md")
     listed = {target.partition("#")[0] for target in _LINK.findall(index)}
     names = {page.name for page in pages.DOCS.glob("*.md")} - {"index.md"}
-    wrong += [f"index.md: doesn't lead to {name}" for name in sorted(names - listed)]
-    return wrong
+    unlisted = [f"index.md: doesn't lead to {name}" for name in sorted(names - listed)]
+    return [*broken_on(pages.every()), *unlisted]
+
+
+def broken_on(chosen: list[Path]) -> list[str]:
+    """
+    List the links of some pages that lead nowhere.
+    """
+    return [line for page in chosen for line in _of_page(page)]
 
 
 def anchors(page: Path) -> set[str]:

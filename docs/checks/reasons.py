@@ -26,8 +26,13 @@ _HOLDERS = {
     *("uncacheable",),
 }
 _REASON = re.compile(r"[a-z]+(_[a-z]+)*(:[a-z]*)?")
-_PARTS = ("calls.py", "functions.py", "core/capture.py", "stores/*.py", "sqlalchemy/*.py")
-_NO_REASONS = {"expression", "state"}
+_PARTS = (
+    "calls.py",
+    "functions.py",
+    "core/capture.py",
+    "stores/*.py",
+    "sqlalchemy/*.py",
+)
 
 
 def reasons() -> set[str]:
@@ -44,22 +49,28 @@ def reasons() -> set[str]:
 
 def _said(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call):
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if name in _TAKERS:
-            for argument in node.args:
-                yield from _strings(argument)
-        for keyword in node.keywords:
-            if keyword.arg in _HOLDERS:
-                yield from _strings(keyword.value)
+        yield from _handed(node)
     elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        names = {getattr(each, "attr", getattr(each, "id", "")) for each in targets}
-        if names & _HOLDERS:
+        if {_name(target) for target in targets} & _HOLDERS:
             yield from _strings(node.value)
     elif isinstance(node, ast.FunctionDef) and _gives_reason(node):
         for inner in ast.walk(node):
             if isinstance(inner, ast.Return) and inner.value is not None:
                 yield from _strings(inner.value)
+
+
+def _handed(call: ast.Call) -> Iterator[str]:
+    if _name(call.func) in _TAKERS:
+        for argument in call.args:
+            yield from _strings(argument)
+    for keyword in call.keywords:
+        if keyword.arg in _HOLDERS:
+            yield from _strings(keyword.value)
+
+
+def _name(node: ast.expr) -> str:
+    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def _gives_reason(function: ast.FunctionDef) -> bool:

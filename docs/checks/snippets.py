@@ -125,7 +125,7 @@ def _checked(code: str, line: int) -> str:
     for row in code.splitlines():
         match = _SHOWN.match(row)
         lines.append(
-            f"{match['indent']}_shown({match['code']}, {match['value']!r})"
+            f"{match['indent']}_shown(({match['code']}), {match['value']!r})"
             if match
             else row
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ForeignKey, String, create_engine
+from sqlalchemy import ForeignKey, String, create_engine, event
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -80,8 +80,6 @@ def counted() -> Iterator[list[str]]:
     """
     Collect the statements that reach the database.
     """
-    from sqlalchemy import event
-
     seen: list[str] = []
 
     def note(*args: object) -> None:

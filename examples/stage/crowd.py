@@ -70,11 +70,11 @@ def play(
         ("answers", True),
         ("different", True),
         ("SELECTs", True),
-        ("all done in", True),
+        ("done in", True),
         ("one SELECT", False),
     )
     for who, ask in (
-        (f"{CROWD} tasks of one event loop", _tasks(loop, engine)),
+        (f"{CROWD} tasks, one loop", _tasks(loop, engine)),
         (f"{CROWD} threads", _threads),
     ):
         _row(table, claims, statements, who, ask)

@@ -115,7 +115,7 @@ def scenes(engine: Engine, loop: asyncio.AbstractEventLoop) -> list[Scene]:
         Scene("an object is changed", "attach, front page",
               lambda: _ask(attached, queries.front_page),
               lambda: _ask(plain, queries.front_page), lambda: _edit(_retitle)),
-        Scene("an object is added", "cached_dependency, post page",
+        Scene("an object is added", "dependency, post page",
               lambda: _ask(injected, queries.post_page, POST),
               lambda: _ask(plain, queries.post_page, POST), lambda: _edit(_comment)),
         Scene("a tag is put on a post", "attach, tag cloud",
@@ -123,11 +123,11 @@ def scenes(engine: Engine, loop: asyncio.AbstractEventLoop) -> list[Scene]:
               lambda: _ask(plain, queries.tag_cloud), lambda: _edit(_attach_tag)),
         Scene("INSERT without a session", "@cached, dashboard",
               functions.dashboard, functions.dashboard.uncached, core_insert),
-        Scene("UPDATE written by hand", "@cached method, newest posts",
+        Scene("UPDATE written by hand", "repository, newest posts",
               lambda: _newest(cached=True), lambda: _newest(cached=False), written_sql),
         Scene("DELETE that cascades", "@cached, top authors",
               functions.author_report, functions.author_report.uncached, cascade),
-        Scene("by an AsyncSession", "@cached async, profile",
+        Scene("by an AsyncSession", "async @cached, profile",
               lambda: loop.run_until_complete(functions.profile(AUTHOR)),
               lambda: loop.run_until_complete(functions.profile.uncached(AUTHOR)),
               lambda: loop.run_until_complete(rename())),
@@ -147,14 +147,15 @@ def play(
     screen.title(
         console,
         "2  A commit, and the next read is fresh",
-        "Each row: a read from the cache (no SQL), then a commit by code that knows of no cache, then the",
-        "same read twice. Fresh means: changed, and equal to what an uncached session reads.",
+        "Each row: a read from the cache (no SQL), then a commit by code that knows of no "
+        "cache, then the same read twice. Fresh means: changed, and equal to what an uncached "
+        "session reads.",
     )
     table = screen.make_table(
         ("what is committed", False),
         ("who reads", False),
         ("SQL", True),
-        ("after it", True),
+        ("after", True),
         ("then", True),
         ("fresh", False),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blog import functions, queries, sessions
 from blog.repositories import PostRepository
+from rich.padding import Padding
 
 from stage import screen
 from stage.counter import measure
@@ -44,22 +45,20 @@ def reads(loop: asyncio.AbstractEventLoop) -> list[Read]:
     attached, injected = sessions.AttachedSession, _injected
     return [
         _by_session("front page", "attach", attached, queries.front_page),
-        _by_session(
-            "post page", "cached_dependency", injected, queries.post_page, POST
-        ),
-        _by_session("search", "cached_dependency", injected, queries.search, WORD),
+        _by_session("post page", "dependency", injected, queries.post_page, POST),
+        _by_session("search", "dependency", injected, queries.search, WORD),
         _by_session("tag cloud", "attach", attached, queries.tag_cloud),
         _by_session("top authors", "attach", attached, queries.top_authors),
         Read(
             "newest posts",
-            "@cached method",
+            "repository",
             _newest(cached=False),
             _newest(cached=True),
         ),
         Read("dashboard", "@cached", functions.dashboard.uncached, functions.dashboard),
         Read(
             "profile",
-            "@cached async",
+            "async @cached",
             lambda: loop.run_until_complete(functions.profile.uncached(AUTHOR)),
             lambda: loop.run_until_complete(functions.profile(AUTHOR)),
         ),
@@ -104,8 +103,9 @@ def play(
     screen.title(
         console,
         "1  The same reads, without and with the cache",
-        "One code for both sides; the left one runs on a plain sessionmaker. Median of many calls,",
-        "sessions opened and closed each time. SQL counts the statements that reach the database.",
+        "One code for both sides; the left one runs on a plain sessionmaker. Median of many "
+        "calls, with sessions opened and closed each time. SQL counts the statements that "
+        "reach the database.",
     )
     table = screen.make_table(
         ("read", False),
@@ -115,7 +115,7 @@ def play(
         ("with", True),
         ("SQL", True),
         ("faster", True),
-        ("same answer", False),
+        ("same", False),
     )
     chart: list[tuple[str, float, float]] = []
     for read in reads(loop):
@@ -140,6 +140,10 @@ def play(
     console.print(table)
     screen.bars(console, sorted(chart, key=lambda row: -row[1]))
     console.print(
-        "  SQLite runs inside this process: a statement costs little here, more over a network.\n"
-        "  Sessions still make objects of the rows on a hit; cached functions do nothing at all."
+        Padding(
+            "SQLite runs inside this process: a statement costs little here, more over a "
+            "network. On a hit, sessions still make objects of the rows; cached functions "
+            "give their result.",
+            (0, 2),
+        )
     )

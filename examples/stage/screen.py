@@ -55,21 +55,21 @@ def ratio(number: float) -> str:
     return f"{number:,.1f}{TIMES}" if number < 10 else f"{number:,.0f}{TIMES}"
 
 
-def title(console: Console, text: str, *lines: str) -> None:
+def title(console: Console, text: str, said: str = "") -> None:
     """
     Begin an act.
     """
     console.print()
     console.rule(f"[bold]{text}", align="left", style="bright_black")
-    for line in lines:
-        console.print(Padding(line, (0, 2)))
+    if said:
+        console.print(Padding(said, (0, 2)))
 
 
 def make_table(*columns: tuple[str, bool]) -> Table:
     """
     Make a table; each column is a heading and whether it holds numbers.
     """
-    table = Table(box=SIMPLE_HEAD, pad_edge=True, header_style="bold", expand=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), header_style="bold")
     for heading, numbers in columns:
         table.add_column(
             heading, justify="right" if numbers else "left", no_wrap=numbers

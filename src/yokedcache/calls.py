@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Tally
     from yokedcache.core.flights import Flight, Seat
     from yokedcache.core.operations import Op
+    from yokedcache.core.plans import Answer
     from yokedcache.machine import Machine
 
 _background: set[asyncio.Task[Any]] = set()
@@ -311,7 +312,7 @@ def _refresh_in_background(host: CallHost, op: Refresh) -> bool:
     """
     Renew an entry outside the caller's context: it must inherit no transaction.
     """
-    plan = lead(op.key, tuple(host.policy.tags), op.seat)
+    plan = lead(op.key, op.tags, op.seat)
     if host.blocking:
         context = contextvars.Context()
         thread = threading.Thread(
@@ -322,28 +323,39 @@ def _refresh_in_background(host: CallHost, op: Refresh) -> bool:
         )
         thread.start()
         return True
-    import asyncio  # see Terminal.wait_async
+    import asyncio  # imported late, as in runtime.flights
 
     task = asyncio.get_running_loop().create_task(
         _quietly_async(plan, host), context=contextvars.Context()
     )
     _background.add(task)
-    task.add_done_callback(_background.discard)
+
+    def end(task: asyncio.Task[Any]) -> None:
+        _background.discard(task)
+        # a task that was cancelled before its first step never ran the plan
+        host.machine.terminal.land(op.seat, None)
+
+    task.add_done_callback(end)
     return True
 
 
 def _quietly(plan: Any, host: CallHost) -> None:
     try:
-        run(plan, host.perform)
+        _say_unless_loaded(host, run(plan, host.perform))
     except Exception as error:  # noqa: BLE001 - nobody is there to take it
         _say_failed(host, error)
 
 
 async def _quietly_async(plan: Any, host: CallHost) -> None:
     try:
-        await run_async(plan, host)
+        _say_unless_loaded(host, await run_async(plan, host))
     except Exception as error:  # noqa: BLE001 - nobody is there to take it
         _say_failed(host, error)
+
+
+def _say_unless_loaded(host: CallHost, answer: Answer) -> None:
+    if answer.loaded is not None and answer.loaded.error is not None:
+        _say_failed(host, answer.loaded.error)
 
 
 def _say_failed(host: CallHost, error: Exception) -> None:

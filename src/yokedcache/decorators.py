@@ -205,6 +205,8 @@ class Bound(functools.partial):  # type: ignore[type-arg]
             return functools.partial(getattr(self.func, name), *self.args)
         if name == "warm":
             return self._warm
+        if name == "__wrapped__":  # bound as well, for `inspect.signature`
+            return functools.partial(self.func.__wrapped__, *self.args)
         return getattr(self.func, name)
 
     def _warm(self, calls: Iterable[Call | tuple[Any, ...] | dict[str, Any]]) -> Any:

@@ -278,7 +278,7 @@ class CachedCall:
             if index == 0 and self.method and not isinstance(value, type):
                 parts.append(instance_key(value))
             elif not is_ignored(value):
-                parts.append(canonical(name) + canonical(value))
+                parts.append(canonical(name) + canonical(value, name=name))
         return parts
 
 

@@ -134,8 +134,9 @@ class Machine:
         Give a key a new time to live from now; false if it isn't there.
         """
         self.check_open()
+        life = seconds(ttl)
         entry = self.look(plain_key(key))
-        return entry is not None and self.store.renew(entry, seconds(ttl))
+        return entry is not None and self.store.renew(entry, life)
 
     def peek(self, key: Hashable) -> Any | Miss:
         """

@@ -146,7 +146,7 @@ def test_a_key_written_often_leaves_no_shells() -> None:
         queues.add(entry, old)
         old = entry
     assert len(queues) == 1
-    assert sum(map(len, queues._queues.values())) <= 2 + SLACK
+    assert sum(map(len, queues._queues.values())) == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=200))
@@ -172,65 +172,51 @@ class TestExpiry:
         dropped: list[object] = []
         expiry = Expiry(lambda entry: dropped.append(entry.key))
         for key in range(10):
-            entry = make(key, ends=float(key))
-            entry.queue = 1
-            expiry.note(entry)
-        expiry.run(5.5, 10)
+            expiry.note(make(key, ends=float(key)))
+        expiry.run(5.5)
         assert sorted(map(int, map(str, dropped))) == [0, 1, 2, 3, 4]
-        expiry.run(100.0, 10)
+        expiry.run(100.0)
         assert len(dropped) == 10
+        assert not len(expiry)
 
-    def test_leaves_alone_what_was_given_a_later_end(self) -> None:
+    def test_a_moved_end_counts_and_no_other(self) -> None:
         dropped: list[object] = []
         expiry = Expiry(lambda entry: dropped.append(entry.key))
         entry = make("k", ends=5.0)
-        entry.queue = 1
         expiry.note(entry)
+        expiry.forget(entry)
         entry.error_until = 50.0
         expiry.note(entry)
-        expiry.run(10.0, 1)
+        expiry.run(10.0)
         assert dropped == []
-        expiry.run(60.0, 1)
+        expiry.run(60.0)
         assert dropped == ["k"]
 
-    def test_forgets_those_that_left_another_way(self) -> None:
+    def test_holds_nothing_of_those_that_left(self) -> None:
         expiry = Expiry(lambda entry: None)
         for number in range(10_000):
-            entry = make("hot", ends=1_000.0 + number % 50)
-            expiry.note(entry)  # it is in no queue: replaced at once
-            expiry.run(0.0, 1)
-        assert expiry._noted <= 2 + SLACK + 1
-
-    def test_forgets_where_a_moved_end_was(self) -> None:
-        expiry = Expiry(lambda entry: None)
-        entry = make("hot")
-        entry.queue = 1
-        for number in range(10_000):
-            entry.error_until = 1_000.0 + number
+            entry = make("hot", ends=1_000.0 + number)
             expiry.note(entry)
-            expiry.run(0.0, 1)
-        assert expiry._noted <= 2 + SLACK + 1
-        assert len(expiry._buckets) <= 2 + SLACK + 1
+            expiry.forget(entry)
+            expiry.forget(entry)
+        assert not len(expiry)
+        assert len(expiry._seconds) <= SLACK + 1
 
-    def test_notes_an_entry_once_a_second(self) -> None:
-        expiry = Expiry(lambda entry: None)
-        entry = make("hot")
-        entry.queue = 1
-        for _ in range(1_000):
-            expiry.note(entry)
-        assert expiry._noted == 1
-
-    @given(st.lists(st.integers(0, 5_000), max_size=300), st.integers(0, 5_000))
+    @given(
+        st.lists(st.tuples(st.integers(0, 500), st.booleans()), max_size=200),
+        st.integers(0, 500),
+    )
     def test_a_long_silence_ends_everything_due(
-        self, ends: list[int], now: int
+        self, ends: list[tuple[int, bool]], now: int
     ) -> None:
         dropped: list[Entry] = []
         expiry = Expiry(dropped.append)
-        for end in ends:
+        for end, left in ends:
             entry = make(end, ends=float(end))
-            entry.queue = 1
             expiry.note(entry)
-        expiry.run(float(now), len(ends))
+            if left:
+                expiry.forget(entry)
+        expiry.run(float(now))
         assert sorted(int(e.gone_at) for e in dropped) == sorted(
-            end for end in ends if end + 1 <= now
+            end for end, left in ends if end + 1 <= now and not left
         )

@@ -372,7 +372,9 @@ def test_classes_of_one_name_are_told_apart() -> None:
     assert instance_key(first()) == instance_key(first())
     assert instance_key(first()) != instance_key(second())
     assert canonical(first) != canonical(second)
-    assert canonical(dataclass(first)()) != canonical(dataclass(second)())
+    records = dataclass(_local_class()), dataclass(_local_class())
+    assert canonical(records[0]()) == canonical(records[0]())
+    assert canonical(records[0]()) != canonical(records[1]())
 
 
 def test_an_instance_may_speak_for_itself() -> None:

@@ -43,8 +43,8 @@ def test_all_claims_hold(quick: subprocess.CompletedProcess[str]) -> None:
     "line",
     [
         "A blog of 5,000 rows on SQLite",
-        "@cached async, profile",
-        "500 tasks of one event loop",
+        "async @cached, profile",
+        "500 tasks, one loop",
         "500 threads",
         "depends on table:users, table:posts, table:comments",
     ],

@@ -203,7 +203,7 @@ class Loader(Actor):
             world.flights.land(op.seat.flight, op.sealed)
             self.go_on()
         else:
-            world.spawn(Refresher(world, f"{self.name}'s refresh", op.seat))
+            world.spawn(Refresher(world, f"{self.name}'s refresh", op.tags, op.seat))
             self.go_on(answer=True)
 
     def _leads(self) -> Any:
@@ -332,9 +332,11 @@ class Refresher(Loader):
     A refresh in the background: leads, and hands its value to no caller.
     """
 
-    def __init__(self, world: World, name: str, seat: ops.Seat) -> None:
+    def __init__(
+        self, world: World, name: str, tags: tuple[str, ...], seat: ops.Seat
+    ) -> None:
         super().__init__(world, name, "function")
-        self.plan = lead("answer", self.names, seat)
+        self.plan = lead("answer", tags, seat)
         self.go_on()
 
 

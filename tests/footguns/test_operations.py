@@ -83,7 +83,8 @@ import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         first = name.partition(".")[0]
-        if first not in {"yokedcache", "msgpack"} | sys.stdlib_module_names:
+        known = {"yokedcache", "msgpack"} | sys.stdlib_module_names
+        if first not in known and not first.startswith("_sysconfigdata"):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Blocker())

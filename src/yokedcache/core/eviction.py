@@ -14,7 +14,7 @@ A hit only counts on its entry; this module runs when something is stored.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from yokedcache.core.tags import holds
@@ -31,23 +31,30 @@ MAIN: Final = 2
 SMALL_SHARE: Final = 0.1
 """Part of the room that the small queue may take before it is drawn on first."""
 
+LEAST_GHOSTS: Final = 64
+"""Keys that are remembered after they left, however small the store is."""
+
 SLACK: Final = 64
-"""Dead entries that a queue may hold beside the living before it is rebuilt."""
+"""Seconds in which nothing ends any more that may be held beside the others."""
 
 
 class S3Fifo:
     """
     The two queues and the memory of who left.
+
+    Whoever leaves does so at once: a queue that kept the dead would keep their
+    values, and the store's bounds would be a tale.
     """
 
     def __init__(self) -> None:
-        self._queues: dict[int, deque[Entry]] = {}
-        self._living: dict[int, int] = {}
+        self._queues: dict[int, OrderedDict[Entry, None]] = {
+            SMALL: OrderedDict(),
+            MAIN: OrderedDict(),
+        }
         self._ghosts: dict[Hashable, None] = {}
-        self.clear()
 
     def __len__(self) -> int:
-        return self._living[SMALL] + self._living[MAIN]
+        return sum(map(len, self._queues.values()))
 
     def add(self, entry: Entry, replaced: Entry | None = None) -> None:
         """
@@ -64,13 +71,11 @@ class S3Fifo:
 
     def discard(self, entry: Entry) -> None:
         """
-        Forget an entry that left for another reason; its place is reclaimed later.
+        Forget an entry that left for another reason.
         """
-        queue = entry.queue
-        if queue:
+        if entry.queue:
+            del self._queues[entry.queue][entry]
             entry.queue = NOWHERE
-            self._living[queue] -= 1
-            self._compact(queue)
 
     def victims(self) -> Iterator[Entry]:
         """
@@ -86,16 +91,17 @@ class S3Fifo:
         """
         Forget everything.
         """
-        self._queues = {SMALL: deque(), MAIN: deque()}
-        self._living = {SMALL: 0, MAIN: 0}
+        for queue in self._queues.values():
+            queue.clear()
         self._ghosts.clear()
 
     def _small_is_full(self) -> bool:
-        small, main = self._living[SMALL], self._living[MAIN]
+        small, main = len(self._queues[SMALL]), len(self._queues[MAIN])
         return not main or small > SMALL_SHARE * (small + main)
 
     def _turn(self, queue: int) -> Entry | None:
-        entry = self._pop(queue)
+        entry, _ = self._queues[queue].popitem(last=False)
+        entry.queue = NOWHERE
         if entry.hits != entry.seen and holds(entry.vector):
             entry.seen = entry.hits
             self._push(entry, MAIN)
@@ -106,70 +112,58 @@ class S3Fifo:
 
     def _push(self, entry: Entry, queue: int) -> None:
         entry.queue = queue
-        self._queues[queue].append(entry)
-        self._living[queue] += 1
-
-    def _pop(self, queue: int) -> Entry:
-        waiting = self._queues[queue]
-        while True:
-            entry = waiting.popleft()
-            if entry.queue == queue:
-                entry.queue = NOWHERE
-                self._living[queue] -= 1
-                return entry
+        self._queues[queue][entry] = None
 
     def _remember(self, key: Hashable) -> None:
         ghosts = self._ghosts
         ghosts[key] = None
-        if len(ghosts) > max(len(self), SLACK):
+        if len(ghosts) > max(len(self), LEAST_GHOSTS):
             del ghosts[next(iter(ghosts))]
-
-    def _compact(self, queue: int) -> None:
-        waiting = self._queues[queue]
-        if len(waiting) > 2 * self._living[queue] + SLACK:
-            self._queues[queue] = deque(e for e in waiting if e.queue == queue)
 
 
 class Expiry:
     """
     Entries by the second in which they end, so that no sweep looks at them all.
-
-    An entry whose end was moved is noted under both seconds; only the one that it
-    ends in now counts.
     """
 
     def __init__(self, drop: Callable[[Entry], None]) -> None:
         self._buckets: dict[int, set[Entry]] = {}
         self._seconds: list[int] = []
         self._drop = drop
-        self._noted = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._buckets.values()))
 
     def note(self, entry: Entry) -> None:
         """
-        Remember when an entry ends.
+        Remember when an entry ends; `forget` it before that is changed.
         """
         second = _ends(entry)
         bucket = self._buckets.get(second)
         if bucket is None:
             bucket = self._buckets[second] = set()
             heapq.heappush(self._seconds, second)
-        if entry not in bucket:
-            bucket.add(entry)
-            self._noted += 1
+        bucket.add(entry)
 
-    def run(self, now: float, living: int) -> None:
+    def forget(self, entry: Entry) -> None:
         """
-        Drop what has ended; rebuild when most of what is noted left long ago.
+        Let go of an entry that left, or whose end is about to be changed.
+        """
+        second = _ends(entry)
+        bucket = self._buckets.get(second)
+        if bucket is not None:
+            bucket.discard(entry)
+            if not bucket:
+                del self._buckets[second]
+                self._tidy()
+
+    def run(self, now: float) -> None:
+        """
+        Drop what has ended.
         """
         while self._seconds and self._seconds[0] <= now:
-            second = heapq.heappop(self._seconds)
-            bucket = self._buckets.pop(second)
-            self._noted -= len(bucket)
-            for entry in bucket:
-                if entry.queue and _ends(entry) <= second:
-                    self._drop(entry)
-        if self._noted > 2 * living + SLACK:
-            self._rebuild()
+            for entry in self._buckets.pop(heapq.heappop(self._seconds), ()):
+                self._drop(entry)
 
     def clear(self) -> None:
         """
@@ -177,18 +171,10 @@ class Expiry:
         """
         self._buckets.clear()
         self._seconds.clear()
-        self._noted = 0
 
-    def _rebuild(self) -> None:
-        entries = [
-            entry
-            for second, bucket in self._buckets.items()
-            for entry in bucket
-            if entry.queue and _ends(entry) == second
-        ]
-        self.clear()
-        for entry in entries:
-            self.note(entry)
+    def _tidy(self) -> None:
+        if len(self._seconds) > 2 * len(self._buckets) + SLACK:
+            self._seconds = sorted(self._buckets)
 
 
 def _ends(entry: Entry) -> int:

@@ -67,15 +67,23 @@ class Sealed:
     A loaded value made into an entry, or why it can't be one.
 
     `private` says that nobody but its own caller may have it; `refused` says
-    why it may not be stored, though those who came in time may share it.
+    why it may not be stored, though those who came in time may share it. `guard`
+    is the version of the key itself: once that is removed, later comers don't
+    share what was read before.
     """
 
-    __slots__ = ("entry", "private", "refused")
+    __slots__ = ("entry", "guard", "private", "refused")
 
     def __init__(
-        self, entry: Entry | None, *, refused: str | None = None, private: bool = False
+        self,
+        entry: Entry | None,
+        *,
+        refused: str | None = None,
+        private: bool = False,
+        guard: Vector = (),
     ) -> None:
         self.entry = entry
+        self.guard = guard
         self.refused = refused
         self.private = private
 
@@ -175,10 +183,11 @@ class Refresh(_Keyed[bool]):
     Have the entry renewed in the background; false if only the caller can.
     """
 
-    __slots__ = ("seat",)
+    __slots__ = ("seat", "tags")
 
-    def __init__(self, key: Hashable, seat: Seat) -> None:
+    def __init__(self, key: Hashable, tags: tuple[str, ...], seat: Seat) -> None:
         super().__init__(key)
+        self.tags = tags
         self.seat = seat
 
 

@@ -86,7 +86,7 @@ def answer_call(
         if verdict in (Verdict.STALE, Verdict.EARLY) and not force:
             if seat.role is not Role.LEAD:
                 return Answer("stale", entry=entry)
-            if (yield from _handed_over(key, seat)):
+            if (yield from _handed_over(key, tags, seat)):
                 return Answer("stale", entry=entry)
         if seat.role is not Role.WAIT or seat.flight is None:
             return (yield from lead(key, tags, seat, found))
@@ -100,12 +100,12 @@ def answer_call(
         alone = not seat.flight.landed or unshared or waits == MOST_WAITS
 
 
-def _handed_over(key: Hashable, seat: Seat) -> Plan[bool]:
+def _handed_over(key: Hashable, tags: tuple[str, ...], seat: Seat) -> Plan[bool]:
     """
     Hand a flight to a refresh in the background, or end it if that can't begin.
     """
     try:
-        return (yield from Refresh(key, seat))
+        return (yield from Refresh(key, tags, seat))
     except BaseException:
         yield from Land(seat, None)
         raise
@@ -128,7 +128,8 @@ def lead(
     finally:
         if seat.role is Role.LEAD:
             yield from Land(seat, sealed)
-    if loaded.error is not None and found is not None:
+    kept = sealed.entry is not None and refused is None
+    if loaded.error is not None and found is not None and not kept:
         spare = yield from Fetch(key)
         if spare.entry is not None and spare.verdict is not Verdict.GONE:
             return Answer("fallback", entry=spare.entry)

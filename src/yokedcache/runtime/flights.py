@@ -2,12 +2,12 @@
 Waiting for flights: threads and tasks of any loop, side by side.
 
 The decisions are those of `core.flights`; here are the lock around them and the
-waking of those who wait.
+waking of those who wait. What waiting takes is imported when somebody does:
+`asyncio` alone is half of what importing the library would cost.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ from yokedcache.runtime.context import current_chain
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+    from concurrent.futures import Future
 
     from yokedcache.core.operations import Sealed
 
@@ -30,9 +31,9 @@ class Terminal:
         self.timeout = timeout
         self._table = FlightTable()
         self._lock = threading.Lock()
-        self._waiting: WeakKeyDictionary[
-            Flight, list[concurrent.futures.Future[None]]
-        ] = WeakKeyDictionary()
+        self._waiting: WeakKeyDictionary[Flight, set[Future[None]]] = (
+            WeakKeyDictionary()
+        )
 
     def ticket(self) -> int:
         """
@@ -71,14 +72,16 @@ class Terminal:
 
     def land(self, seat: Seat, sealed: Sealed | None) -> None:
         """
-        End a flight and wake everyone who waits for it.
+        End a flight and wake everyone who waits for it; a second time does nothing.
         """
         flight = seat.flight
         if flight is None:
             return
         with self._lock:
+            if flight.landed:
+                return
             self._table.land(flight, sealed)
-            waiting = self._waiting.pop(flight, [])
+            waiting = self._waiting.pop(flight, set())
         for future in waiting:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
@@ -90,17 +93,17 @@ class Terminal:
         future = self._enlist(flight)
         try:
             future.result(self.timeout)
-        except concurrent.futures.TimeoutError:
+        except TimeoutError:
             future.cancel()
         finally:
-            self._leave(flight)
+            self._leave(flight, future)
         return flight.sealed
 
     async def wait_async(self, flight: Flight) -> Sealed | None:
         """
         Await the same without blocking the loop.
         """
-        import asyncio  # half of what importing yokedcache would cost
+        import asyncio
 
         future = self._enlist(flight)
         try:
@@ -108,7 +111,7 @@ class Terminal:
         except TimeoutError:
             pass
         finally:
-            self._leave(flight)
+            self._leave(flight, future)
         return flight.sealed
 
     def renew_locks(self) -> None:
@@ -117,17 +120,22 @@ class Terminal:
         """
         self.__init__(self.timeout)  # type: ignore[misc]
 
-    def _enlist(self, flight: Flight) -> concurrent.futures.Future[None]:
-        future: concurrent.futures.Future[None] = concurrent.futures.Future()
+    def _enlist(self, flight: Flight) -> Future[None]:
+        from concurrent.futures import Future
+
+        future: Future[None] = Future()
         with self._lock:
             if flight.landed:
                 future.set_result(None)
             else:
-                self._waiting.setdefault(flight, []).append(future)
+                self._waiting.setdefault(flight, set()).add(future)
         return future
 
-    def _leave(self, flight: Flight) -> None:
+    def _leave(self, flight: Flight, future: Future[None]) -> None:
         with self._lock:
+            waiting = self._waiting.get(flight)
+            if waiting is not None:
+                waiting.discard(future)
             for led in current_chain():
                 if flight in led.waits:
                     led.waits.remove(flight)

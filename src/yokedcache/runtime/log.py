@@ -1,17 +1,37 @@
 """
 The library's logger, and lines that are said once.
+
+`logging` is imported with the first line: most processes never have one, and
+importing the library should cost little.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
+from typing import Final
 
-logger = logging.getLogger("yokedcache")
+NAME: Final = "yokedcache"
 
 _said: set[tuple[str, str]] = set()
 _guard = threading.Lock()
 _MOST = 10_000
+
+
+class Logger:
+    """
+    The part of a `logging.Logger` that the library uses.
+    """
+
+    def warning(self, message: str, *args: object, depth: int = 0) -> None:
+        """
+        Log a warning, as said `depth` calls above the caller.
+        """
+        import logging
+
+        logging.getLogger(NAME).warning(message, *args, stacklevel=2 + depth)
+
+
+logger: Final = Logger()
 
 
 def once(topic: str, subject: str, message: str, *args: object) -> bool:
@@ -22,7 +42,7 @@ def once(topic: str, subject: str, message: str, *args: object) -> bool:
         if (topic, subject) in _said or len(_said) >= _MOST:
             return False
         _said.add((topic, subject))
-    logger.warning(message, *args)
+    logger.warning(message, *args, depth=1)
     return True
 
 

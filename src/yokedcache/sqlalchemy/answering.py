@@ -31,7 +31,7 @@ from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.clauses import analyse_compiled
-from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
 from yokedcache.sqlalchemy.facade import Bypass, Hit
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
@@ -100,6 +100,8 @@ class SessionAnswerer:
             return Bypass("unkeyable_parameter")
         entry = self._machine.store.fetch(key)
         if entry is not None and self._fresh(entry):
+            if database.shares_connections(call.engine) and open_transaction(entry.vector):
+                return Bypass("dirty")
             return self._hit(call, entry)
         return StatementMiss(self, call, analysis, key)
 

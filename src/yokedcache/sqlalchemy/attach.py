@@ -41,14 +41,14 @@ def explain(machine: Any, target: Any, session: Session | None = None) -> Explan
     """
     Tell how a statement is answered through an attached session.
     """
-    from yokedcache.sqlalchemy.explaining import explain_statement
-
     if session is None:
         msg = (
             f"can't explain {target!r}: give a key, a cached function with its "
             "arguments, or a statement with session=..."
         )
         raise UsageError(msg, target=repr(target))
+    from yokedcache.sqlalchemy.explaining import explain_statement
+
     return explain_statement(machine, target, session)
 
 

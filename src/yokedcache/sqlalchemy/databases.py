@@ -42,6 +42,8 @@ _PLACE = "_yokedcache_database"
 _serials = itertools.count(1)
 _guard = threading.Lock()
 
+_SHARING = (SingletonThreadPool, StaticPool)
+
 STATEMENT_LEVEL = frozenset({"READ COMMITTED", "AUTOCOMMIT"})
 """Levels at which each statement sees what was committed before it."""
 
@@ -131,9 +133,7 @@ class Database:
         """
         if self.unlearnable:
             return "catalogue_unknown"
-        if self.in_memory and not isinstance(
-            engine.pool, (SingletonThreadPool, StaticPool)
-        ):
+        if self.in_memory and not isinstance(engine.pool, _SHARING):
             return "private_memory"
         return None
 
@@ -150,6 +150,13 @@ class Database:
                 "Name what answers vary on: attach(..., vary=...), or vary=None.",
                 statement,
             )
+
+    @staticmethod
+    def shares_connections(engine: Engine) -> bool:
+        """
+        Tell whether a session may be given a connection that another is using.
+        """
+        return isinstance(engine.pool, _SHARING)
 
     def forget_catalogue(self) -> None:
         """

@@ -13,13 +13,12 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-
 from yokedcache.core.keys import is_ignored
 from yokedcache.decorators import cached
 from yokedcache.errors import DeclarationError, UsageError
 from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy.answering import SessionAnswerer
+from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import Attachment
 from yokedcache.sqlalchemy.install import install
 from yokedcache.sqlalchemy.scenes import unwrap

@@ -10,23 +10,24 @@ and by everybody else (`Session.connection`) with options, in 2.0 and 2.1.
 
 from __future__ import annotations
 
+import contextlib
 import types
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.ext.asyncio import (
-    AsyncSession,
-    async_scoped_session,
-    async_sessionmaker,
-)
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.orm.session import SessionTransactionState
 
 from yokedcache.errors import DeclarationError
+from yokedcache.sqlalchemy.asynchronous import (
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+)
 from yokedcache.sqlalchemy.facade import CachingConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from yokedcache.sqlalchemy.facade import Answerer
 
@@ -63,6 +64,22 @@ def uninstall(target: Any) -> None:
         if isinstance(holder, type) and getattr(holder, _METHOD, None) is not original:
             setattr(holder, _METHOD, original)
     _unmake(target)
+
+
+@contextlib.contextmanager
+def answering(session: Session, answerer: Answerer) -> Iterator[None]:
+    """
+    Let another answerer stand in for a session's own, for the block.
+    """
+    before = session.__dict__.get(_METHOD)
+    install(session, answerer)
+    try:
+        yield
+    finally:
+        if before is None:
+            del session.__dict__[_METHOD]
+        else:
+            session.__dict__[_METHOD] = before
 
 
 def _original(method: Any) -> Any:

@@ -120,17 +120,109 @@ def _no_server(what: str, name: str) -> NoReturn:
 
 class Prepared:
     """
-    A statement as the driver would be sent it, and its execution context.
+    A statement as the driver would be sent it; its execution context is made
+    when a result is built over it.
     """
 
-    __slots__ = ("cache_hit", "compiled", "context", "parameters", "sql")
+    __slots__ = ("_context", "_facts", "cache_hit", "compiled", "parameters", "sql")
 
-    def __init__(self, context: DefaultExecutionContext) -> None:
-        self.context = context
-        self.compiled: SQLCompiler = context.compiled  # type: ignore[assignment]
-        self.sql: str = context.statement
-        self.parameters: Any = context.parameters[0]
-        self.cache_hit = context.cache_hit
+    def __init__(self, compiled: SQLCompiler, facts: tuple[Any, ...]) -> None:
+        self.compiled = compiled
+        self.cache_hit = facts[_CACHE_HIT]
+        self._facts = facts
+        self._context: DefaultExecutionContext | None = None
+        if _is_plain(compiled):
+            self.sql: str = compiled.string
+            self.parameters: Any = _plain_parameters(compiled, facts)
+        else:
+            context: Any = self.context
+            self.sql = context.statement
+            self.parameters = context.parameters[0]
+
+    @property
+    def context(self) -> DefaultExecutionContext:
+        """
+        The context of this one execution.
+        """
+        if self._context is None:
+            self._context = self.another_context()
+        return self._context
+
+    def another_context(self) -> DefaultExecutionContext:
+        """
+        Make a context for one more result of the same execution.
+        """
+        engine, connection_options, options, distilled, statement, rest, hit = (
+            self._facts
+        )
+        stub = OfflineConnection(engine, connection_options)
+        # 2.1 hands on the collected parameters of a cached statement as well.
+        extracted, *collected = rest
+        dialect = engine.dialect
+        context = dialect.execution_ctx_cls._init_compiled(
+            dialect,
+            stub,
+            stub,
+            options,
+            self.compiled,
+            distilled,
+            statement,
+            extracted,
+            hit,
+            *collected,
+        )
+        if context._is_server_side:
+            raise Unprepared("server_side_cursor")
+        return context  # type: ignore[no-any-return]
+
+
+_CACHE_HIT = 6
+_PLAIN = "_yokedcache_plain"
+
+
+def _is_plain(compiled: Any) -> bool:
+    """
+    Tell whether SQL and parameters follow from the compiled form alone.
+    """
+    plain: bool | None = compiled.__dict__.get(_PLAIN)
+    if plain is None:
+        plain = compiled.__dict__[_PLAIN] = not (
+            compiled.literal_execute_params
+            or compiled.post_compile_params
+            or compiled.schema_translate_map
+            or (compiled.escaped_bind_names and not compiled.positional)
+            or compiled.dialect.server_side_cursors
+        )
+    return plain
+
+
+def _plain_parameters(compiled: Any, facts: tuple[Any, ...]) -> Any:
+    """
+    Process the parameters of a plain statement as its context would.
+    """
+    engine, _, _, distilled, _, rest, _ = facts
+    extracted, *collected = rest
+    given: dict[str, Any] = {"_collected_params": collected[0]} if collected else {}
+    values = compiled.construct_params(
+        distilled[0] if distilled else None,
+        extracted_parameters=extracted,
+        escape_names=False,
+        **given,
+    )
+    processors = compiled._bind_processors
+    if compiled.positional:
+        names = compiled.positiontup
+        if processors:
+            row = [
+                processors[name](values[name]) if name in processors else values[name]
+                for name in names
+            ]
+        else:
+            row = [values[name] for name in names]
+        return engine.dialect.execute_sequence_format(row)
+    for name, process in processors.items():
+        values[name] = process(values[name])
+    return values
 
 
 def single(parameters: Any) -> tuple[Mapping[str, Any], ...]:
@@ -183,24 +275,11 @@ def prepare(
         unfit = compiled.__dict__[_FACTS] = _unfit(compiled)
     if unfit:
         raise Unprepared(unfit)
-    stub = OfflineConnection(engine, connection_options)
-    # 2.1 hands on the collected parameters of a cached statement as well.
-    extracted, *collected, cache_hit = rest
-    context = dialect.execution_ctx_cls._init_compiled(
-        dialect,
-        stub,
-        stub,
-        options,
-        compiled,
-        distilled,
-        statement,
-        extracted,
-        cache_hit,
-        *collected,
-    )
-    if context._is_server_side:
-        raise Unprepared("server_side_cursor")
-    return Prepared(context)
+    *rest, cache_hit = rest
+    facts = (
+        engine, connection_options, options, distilled, statement, rest, cache_hit,
+    )  # fmt: skip
+    return Prepared(compiled, facts)
 
 
 def forget_compiled(

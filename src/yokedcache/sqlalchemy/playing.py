@@ -8,7 +8,6 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from yokedcache.sqlalchemy.offline import prepare
 from yokedcache.sqlalchemy.rows import Recording, replay
 from yokedcache.sqlalchemy.templates import Template, stamped, template_of, usable
 
@@ -49,7 +48,7 @@ class Kept:
             return None
         self._plays = 0
         self._template = template_of(
-            compiled, call.statement, lambda: replay(_again(call), self.recording)
+            compiled, call.statement, lambda: replay(call.prepared, self.recording, again=True)
         )
         self._compiled = weakref.ref(compiled)
         return self._template
@@ -68,8 +67,3 @@ def play(
         ):
             return stamped(call.prepared.compiled, template)  # type: ignore[return-value]
     return replay(call.prepared, recording)
-
-
-def _again(call: StatementCall) -> Any:
-    base = call.prepared.context.root_connection._execution_options
-    return prepare(call.statement, call.parameters, call.engine, base, call.options)

@@ -45,11 +45,15 @@ _CELL = 32
 _SIZED = frozenset({str, bytes})
 
 
-def replay(prepared: Prepared, recording: Recording) -> CursorResult[Any]:
+def replay(
+    prepared: Prepared, recording: Recording, *, again: bool = False
+) -> CursorResult[Any]:
     """
     Build the result that an execution returning these rows would have given.
+
+    A second result of one statement needs a context of its own: `again`.
     """
-    context = prepared.context
+    context = prepared.another_context() if again else prepared.context
     context.cursor.rowcount = recording.rowcount  # type: ignore[misc]
     if context.execution_options.get("preserve_rowcount", False):
         context._rowcount = recording.rowcount

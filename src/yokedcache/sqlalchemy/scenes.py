@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, object_session, scoped_session
 from sqlalchemy.orm.state import InstanceState
 
@@ -16,6 +15,7 @@ from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.surroundings import Scene
 from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation

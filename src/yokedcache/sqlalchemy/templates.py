@@ -17,6 +17,7 @@ the loader does the work.
 from __future__ import annotations
 
 import copy
+import operator
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.orm import Session, attributes
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
     from sqlalchemy.orm import InstanceState
 
+_FIRST: Final = operator.itemgetter(0)
 _STAMPER: Final = "_yokedcache_stamper"
 _UNFIT: Final = object()
 
@@ -43,7 +45,7 @@ class Blueprint:
 
     __slots__ = (
         "cls", "collections", "key", "make", "manager", "mutable", "path", "plain",
-        "single", "values",
+        "single", "state", "values",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState[Any]) -> None:
@@ -52,6 +54,7 @@ class Blueprint:
         self.make = self.cls.__new__
         self.key = state.key
         self.path = state.load_path
+        self.state = state.manager._state_constructor
         self.values: dict[str, Any] = {}
         self.mutable: list[tuple[str, Any, Callable[[Any], Any]]] = []
         self.single: list[tuple[str, Blueprint | None]] = []
@@ -83,6 +86,7 @@ class TemplateCursor:
     def __init__(self, compiled: Any, template: Template) -> None:
         self.compiled = compiled
         self.template = template
+        self.stamp: _Stamp | None = None
         self._left: Sequence[Blueprint] = template.rows
 
     @property
@@ -92,18 +96,21 @@ class TemplateCursor:
         """
         return self
 
-    def _raw_all_rows(self) -> Sequence[Blueprint]:
+    def _raw_all_rows(self) -> Sequence[tuple[Any]]:
         left, self._left = self._left, ()
-        return left
+        return self._stamped(left)
 
     _raw_all_tuples = _raw_all_rows
 
-    def fetchmany(self, size: int) -> Sequence[Blueprint]:
+    def fetchmany(self, size: int) -> Sequence[tuple[Any]]:
         """
         Give the next rows.
         """
         head, self._left = self._left[:size], self._left[size:]
-        return head
+        return self._stamped(head)
+
+    def _stamped(self, blueprints: Sequence[Blueprint]) -> Sequence[tuple[Any]]:
+        return [] if self.stamp is None else self.stamp.rows(blueprints)
 
     def close(self) -> None:
         """
@@ -128,8 +135,8 @@ class _StampingEntity(_MapperEntity):
         """
         Give what makes an instance of a row, with the entity's label.
         """
-        del result
-        return _Stamp(context).stamp, self._label_name, self._extra_entities
+        result.stamp = _Stamp(context)
+        return _FIRST, self._label_name, self._extra_entities
 
 
 class _Stamped:
@@ -162,6 +169,13 @@ class _Stamp:
         self._runid = context.runid
         self._made: dict[Blueprint, Any] = {}
 
+    def rows(self, blueprints: Sequence[Blueprint]) -> list[tuple[Any]]:
+        """
+        Make the instances of several rows.
+        """
+        make = self.stamp
+        return [(make(blueprint),) for blueprint in blueprints]
+
     def stamp(self, blueprint: Blueprint) -> Any:
         """
         Make an instance as the loader would, or give the one made before.
@@ -170,12 +184,8 @@ class _Stamp:
         instance = made.get(blueprint)
         if instance is not None:
             return instance
-        manager = blueprint.manager
         made[blueprint] = instance = blueprint.make(blueprint.cls)
-        loaded = instance.__dict__
-        state = loaded["_sa_instance_state"] = manager._state_constructor(
-            instance, manager
-        )
+        state = blueprint.state(instance, blueprint.manager)
         state.key = key = blueprint.key
         state.identity_token = None
         state.session_id = self._session_id
@@ -183,9 +193,16 @@ class _Stamp:
         state.load_options = self._options
         state.load_path = blueprint.path
         state.runid = self._runid
-        loaded.update(blueprint.values)
-        if blueprint.plain:
-            return instance
+        # Put in place whole: half the cost of filling the instance's own.
+        instance.__dict__ = loaded = blueprint.values.copy()
+        loaded["_sa_instance_state"] = state
+        if not blueprint.plain:
+            self._fill(blueprint, state, loaded)
+        return instance
+
+    def _fill(
+        self, blueprint: Blueprint, state: InstanceState[Any], loaded: dict[str, Any]
+    ) -> None:
         for name, value, copier in blueprint.mutable:
             loaded[name] = copier(value)
         for name, other in blueprint.single:
@@ -196,10 +213,9 @@ class _Stamp:
                 adapter = attributes.init_state_collection(state, loaded, name)
                 adapter.append_multiple_without_event(members)
             else:
-                _, held = manager.initialize_collection(name, state, factory)
+                _, held = blueprint.manager.initialize_collection(name, state, factory)
                 list.extend(held, members)
                 loaded[name] = held
-        return instance
 
 
 def usable(template: Template, session: Session, options: Any) -> bool:

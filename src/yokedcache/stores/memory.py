@@ -132,9 +132,10 @@ class MemoryStore:
         with self._lock:
             if not entry.queue or not holds(entry.vector):
                 return False
-            end = self._clock() + ttl
-            shift = end - entry.fresh_until
-            entry.soft_until = entry.fresh_until = end
+            now = self._clock()
+            shift = now + ttl - entry.fresh_until
+            self._expiry.forget(entry)
+            entry.soft_until = entry.fresh_until = now + ttl
             entry.stale_until += shift
             entry.error_until += shift
             self._expiry.note(entry)
@@ -188,7 +189,7 @@ class MemoryStore:
         """
         with self._lock:
             for entry in self.entries.values():
-                self._leave(entry)
+                self._retire(entry)
                 entry.queue = 0
             self.entries.clear()
             self._queues.clear()
@@ -211,7 +212,7 @@ class MemoryStore:
         self.bytes += entry.weight
         self._queues.add(entry, old)
         self._expiry.note(entry)
-        self._expiry.run(now, len(self.entries))
+        self._expiry.run(now)
         if len(self.entries) > self.max_entries or self.bytes > self.max_bytes:
             self._evict()
 
@@ -231,7 +232,11 @@ class MemoryStore:
             self._leave(entry)
         self._queues.discard(entry)
 
+    def _leave(self, entry: Entry) -> None:
+        self._expiry.forget(entry)
+        self._retire(entry)
+
     @staticmethod
-    def _leave(entry: Entry) -> None:
+    def _retire(entry: Entry) -> None:
         if entry.owner is not None:
             entry.owner.retire(entry)

@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 PLACE = PROJECT / ".bench"
-OURS = ("msgpack", "sqlalchemy", "sqlglot", "greenlet")
+OURS = ("msgpack", "sqlalchemy", "sqlglot")
 """What yokedcache and its integrations import."""
 
 

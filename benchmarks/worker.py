@@ -68,6 +68,8 @@ class Worker:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait(timeout=20)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def main() -> None:

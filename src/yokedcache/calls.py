@@ -321,7 +321,10 @@ def _refresh_in_background(host: CallHost, op: Refresh) -> bool:
             name="yokedcache-refresh",
             daemon=True,
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads, or the interpreter ends
+            return False
         return True
     import asyncio  # imported late, as in runtime.flights
 

@@ -19,6 +19,7 @@ from yokedcache.policy import UNSET
 from yokedcache.runtime.context import hand_on
 from yokedcache.runtime.drive import run, run_async
 from yokedcache.runtime.log import once
+from yokedcache.runtime.surroundings import open_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -140,7 +141,8 @@ class CachedCall:
         if self._forbidden(request):
             return request.call()
         host = self._host(request, blocking=True)
-        return self._result(run(self._plan(request), host.perform), request)
+        answer = run(self._plan(request), host.perform)
+        return request.call() if self._foreign(answer) else self._result(answer, request)
 
     async def answer_async(self, values: tuple[Any, ...]) -> Any:
         """
@@ -153,7 +155,7 @@ class CachedCall:
         if self._forbidden(request):
             return await request.call()
         host = self._host(request, blocking=False)
-        return self._result(await run_async(self._plan(request), host), request)
+        return await self._finish(self._plan(request), host, request)
 
     def refreshed(self, values: tuple[Any, ...]) -> Any:
         """
@@ -166,7 +168,8 @@ class CachedCall:
         host = self._host(request, blocking=not self.is_async)
         if self.is_async:
             return self._finish(plan, host, request)
-        return self._result(run(plan, host.perform), request)
+        answer = run(plan, host.perform)
+        return request.call() if self._foreign(answer) else self._result(answer, request)
 
     def invalidate(self, values: tuple[Any, ...]) -> bool:
         """
@@ -204,7 +207,10 @@ class CachedCall:
         )
 
     async def _finish(self, plan: Plan[Answer], host: CallHost, request: Request) -> Any:
-        return self._result(await run_async(plan, host), request)
+        answer = await run_async(plan, host)
+        if self._foreign(answer):
+            return await request.call()
+        return self._result(answer, request)
 
     def _forbidden(self, request: Request) -> bool:
         """
@@ -212,6 +218,17 @@ class CachedCall:
         """
         entry = self.machine.store.fetch(request.key)
         if entry is not None and forbidden(entry):
+            self.tally().bypass("open_transaction")
+            return True
+        return False
+
+    def _foreign(self, answer: Answer) -> bool:
+        """
+        Tell whether somebody else's load may not answer here: rule 5 once more, for
+        what it depends on was not known before.
+        """
+        entry = answer.entry
+        if answer.loaded is None and entry is not None and open_transaction(entry.vector):
             self.tally().bypass("open_transaction")
             return True
         return False

@@ -99,7 +99,9 @@ def test_template_tags(cache: YokedCache) -> None:
 def test_tags_from_a_callable(cache: YokedCache) -> None:
     runs: list[int] = []
 
-    @cached(cache=cache, tags=lambda number, many: [f"user:{n}" for n in [number, *many]])
+    @cached(
+        cache=cache, tags=lambda number, many: [f"user:{n}" for n in [number, *many]]
+    )
     def load(number: int, many: tuple[int, ...] = ()) -> int:
         runs.append(number)
         return number

@@ -88,7 +88,9 @@ def test_two_halves_that_saw_different_versions_spoil_their_whole() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=20))
-def test_what_holds_at_the_end_held_at_every_read(steps: list[tuple[str, bool]]) -> None:
+def test_what_holds_at_the_end_held_at_every_read(
+    steps: list[tuple[str, bool]],
+) -> None:
     tags, capture = TagTable(), Capture()
     read: dict[str, int] = {}
     changed: dict[str, int] = dict.fromkeys("abc", 0)

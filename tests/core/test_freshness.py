@@ -59,7 +59,11 @@ def test_who_may_be_served_stale_may_be_served_on_error() -> None:
 
 
 @given(
-    st.builds(Lifetime, times, times, times, times), times, times, draws, st.floats(0, 9)
+    st.builds(Lifetime, times, times, times, times),
+    times,
+    times,
+    draws,
+    st.floats(0, 9),
 )
 def test_an_entry_whose_vector_broke_is_gone_whatever_its_options_say(
     lifetime: Lifetime, now: float, cost: float, draw: float, beta: float

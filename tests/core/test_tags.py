@@ -104,7 +104,9 @@ def test_invalidating_a_tag_costs_the_same_whatever_hangs_on_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tags = TagTable()
-    vectors = [tags.stamp(["bulk", f"row:{number}"]).vector for number in range(100_000)]
+    vectors = [
+        tags.stamp(["bulk", f"row:{number}"]).vector for number in range(100_000)
+    ]
     written: list[str] = []
 
     class Watched(Tag):

@@ -442,6 +442,4 @@ def commit(world: World, rows: tuple[int, ...]) -> Value:
     """
     for row in rows:
         world.rows[row] += 1
-    return tuple(
-        number if row in rows else 0 for row, number in enumerate(world.rows)
-    )
+    return tuple(number if row in rows else 0 for row, number in enumerate(world.rows))

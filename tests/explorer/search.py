@@ -31,7 +31,9 @@ class Outcome:
     What an exploration found.
     """
 
-    def __init__(self, states: int, ends: int, story: tuple[str, ...], why: str) -> None:
+    def __init__(
+        self, states: int, ends: int, story: tuple[str, ...], why: str
+    ) -> None:
         self.states = states
         self.ends = ends
         self.story = story

@@ -57,9 +57,7 @@ def test_footgun_20_stale_set_race_of_a_statement(
         assert session.get_one(User, 1).name == "new"
 
 
-def test_footgun_20_stale_set_race_of_a_function(
-    blog: Blog, cache: YokedCache
-) -> None:
+def test_footgun_20_stale_set_race_of_a_function(blog: Blog, cache: YokedCache) -> None:
     @cached(cache=cache, ttl=60)
     def name() -> str:
         with blog.sessions() as session:

@@ -173,7 +173,9 @@ class Awkward:
 
 
 @pytest.mark.parametrize(
-    "value", [Awkward(), [Awkward()], iter(()), open, lambda: 1], ids=["awkward", "nested", "iterator", "builtin", "lambda"]
+    "value",
+    [Awkward(), [Awkward()], iter(()), open, lambda: 1],
+    ids=["awkward", "nested", "iterator", "builtin", "lambda"],
 )
 def test_footgun_50_a_value_that_cannot_be_kept_is_still_given(
     cache: YokedCache, value: Any

@@ -204,7 +204,9 @@ def test_footgun_08_lists_and_counts_see_inserts_moves_and_deletes(
         session.execute(delete(User).where(User.id == 4))
     assert seen() == (["ann", "bob", "eve"], 3, 3, [])
     with any_blog.sessions.begin() as session:
-        session.execute(insert(User), [{"id": 5, "name": "dan"}, {"id": 6, "name": "f"}])
+        session.execute(
+            insert(User), [{"id": 5, "name": "dan"}, {"id": 6, "name": "f"}]
+        )
     assert seen() == (["ann", "bob", "eve", "dan", "f"], 5, 5, ["dan"])
 
 

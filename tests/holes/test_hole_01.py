@@ -117,9 +117,7 @@ def test_hole_01_attributes_of_arguments_are_of_their_session(
         assert describe(session.get_one(User, 1)) == "a user named new"
 
 
-def test_hole_01_a_session_in_use_nearby_counts(
-    blog: Blog, cache: YokedCache
-) -> None:
+def test_hole_01_a_session_in_use_nearby_counts(blog: Blog, cache: YokedCache) -> None:
     current: list[Any] = []
 
     @cached(cache=cache, ttl=60)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 
 
-
 @pytest.mark.parametrize(
     "tags",
     [["plain", "user:{number}"], lambda number: [f"user:{number}"]],

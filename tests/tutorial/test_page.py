@@ -86,7 +86,9 @@ async def page(
                     username=f"u{number}", email=f"u{number}@x", full_name=f"U {number}"
                 )
                 user.posts = [
-                    names["Post"](title=f"p{number}", content="long " * 60, published=True)
+                    names["Post"](
+                        title=f"p{number}", content="long " * 60, published=True
+                    )
                 ]
                 session.add(user)
             session.commit()
@@ -233,15 +235,23 @@ async def test_500_callers_of_a_cold_key_run_the_query_once(page: Tutorial) -> N
     assert len(page.take()) == 1
 
 
-def test_sessions_for_a_table_serve_only_that_table(page: Tutorial) -> None:
+async def test_sessions_for_a_table_serve_only_that_table(page: Tutorial) -> None:
     def read(maker: Any, model: Any) -> int:
         page.take()
         with next(maker()) as session:
             session.query(model).filter(model.id == 1).all()
         return len(page.take())
 
-    makers = [page.cached_get_session, page.users_cached_session, page.posts_cached_session]
-    sent = [[read(maker, model) for model in (page.User, page.Post)] for maker in makers]
+    makers = [
+        page.cached_get_session,
+        page.users_cached_session,
+        page.posts_cached_session,
+    ]
+    sent = [
+        [read(maker, model) for model in (page.User, page.Post)] for maker in makers
+    ]
     assert sent[0] == [1, 1]
-    again = [[read(maker, model) for model in (page.User, page.Post)] for maker in makers]
+    again = [
+        [read(maker, model) for model in (page.User, page.Post)] for maker in makers
+    ]
     assert again == [[0, 0], [0, 1], [1, 0]]

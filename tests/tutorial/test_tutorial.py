@@ -104,7 +104,8 @@ class Library:
             with next(self.get_session()) as session:
                 return {
                     "shelves": session.query(Shelf).count(),
-                    "books": session.scalar(select(func.count()).select_from(Book)) or 0,
+                    "books": session.scalar(select(func.count()).select_from(Book))
+                    or 0,
                 }
 
         self.shelf = shelf

@@ -36,13 +36,15 @@ from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolat
 from yokedcache.sqlalchemy.facade import Bypass, Hit
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.playing import Kept
+from yokedcache.sqlalchemy.quick import Quick
 from yokedcache.sqlalchemy.reads import snapshot, unstorable
 from yokedcache.sqlalchemy.rows import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.orm import Session
 
     from yokedcache.core.operations import Op, Plan
     from yokedcache.core.plans import Answer
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
+    from yokedcache.sqlalchemy.templates import Template
 
 STATEMENTS: Final = "statements"
 """The tally of statements through attached sessions."""
@@ -67,6 +70,7 @@ class SessionAnswerer:
         self._machine = attachment.machine
         self._tally = attachment.machine.tally(STATEMENTS)
         self._vary_key = attachment.vary_key
+        self.quick = Quick(self)
 
     def refuse(self, call: StatementCall) -> str | None:
         """
@@ -95,7 +99,7 @@ class SessionAnswerer:
         if reason is not None:
             return Bypass(reason)
         try:
-            key = self._key(call, database)
+            key = self._key(call)
         except KeyArgumentError:
             return Bypass("unkeyable_parameter")
         entry = self._machine.store.fetch(key)
@@ -115,18 +119,50 @@ class SessionAnswerer:
         """
         Give the key of a prepared statement.
         """
-        return self._key(call, database_of(call.engine.dialect))
+        return self._key(call)
+
+    def serve(
+        self, session: Session, engine: Engine, compiled: Any, parameters: Any
+    ) -> tuple[Entry, Template] | None:
+        """
+        Give what answers a statement of a known shape, if it may be served plainly.
+
+        The session holds no connection, and has no pending changes.
+        """
+        database = database_of(engine.dialect)
+        if self._machine.closed or database.unlearnt(engine):
+            return None
+        if self.attachment.vary is UNSET and database.unfit(engine, session):
+            return None
+        level = isolation(engine.dialect, engine.get_execution_options())
+        if database.dialect_name != "sqlite" and level not in STATEMENT_LEVEL:
+            return None
+        key = self._key_for(session, engine, compiled.string, parameters)
+        entry = self._machine.store.fetch(key)
+        if entry is None or not self._machine.clock() < entry.soft_until:
+            return None
+        if database.shares_connections(engine) and open_transaction(entry.vector):
+            return None
+        kept: Kept = entry.value
+        template = kept.template_for(compiled)
+        return None if template is None else (entry, template)
+
+    def served(self, session: Session, entry: Entry) -> None:
+        """
+        Count a hit, and tell whoever captures what it depends on.
+        """
+        entry.hits += 1
+        if current_capture() is not None:
+            hand_on(entry.vector)
+        sessions.note_vector(session, self._machine.store, entry.vector)
 
     def _fresh(self, entry: Entry) -> bool:
         return self._machine.clock() < entry.soft_until
 
     def _hit(self, call: StatementCall, entry: Entry) -> Hit:
-        entry.hits += 1
-        if current_capture() is not None:
-            hand_on(entry.vector)
-        sessions.note_vector(call.session, self._machine.store, entry.vector)
+        self.served(call.session, entry)
         kept: Kept = entry.value
-        return Hit(kept.recording, kept)
+        return Hit(kept.recording, kept, self.quick.learn)
 
     def _beside(self, call: StatementCall, analysis: Analysis) -> str | None:
         tables = self.attachment.tables
@@ -134,12 +170,18 @@ class SessionAnswerer:
             return None
         return None if isinstance(option_of(call.statement), FromCache) else "other_tables"
 
-    def _key(self, call: StatementCall, database: Database) -> Hashable:
+    def _key(self, call: StatementCall) -> Hashable:
         prepared = call.prepared
-        parameters = prepared.parameters
+        return self._key_for(
+            call.session, call.engine, prepared.sql, prepared.parameters
+        )
+
+    def _key_for(
+        self, session: Session, engine: Engine, sql: str, parameters: Any
+    ) -> Hashable:
         values = parameters.values() if isinstance(parameters, dict) else parameters
-        vary = self._vary_key(call.session)
-        return (prepared.sql, exact_key(tuple(values)), *database.key(call.engine), vary)
+        place = database_of(engine.dialect).key(engine)
+        return (sql, exact_key(tuple(values)), *place, self._vary_key(session))
 
     def wishes(self, call: StatementCall) -> tuple[float | None, tuple[str, ...]]:
         option = option_of(call.statement)

@@ -56,11 +56,17 @@ class Hit:
     A plan: the rows are at hand, play them.
     """
 
-    __slots__ = ("kept", "recording")
+    __slots__ = ("kept", "learn", "recording")
 
-    def __init__(self, recording: Recording, kept: Kept | None = None) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        kept: Kept | None = None,
+        learn: Callable[[StatementCall], None] | None = None,
+    ) -> None:
         self.recording = recording
         self.kept = kept
+        self.learn = learn
 
 
 class Bypass:

@@ -9,6 +9,7 @@ awaited or not, also on a blocking session.
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,10 +36,15 @@ if TYPE_CHECKING:
 F = TypeVar("F")
 
 
-class Committed:
+class Committed(enum.Enum):
     """
     What `commit()` gives on a blocking session: nothing, awaitable.
+
+    An enum, so that an endpoint that returns it gives `null`: what makes JSON of
+    values takes an enum's value.
     """
+
+    COMMITTED = None
 
     def __await__(self) -> Iterator[Any]:
         return iter(())
@@ -50,7 +56,7 @@ class Committed:
         return "None"
 
 
-COMMITTED = Committed()
+COMMITTED = Committed.COMMITTED
 
 
 def cached_dependency(

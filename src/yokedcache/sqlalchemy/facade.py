@@ -130,7 +130,7 @@ class CachingConnection:
         self, call: StatementCall, plan: Hit | Miss | Bypass
     ) -> CursorResult[Any]:
         if isinstance(plan, Hit):
-            return play(call, plan.recording, plan.kept)
+            return play(call, plan)
         keep_log_true(call)
         if isinstance(plan, Bypass):
             self._answerer.bypassed(call, plan.reason)

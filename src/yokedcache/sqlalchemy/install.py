@@ -15,8 +15,10 @@ import types
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.orm.session import SessionTransactionState
+from sqlalchemy.sql.selectable import Select
 
 from yokedcache.errors import DeclarationError
 from yokedcache.sqlalchemy.asynchronous import (
@@ -25,6 +27,7 @@ from yokedcache.sqlalchemy.asynchronous import (
     async_sessionmaker,
 )
 from yokedcache.sqlalchemy.facade import CachingConnection
+from yokedcache.sqlalchemy.quick import GETTING, MISSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.facade import Answerer
 
 _METHOD = "_connection_for_bind"
+_SHORT_CUTS = ("_execute_internal", "_get_impl")
+"""Methods overridden besides, for hits that need no preparation at all."""
 _MARK = "__yokedcache_original__"
 _MADE = "__yokedcache_base__"
 ANSWERER = "__yokedcache_answerer__"
@@ -46,9 +51,11 @@ def install(target: Any, answerer: Answerer) -> None:
         if isinstance(holder, type):
             uncovered = _original(getattr(holder, _METHOD))
             setattr(holder, _METHOD, _for_class(uncovered, answerer))
+            _cut_short(holder, answerer)
         else:
             uncovered = _original(getattr(type(holder), _METHOD))
             holder.__dict__[_METHOD] = _for_instance(holder, uncovered, answerer)
+            _cut_short_instance(holder, answerer)
 
 
 def uninstall(target: Any) -> None:
@@ -56,14 +63,19 @@ def uninstall(target: Any) -> None:
     Give `target` back its own way to the database; harmless if it had no answerer.
     """
     for holder in _holders(target, make=False):
-        own = holder.__dict__.get(_METHOD)
-        if own is None or not hasattr(own, _MARK):
-            continue
-        delattr(holder, _METHOD)
-        original = getattr(own, _MARK)
-        if isinstance(holder, type) and getattr(holder, _METHOD, None) is not original:
-            setattr(holder, _METHOD, original)
+        for name in (_METHOD, *_SHORT_CUTS):
+            _uncover(holder, name)
     _unmake(target)
+
+
+def _uncover(holder: Any, name: str) -> None:
+    own = holder.__dict__.get(name)
+    if own is None or not hasattr(own, _MARK):
+        return
+    delattr(holder, name)
+    original = getattr(own, _MARK)
+    if isinstance(holder, type) and getattr(holder, name, None) is not original:
+        setattr(holder, name, original)
 
 
 @contextlib.contextmanager
@@ -71,15 +83,16 @@ def answering(session: Session, answerer: Answerer) -> Iterator[None]:
     """
     Let another answerer stand in for a session's own, for the block.
     """
-    before = session.__dict__.get(_METHOD)
+    names = (_METHOD, *_SHORT_CUTS)
+    before = {name: session.__dict__.get(name) for name in names}
     install(session, answerer)
     try:
         yield
     finally:
-        if before is None:
-            del session.__dict__[_METHOD]
-        else:
-            session.__dict__[_METHOD] = before
+        for name, method in before.items():
+            session.__dict__.pop(name, None)
+            if method is not None:
+                session.__dict__[name] = method
 
 
 def _original(method: Any) -> Any:
@@ -115,6 +128,83 @@ def _for_instance(session: Session, original: Any, answerer: Answerer) -> Any:
     setattr(_connection_for_bind, _MARK, original)
     setattr(_connection_for_bind, ANSWERER, answerer)
     return _connection_for_bind
+
+
+def _cut_short(cls: Any, answerer: Any) -> None:
+    """
+    Let a session class answer what it can without getting ready to execute.
+    """
+    quick = getattr(answerer, "quick", None)
+    if quick is None:
+        return
+    execute = _original(cls._execute_internal)
+    get = _original(cls._get_impl)
+
+    def _execute_internal(
+        self: Any, statement: Any, params: Any = None, **kw: Any
+    ) -> Any:
+        if statement.__class__ is Select and not params and _is_plain_call(kw):
+            result = _shortly(self, quick.select, statement, kw["execution_options"])
+            if result is not MISSED:
+                return result.scalar() if kw.get("_scalar_result") else result
+        return execute(self, statement, params, **kw)
+
+    def _get_impl(self: Any, entity: Any, identity: Any, load: Any, **kw: Any) -> Any:
+        if any(kw.values()):
+            return get(self, entity, identity, load, **kw)
+        found = _shortly(self, quick.get, entity, identity)
+        if found is not MISSED:
+            return found
+        self.__dict__[GETTING] = inspect(entity, raiseerr=False)
+        try:
+            return get(self, entity, identity, load, **kw)
+        finally:
+            self.__dict__.pop(GETTING, None)
+
+    for method, original in ((_execute_internal, execute), (_get_impl, get)):
+        setattr(method, _MARK, original)
+        setattr(cls, method.__name__, method)
+
+
+def _cut_short_instance(session: Session, answerer: Any) -> None:
+    """
+    Do the same for one session, without keeping it alive.
+    """
+    holder = types.SimpleNamespace(
+        _execute_internal=type(session)._execute_internal,
+        _get_impl=type(session)._get_impl,
+    )
+    _cut_short(holder, answerer)
+    reference = weakref.ref(session)
+    for name in _SHORT_CUTS:
+        method = getattr(holder, name)
+        if hasattr(method, _MARK):
+            session.__dict__[name] = _unbound(method, reference)
+
+
+def _unbound(method: Any, reference: Any) -> Any:
+    def call(*args: Any, **kw: Any) -> Any:
+        return method(reference(), *args, **kw)
+
+    setattr(call, _MARK, getattr(method, _MARK))
+    return call
+
+
+def _is_plain_call(kw: dict[str, Any]) -> bool:
+    return not (
+        kw.get("bind_arguments")
+        or kw.get("_parent_execute_state")
+        or kw.get("_add_event")
+    )
+
+
+def _shortly(session: Any, ask: Any, *args: Any) -> Any:
+    """
+    Ask for an answer, and begin the session's transaction if there is one.
+    """
+    if not session.is_active or not _ready(session):
+        return MISSED
+    return ask(session, *args)
 
 
 def _ready(session: Any) -> bool:

@@ -131,9 +131,9 @@ class Prepared:
         self.cache_hit = facts[_CACHE_HIT]
         self._facts = facts
         self._context: DefaultExecutionContext | None = None
-        if _is_plain(compiled):
+        if is_plain(compiled):
             self.sql: str = compiled.string
-            self.parameters: Any = _plain_parameters(compiled, facts)
+            self.parameters: Any = plain_parameters(compiled, facts)
         else:
             context: Any = self.context
             self.sql = context.statement
@@ -180,7 +180,7 @@ _CACHE_HIT = 6
 _PLAIN = "_yokedcache_plain"
 
 
-def _is_plain(compiled: Any) -> bool:
+def is_plain(compiled: Any) -> bool:
     """
     Tell whether SQL and parameters follow from the compiled form alone.
     """
@@ -196,7 +196,7 @@ def _is_plain(compiled: Any) -> bool:
     return plain
 
 
-def _plain_parameters(compiled: Any, facts: tuple[Any, ...]) -> Any:
+def plain_parameters(compiled: Any, facts: tuple[Any, ...]) -> Any:
     """
     Process the parameters of a plain statement as its context would.
     """

@@ -14,7 +14,7 @@ from yokedcache.sqlalchemy.templates import Template, stamped, template_of, usab
 if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
 
-    from yokedcache.sqlalchemy.calls import StatementCall
+    from yokedcache.sqlalchemy.calls import Hit, StatementCall
 
 WORTHWHILE = 2
 """Hits after which a template is made: fewer don't pay for making it."""
@@ -36,6 +36,14 @@ class Kept:
         self._compiled: weakref.ref[Any] | None = None
         self._template: Template | None = None
 
+    def template_for(self, compiled: Any) -> Template | None:
+        """
+        Give the template for a compiled statement, if it was made.
+        """
+        if self._compiled is None or self._compiled() is not compiled:
+            return None
+        return self._template
+
     def template(self, call: StatementCall) -> Template | None:
         """
         Give the template for a call's statement, made when it is worthwhile.
@@ -54,16 +62,17 @@ class Kept:
         return self._template
 
 
-def play(
-    call: StatementCall, recording: Recording, kept: Kept | None
-) -> CursorResult[Any]:
+def play(call: StatementCall, plan: Hit) -> CursorResult[Any]:
     """
     Give a result of recorded rows.
     """
+    recording, kept = plan.recording, plan.kept
     if kept is not None:
         template = kept.template(call)
         if template is not None and usable(
             template, call.session, call.execution_options
         ):
+            if plan.learn is not None:
+                plan.learn(call)
             return stamped(call.prepared.compiled, template)  # type: ignore[return-value]
     return replay(call.prepared, recording)

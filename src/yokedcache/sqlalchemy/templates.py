@@ -68,11 +68,16 @@ class Template:
     The instances of one result, in the order of its rows.
     """
 
-    __slots__ = ("keys", "rows")
+    __slots__ = ("keys", "rows", "uniform")
 
     def __init__(self, rows: list[Blueprint], keys: frozenset[Any]) -> None:
         self.rows = rows
         self.keys = keys
+        self.uniform = len(keys) == len(rows) and all(
+            row.plain and row.cls is rows[0].cls and row.path == rows[0].path
+            for row in rows
+        )
+        """Each row another instance of one class, with nothing but plain values."""
 
 
 class TemplateCursor:
@@ -86,7 +91,7 @@ class TemplateCursor:
     def __init__(self, compiled: Any, template: Template) -> None:
         self.compiled = compiled
         self.template = template
-        self.stamp: _Stamp | None = None
+        self.stamp: Stamp | None = None
         self._left: Sequence[Blueprint] = template.rows
 
     @property
@@ -110,7 +115,12 @@ class TemplateCursor:
         return self._stamped(head)
 
     def _stamped(self, blueprints: Sequence[Blueprint]) -> Sequence[tuple[Any]]:
-        return [] if self.stamp is None else self.stamp.rows(blueprints)
+        stamp = self.stamp
+        if stamp is None or not blueprints:
+            return []
+        if self.template.uniform:
+            return stamp.uniform_rows(blueprints)
+        return [(stamp.stamp(blueprint),) for blueprint in blueprints]
 
     def close(self) -> None:
         """
@@ -135,7 +145,7 @@ class _StampingEntity(_MapperEntity):
         """
         Give what makes an instance of a row, with the entity's label.
         """
-        result.stamp = _Stamp(context)
+        result.stamp = Stamp(context.session, context.propagated_loader_options, context.runid)
         return _FIRST, self._label_name, self._extra_entities
 
 
@@ -154,27 +164,43 @@ class _Stamped:
         self.compile_state = state
 
 
-class _Stamp:
+class Stamp:
     """
     Makes the instances of one result.
     """
 
     __slots__ = ("_add", "_made", "_options", "_runid", "_session_id")
 
-    def __init__(self, context: Any) -> None:
-        session = context.session
+    def __init__(self, session: Any, options: tuple[Any, ...], runid: int) -> None:
         self._add = session.identity_map._add_unpresent
         self._session_id = session.hash_key
-        self._options = context.propagated_loader_options
-        self._runid = context.runid
+        self._options = options
+        self._runid = runid
         self._made: dict[Blueprint, Any] = {}
 
-    def rows(self, blueprints: Sequence[Blueprint]) -> list[tuple[Any]]:
+    def uniform_rows(self, blueprints: Sequence[Blueprint]) -> list[tuple[Any]]:
         """
-        Make the instances of several rows.
+        Make the instances of a uniform template: `stamp`, unrolled.
         """
-        make = self.stamp
-        return [(make(blueprint),) for blueprint in blueprints]
+        first = blueprints[0]
+        make, cls, manager, path = first.make, first.cls, first.manager, first.path
+        new_state, add = first.state, self._add
+        session_id, options, runid = self._session_id, self._options, self._runid
+        rows = []
+        for blueprint in blueprints:
+            instance = make(cls)
+            state = new_state(instance, manager)
+            state.key = key = blueprint.key
+            state.identity_token = None
+            state.session_id = session_id
+            add(state, key)
+            state.load_options = options
+            state.load_path = path
+            state.runid = runid
+            instance.__dict__ = loaded = blueprint.values.copy()
+            loaded["_sa_instance_state"] = state
+            rows.append((instance,))
+        return rows
 
     def stamp(self, blueprint: Blueprint) -> Any:
         """

@@ -1,0 +1,207 @@
+"""
+The short way to a hit: for statements that the long way has served before.
+
+Most of a hit is SQLAlchemy getting ready to execute: options, listeners, binds,
+compiled forms. A plain ORM `select()` in a plain session needs none of that
+again once its shape (SQLAlchemy's own cache key of the statement) was served
+from a template. Then the parameters make the key, and the template the answer.
+
+Nothing is decided here that the long way decides otherwise: whatever isn't
+plain (listeners, options, pending changes, several binds, a connection in use)
+and every miss takes the long way, from the beginning.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.base import _inspect_mapped_class
+from sqlalchemy.orm.interfaces import UserDefinedOption
+from sqlalchemy.orm.loading import _new_runid
+from sqlalchemy.sql.selectable import Select
+from sqlalchemy.util import immutabledict
+
+from yokedcache.errors import KeyArgumentError
+from yokedcache.sqlalchemy.offline import is_plain, plain_parameters
+from yokedcache.sqlalchemy.templates import Stamp, stamped, usable
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from yokedcache.sqlalchemy.answering import SessionAnswerer
+    from yokedcache.sqlalchemy.calls import StatementCall
+    from yokedcache.sqlalchemy.templates import Template
+
+_MOST: Final = 2000
+"""Shapes that one answerer remembers."""
+
+_LOAD: Final = "_sa_orm_load_options"
+_NOTHING: Final[Any] = immutabledict()
+_SIMPLE: Final = frozenset({int, str})
+GETTING: Final = "_yokedcache_getting"
+"""Where a session notes the mapper of a `get` under way."""
+
+MISSED: Final = object()
+"""Says that the short way doesn't lead to an answer."""
+
+
+class Quick:
+    """
+    The shapes that one answerer has served from templates.
+    """
+
+    def __init__(self, answerer: SessionAnswerer) -> None:
+        self._answerer = answerer
+        self._shapes: dict[Hashable, weakref.ref[Any]] = {}
+        self._gets: dict[Hashable, weakref.ref[Any]] = {}
+
+    def learn(self, call: StatementCall) -> None:
+        """
+        Remember the shape of a statement that was served from a template.
+        """
+        compiled = call.prepared.compiled
+        if call.statement.__class__ is not Select or not is_plain(compiled):
+            return
+        if len(self._shapes) + len(self._gets) > _MOST:
+            self._shapes.clear()
+            self._gets.clear()
+        dialect = call.engine.dialect
+        if call.parameters:
+            mapper = call.session.__dict__.get(GETTING)
+            if mapper is not None and _gets(call, mapper):
+                self._gets[dialect, mapper] = weakref.ref(compiled)
+        else:
+            key = call.statement._generate_cache_key()
+            if key is not None and not getattr(key, "params", None):
+                self._shapes[dialect, key.key] = weakref.ref(compiled)
+
+    def select(self, session: Session, statement: Any, options: Any) -> Any:
+        """
+        Give the result of a statement, or `MISSED`.
+        """
+        engine = _engine(session)
+        if engine is None or _odd(statement, options):
+            return MISSED
+        load = options.get(_LOAD)
+        if _pending(session) and (load is None or load._autoflush):
+            return MISSED
+        cache_key = statement._generate_cache_key()
+        if cache_key is None:
+            return MISSED
+        reference = self._shapes.get((engine.dialect, cache_key.key))
+        compiled: Any = None if reference is None else reference()
+        if compiled is None:
+            return MISSED
+        facts = (engine, None, None, (), statement, (cache_key.bindparams,), None)
+        template = self._template(session, engine, compiled, facts, options)
+        if template is None:
+            return MISSED
+        return type(compiled.compile_state).orm_setup_cursor_result(
+            session, statement, {}, options, {}, stamped(compiled, template)
+        )
+
+    def get(self, session: Session, entity: Any, identity: Any) -> Any:
+        """
+        Give the instance of an identity, `None` if there is none, or `MISSED`.
+        """
+        engine = _engine(session)
+        if engine is None or identity.__class__ not in _SIMPLE or _pending(session):
+            return MISSED
+        mapper = _inspect_mapped_class(entity) if isinstance(entity, type) else None
+        if mapper is None or mapper.always_refresh:
+            return MISSED
+        reference = self._gets.get((engine.dialect, mapper))
+        compiled: Any = None if reference is None else reference()
+        if compiled is None:
+            return MISSED
+        (parameter,) = mapper._get_clause[1].values()
+        facts = (engine, None, None, ({parameter.key: identity},), None, (None,), None)
+        template = self._template(session, engine, compiled, facts, _NOTHING)
+        if template is None:
+            return MISSED
+        if not template.rows:
+            return None
+        return Stamp(session, (), _new_runid()).stamp(template.rows[0])
+
+    def _template(
+        self, session: Session, engine: Engine, compiled: Any, facts: Any, options: Any
+    ) -> Template | None:
+        try:
+            parameters = plain_parameters(compiled, facts)
+            served = self._answerer.serve(session, engine, compiled, parameters)
+        except (KeyArgumentError, SQLAlchemyError, KeyError):
+            return None
+        if served is None:
+            return None
+        entry, template = served
+        if not usable(template, session, options):
+            return None
+        self._answerer.served(session, entry)
+        return template
+
+
+def _engine(session: Any) -> Engine | None:
+    """
+    Give the one engine of a plain session that holds no connection.
+    """
+    bind = session.bind
+    if (
+        bind.__class__ is not Engine
+        or getattr(session, "_Session__binds", None)
+        or session.__class__.get_bind is not Session.get_bind
+        or session.dispatch.do_orm_execute
+        or session.twophase
+        or bind._execution_options
+        or getattr(session, "execution_options", None)
+    ):
+        return None
+    transaction = session._transaction
+    if transaction is None:
+        return bind  # type: ignore[no-any-return]
+    if transaction._connections or transaction._parent is not None:
+        return None
+    return bind  # type: ignore[no-any-return]
+
+
+def _pending(session: Any) -> bool:
+    return bool(session._new or session._deleted or session.identity_map._modified)
+
+
+def _odd(statement: Any, options: Any) -> bool:
+    if (
+        statement._execution_options
+        or statement._propagate_attrs.get("compile_state_plugin") != "orm"
+        or statement._for_update_arg is not None
+    ):
+        return True
+    for option in statement._with_options:
+        if isinstance(option, UserDefinedOption):
+            return True
+    if not options:
+        return False
+    load = options.get(_LOAD)
+    return (
+        load is None
+        or len(options) > 1
+        or load._populate_existing
+        or load._yield_per
+        or load._refresh_state is not None
+    )
+
+
+def _gets(call: StatementCall, mapper: Mapper[Any]) -> bool:
+    """
+    Tell whether a call is the plain load of one identity by `Session.get`.
+    """
+    names = {parameter.key for parameter in mapper._get_clause[1].values()}
+    return (
+        len(names) == 1
+        and call.parameters.keys() == names
+        and call.statement._propagate_attrs.get("plugin_subject") is mapper
+        and not call.statement._with_options
+        and call.statement._for_update_arg is None
+    )

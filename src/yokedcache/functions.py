@@ -224,8 +224,9 @@ class CachedCall:
 
     def _foreign(self, answer: Answer) -> bool:
         """
-        Tell whether somebody else's load may not answer here: rule 5 once more, for
-        what it depends on was not known before.
+        Tell whether rule 5 forbids what somebody else loaded.
+
+        It is asked again because before the load nobody knew what it depends on.
         """
         entry = answer.entry
         if answer.loaded is None and entry is not None and open_transaction(entry.vector):

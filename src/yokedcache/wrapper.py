@@ -48,6 +48,7 @@ _CAREFUL = """\
 _POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_STARS: dict[Any, str] = {_REST[0]: "*", _REST[1]: "**"}
 
 
 class Cells:
@@ -117,7 +118,7 @@ def _declare(parameters: list[inspect.Parameter]) -> str:
         starred = previous in (_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
         if parameter.kind is _KEYWORD and not starred:
             parts.append("*")
-        stars = {_REST[0]: "*", _REST[1]: "**"}.get(parameter.kind, "")
+        stars = _STARS.get(parameter.kind, "")
         default = "" if parameter.default is parameter.empty else f"=_yc_d{index}"
         parts.append(f"{stars}{parameter.name}{default}")
         previous = parameter.kind

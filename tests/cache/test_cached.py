@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ class Source:
         self.loads = 0
         self.error: Exception | None = None
 
-    def __call__(self) -> int:
+    def load(self) -> int:
         self.loads += 1
         if self.error is not None:
             raise self.error
@@ -44,7 +43,7 @@ def source() -> Source:
 
 @pytest.mark.parametrize("ttl", [10, "10s", timedelta(seconds=10)], ids=str)
 def test_ttl(clocked: YokedCache, clock: FakeClock, source: Source, ttl: Any) -> None:
-    load = cached(cache=clocked, ttl=ttl)(lambda: source())
+    load = cached(cache=clocked, ttl=ttl)(source.load)
     assert [load(), load()] == [1, 1]
     clock.advance(9.9)
     assert load() == 1
@@ -55,7 +54,7 @@ def test_ttl(clocked: YokedCache, clock: FakeClock, source: Source, ttl: Any) ->
 def test_no_ttl_is_the_settings(
     clocked: YokedCache, clock: FakeClock, source: Source
 ) -> None:
-    load = cached(cache=clocked)(lambda: source())
+    load = cached(cache=clocked)(source.load)
     assert load() == 1
     clock.advance(299)
     assert load() == 1
@@ -66,7 +65,7 @@ def test_no_ttl_is_the_settings(
 async def test_static_tags(cache: YokedCache, source: Source) -> None:
     @cached(cache=cache, tags=["users", "all"])
     async def load() -> int:
-        return source()
+        return source.load()
 
     assert [await load(), await load()] == [1, 1]
     await cache.invalidate_tags(["posts"])
@@ -193,9 +192,9 @@ async def test_stale(
 ) -> None:
     @cached(cache=clocked, ttl=10, stale=20)
     async def waiting() -> int:
-        return source()
+        return source.load()
 
-    direct = cached(cache=clocked, ttl=10, stale=20)(lambda: source())
+    direct = cached(cache=clocked, ttl=10, stale=20)(source.load)
 
     async def load() -> int:
         return direct() if blocking else await waiting()
@@ -218,7 +217,7 @@ async def test_stale(
 
 
 def test_stale_on_error(clocked: YokedCache, clock: FakeClock, source: Source) -> None:
-    load = cached(cache=clocked, ttl=10, stale_on_error=20)(lambda: source())
+    load = cached(cache=clocked, ttl=10, stale_on_error=20)(source.load)
     assert load() == 1
     source.error = LookupError("down")
     clock.advance(11)
@@ -236,7 +235,7 @@ def test_stale_options_never_serve_what_was_invalidated(
     clocked: YokedCache, clock: FakeClock, source: Source, option: str
 ) -> None:
     options: dict[str, Any] = {option: 100 if option == "early" else "1h"}
-    load = cached(cache=clocked, ttl=10, tags=["t"], **options)(lambda: source())
+    load = cached(cache=clocked, ttl=10, tags=["t"], **options)(source.load)
     assert load() == 1
     clocked.sync.invalidate_tags("t")
     assert load() == 2
@@ -256,7 +255,7 @@ async def test_early(
     @cached(cache=clocked, ttl=100, early=1.0)
     async def load() -> int:
         clock.advance(2)  # what it costs
-        return source()
+        return source.load()
 
     draws: Iterator[float] = iter([0.5, 1.0, 0.01])
     monkeypatch.setattr("yokedcache.calls.draw", lambda: next(draws))
@@ -275,7 +274,7 @@ def test_errors_are_cached_by_name(
 ) -> None:
     @cached(cache=clocked, ttl=60, tags=["t"], errors={LookupError: 10})
     def load() -> int:
-        return source()
+        return source.load()
 
     source.error = KeyError("missing", 404)
     seen = []
@@ -303,9 +302,7 @@ def test_errors_are_cached_by_name(
 @pytest.mark.parametrize("fixed", [True, False], ids=["value", "callable"])
 def test_vary(cache: YokedCache, source: Source, fixed: bool) -> None:
     current = ["ann"]
-    load = cached(cache=cache, vary="x" if fixed else lambda: current[0])(
-        lambda: source()
-    )
+    load = cached(cache=cache, vary="x" if fixed else lambda: current[0])(source.load)
     assert [load(), load()] == [1, 1]
     current[0] = "bob"
     assert load() == (1 if fixed else 2)
@@ -339,104 +336,6 @@ def test_a_wrapped_function_keeps_its_looks(cache: YokedCache) -> None:
     assert load(1, 2, 3, c=4, d=5) == load.uncached(1, 2, 3, c=4, d=5) == 15
     with pytest.raises(TypeError, match="missing"):
         load(1)  # type: ignore[call-arg]
-
-
-@pytest.mark.parametrize("number", [1, 500])
-def test_threads_on_a_cold_key_run_the_function_once(
-    cache: YokedCache, number: int
-) -> None:
-    runs: list[int] = []
-    ready = threading.Barrier(number + 1)
-
-    @cached(cache=cache)
-    def load() -> int:
-        runs.append(1)
-        return 7
-
-    found: list[int] = []
-
-    def call() -> None:
-        ready.wait()
-        found.append(load())
-
-    threads = [threading.Thread(target=call) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    ready.wait()
-    for thread in threads:
-        thread.join()
-    assert found == [7] * number
-    assert runs == [1]
-
-
-async def test_tasks_on_a_cold_key_run_the_function_once(cache: YokedCache) -> None:
-    runs: list[int] = []
-
-    @cached(cache=cache)
-    async def load() -> list[int]:
-        runs.append(1)
-        await asyncio.sleep(0)
-        return [7]
-
-    found = await asyncio.gather(*(load() for _ in range(500)))
-    assert found == [[7]] * 500
-    assert len({id(item) for item in found}) == 500
-    assert runs == [1]
-    assert cache.stats().total.shared == 499
-
-
-def test_tasks_of_many_loops_on_a_cold_key_run_the_function_once(
-    cache: YokedCache,
-) -> None:
-    runs: list[int] = []
-    ready = threading.Barrier(10)
-
-    @cached(cache=cache)
-    async def load() -> int:
-        runs.append(1)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        return 7
-
-    async def callers() -> list[int]:
-        ready.wait()
-        return await asyncio.gather(*(load() for _ in range(50)))
-
-    found: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: found.extend(asyncio.run(callers())))
-        for _ in range(10)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [7] * 500
-    assert runs == [1]
-
-
-async def test_threads_and_tasks_share_a_load_of_one_key(cache: YokedCache) -> None:
-    runs: list[int] = []
-    entered, leave = threading.Event(), threading.Event()
-
-    def load() -> int:
-        runs.append(1)
-        entered.set()
-        assert leave.wait(30)
-        return 7
-
-    leader = asyncio.create_task(asyncio.to_thread(cache.sync.get_or_set, "key", load))
-    await asyncio.to_thread(entered.wait, 30)
-    tasks = [asyncio.create_task(cache.get_or_set("key", load)) for _ in range(250)]
-    threads = [
-        asyncio.create_task(asyncio.to_thread(cache.sync.get_or_set, "key", load))
-        for _ in range(4)
-    ]
-    await asyncio.sleep(0)
-    leave.set()
-    assert await leader == 7
-    assert set(await asyncio.gather(*tasks, *threads)) == {7}
-    assert runs == [1]
 
 
 BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [

@@ -97,7 +97,9 @@ async def test_generators_are_refused_when_they_are_decorated(
             cached(cache=cache)(function)
 
 
-@pytest.mark.parametrize("thing", [1, None, "f", int, object()], ids=repr)
+@pytest.mark.parametrize(
+    "thing", [1, None, "f", int, object()], ids=["int", "None", "str", "type", "object"]
+)
 def test_only_functions_are_decorated(cache: YokedCache, thing: Any) -> None:
     if thing is None:  # `@cached(None)` reads like `@cached()`
         return

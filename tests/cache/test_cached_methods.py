@@ -138,7 +138,7 @@ def test_an_instance_may_say_itself_what_it_is(cache: YokedCache) -> None:
     class Keyed:
         def __init__(self, name: str) -> None:
             self.name = name
-            self.handle = open  # noqa: SIM115 - never called; no part of a key
+            self.handle = open
             self.noise = object()
 
         def __cache_key__(self) -> str:

@@ -128,7 +128,7 @@ def test_a_popular_entry_that_holds_no_more_goes_like_any_other() -> None:
     for entry in (broken, valid, make("unread")):
         queues.add(entry)
     tags.bump(["t"])
-    assert [victim.key for victim in queues.victims()][0] == "broken"
+    assert next(queues.victims()).key == "broken"
 
 
 def test_memory_of_those_who_left_is_bounded() -> None:

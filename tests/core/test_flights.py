@@ -4,6 +4,7 @@ Who leads, who waits, who goes alone, and who may have what a flight brought.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,7 +117,7 @@ class TestNobodyWaitsWhoCouldBeWaitedFor:
     def test_a_circle_of_many_is_seen(self, size: int) -> None:
         table = FlightTable()
         flights = [flight_of(table.board(n, task())) for n in range(size)]
-        for one, following in zip(flights, flights[1:], strict=False):
+        for one, following in pairwise(flights):
             one.waits.append(following)
         assert table.board(0, task(flights[-1])).role is Role.ALONE
         assert table.board(size - 1, task(flights[0])).role is Role.WAIT

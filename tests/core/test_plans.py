@@ -1,116 +1,46 @@
 """
-The plans, against a scripted host: a list of expected operations and answers.
+The plan of a call, against a scripted host.
 
-No store, no clock, no thread: what is tested is what the plans ask for, in which
-order, and what they make of the answers.
+No store, no clock, no thread: what is tested is what the plan asks for, in which
+order, and what it makes of the answers.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from yokedcache.core import operations as ops
-from yokedcache.core.entry import Entry, Lifetime
-from yokedcache.core.flights import Flight, Role, Seat
+from tests.core.scripted import (
+    ALONE,
+    ENTRY,
+    LOADED,
+    NEWER,
+    NOTHING,
+    SEALED,
+    STAMP,
+    Script,
+    call,
+    leading,
+    load,
+    make,
+    run,
+    waiting,
+)
+from yokedcache.core.flights import Role, Seat
 from yokedcache.core.freshness import Verdict
 from yokedcache.core.operations import (
     Await,
     Board,
-    Commit,
     Fetch,
     Found,
-    KeepFence,
     Land,
-    LiftFence,
     Load,
     Loaded,
-    PutFence,
     Refresh,
     Seal,
     Sealed,
-    Store,
     TakeStamp,
 )
-from yokedcache.core.plans import Answer, announce, answer_call, answer_statement
-from yokedcache.core.tags import Fence, Stamp
-
-ENTRY = Entry(
-    "stored",
-    copier=None,
-    vector=(),
-    born=0.0,
-    cost=0.0,
-    lifetime=Lifetime(10.0),
-    weight=1,
-)
-NEWER = Entry(
-    "loaded",
-    copier=None,
-    vector=(),
-    born=0.0,
-    cost=0.0,
-    lifetime=Lifetime(10.0),
-    weight=1,
-)
-NOTHING = Found(None, Verdict.GONE)
-STAMP = Stamp((), 0, fenced=False)
-LOADED = Loaded("loaded")
-SEALED = Sealed(NEWER)
-ALONE = Seat(Role.ALONE)
-FENCE = Fence(())
-
-
-class Cancelled(BaseException):
-    """
-    Something that no plan may swallow.
-    """
-
-
-Script = list[tuple[type[ops.Op[Any]], Any]]
-
-
-def run(plan: ops.Plan[Any], script: Script) -> Any:
-    """
-    Drive a plan through a script to its end.
-    """
-    op: Any = next(plan)
-    for number, (kind, answer) in enumerate(script):
-        assert type(op) is kind, f"step {number}: {type(op).__name__}"
-        last = number == len(script) - 1
-        try:
-            thrown = isinstance(answer, BaseException)
-            op = plan.throw(answer) if thrown else plan.send(answer)
-        except StopIteration as stop:
-            assert last, f"it ended at step {number}"
-            return stop.value
-    pytest.fail(f"it goes on with {type(op).__name__}")
-
-
-def leading() -> Seat:
-    return Seat(Role.LEAD, Flight("k", 1))
-
-
-def waiting(*, landed: bool = True, sealed: Sealed | None = None) -> Seat:
-    flight = Flight("k", 1)
-    flight.landed, flight.sealed = landed, sealed
-    return Seat(Role.WAIT, flight)
-
-
-def call(*, ticket: int = 1, force: bool = False) -> ops.Plan[Answer]:
-    return answer_call("k", ("t",), ticket=ticket, force=force)
-
-
-def load(seat: Seat, *, refused: str | None = None) -> Script:
-    flown: Script = [(Land, None)] if seat.role is Role.LEAD else []
-    return [
-        (TakeStamp, STAMP),
-        (Load, LOADED),
-        (Seal, SEALED),
-        (Store, refused),
-        *flown,
-    ]
+from yokedcache.core.tags import TagTable
 
 
 def test_a_fresh_entry_answers() -> None:
@@ -246,23 +176,10 @@ class TestWaiting:
         ]
         assert run(call(), script).how == "miss"
 
-    def test_who_came_after_the_versions_were_taken_needs_them_to_hold(
-        self, tag_names: tuple[str, ...] = ("t",)
-    ) -> None:
-        from yokedcache.core.tags import TagTable
-
+    def test_who_came_after_the_versions_were_taken_needs_them_to_hold(self) -> None:
         tags = TagTable()
-        entry = Entry(
-            "old",
-            copier=None,
-            vector=tags.stamp(tag_names).vector,
-            born=0.0,
-            cost=0.0,
-            lifetime=Lifetime(10.0),
-            weight=1,
-        )
-        tags.bump(tag_names)
-        sealed = Sealed(entry)
+        sealed = Sealed(make("old", tags.stamp(["t"]).vector))
+        tags.bump(["t"])
         early, late, seat = waiting(sealed=sealed), waiting(sealed=sealed), leading()
         assert early.flight is not None
         assert late.flight is not None
@@ -335,87 +252,12 @@ class TestFailure:
         assert answer.entry is None
 
 
-@pytest.mark.parametrize("at", [TakeStamp, Load, Seal, Store])
-def test_a_leader_lands_wherever_it_is_cancelled(at: type[ops.Op[Any]]) -> None:
-    seat, script = leading(), []
-    for kind, answer in [(Fetch, NOTHING), (Board, seat), *load(seat)]:
-        script.append((kind, Cancelled() if kind is at else answer))
-        if kind is at:
-            break
-    plan = call()
-    landed: list[Land] = []
-    op: Any = next(plan)
-    with pytest.raises(Cancelled):
-        for kind, answer in [*script, (Land, None)]:
-            assert type(op) is kind
-            if isinstance(op, Land):
-                landed.append(op)
-            thrown = isinstance(answer, BaseException)
-            op = plan.throw(answer) if thrown else plan.send(answer)
-    assert [land.seat for land in landed] == [seat]
-    assert (landed[0].sealed is None) is (at is not Store)
-
-
-@pytest.mark.parametrize("at", [Fetch, Board, Await])
-def test_who_does_not_lead_has_nothing_to_land(at: type[ops.Op[Any]]) -> None:
-    plan = call()
-    op: Any = next(plan)
-    with pytest.raises(Cancelled):
-        for kind, answer in [(Fetch, NOTHING), (Board, waiting()), (Await, None)]:
-            assert type(op) is kind
-            op = plan.throw(Cancelled()) if kind is at else plan.send(answer)
-
-
-def test_a_load_that_raises_stop_iteration_is_not_taken_for_an_answer() -> None:
+def test_a_refresh_is_handed_the_tags_of_the_call() -> None:
     plan, seat = call(), leading()
-    script: Script = [
-        (Fetch, NOTHING),
-        (Board, seat),
-        (TakeStamp, STAMP),
-        (Load, StopIteration("a value")),
-        (Land, None),
-    ]
-    with pytest.raises(RuntimeError, match="StopIteration"):
-        run(plan, script)
-
-
-class TestStatement:
-    def test_a_fresh_entry_answers(self) -> None:
-        plan = answer_statement("k", ("t",))
-        assert run(plan, [(Fetch, Found(ENTRY, Verdict.FRESH))]).how == "hit"
-
-    @pytest.mark.parametrize(
-        "found", [NOTHING, Found(ENTRY, Verdict.STALE), Found(ENTRY, Verdict.EARLY)]
-    )
-    def test_anything_else_loads_without_a_flight(self, found: Found) -> None:
-        script = [(Fetch, found), *load(ALONE)]
-        assert run(answer_statement("k", ("t",)), script).how == "miss"
-
-    def test_a_cancelled_one_leaves_nothing_behind(self) -> None:
-        plan = answer_statement("k", ("t",))
-        script: Script = [(Fetch, NOTHING), (TakeStamp, STAMP), (Load, Cancelled())]
-        with pytest.raises(Cancelled):
-            run(plan, script)
-
-
-class TestAnnounce:
-    def test_a_commit_is_fenced_on_both_sides(self) -> None:
-        script: Script = [(PutFence, FENCE), (Commit, "done"), (LiftFence, None)]
-        assert run(announce(("t",)), script) == "done"
-
-    @pytest.mark.parametrize("error", [OSError(), Cancelled(), KeyboardInterrupt()])
-    def test_an_unknown_outcome_keeps_the_fence(self, error: BaseException) -> None:
-        plan = announce(("t",))
-        fence = next(plan)
-        assert isinstance(fence, PutFence)
-        assert fence.names == ("t",)
-        plan.send(FENCE)
-        keep = plan.throw(error)
-        assert isinstance(keep, KeepFence)
-        assert keep.fence is FENCE
-        with pytest.raises(type(error)):
-            plan.send(None)
-
-    def test_without_a_fence_there_is_no_commit(self) -> None:
-        with pytest.raises(OSError, match="unreachable"):
-            run(announce(("t",)), [(PutFence, OSError("unreachable"))])
+    next(plan)
+    plan.send(Found(ENTRY, Verdict.STALE))
+    refresh = plan.send(seat)
+    assert isinstance(refresh, Refresh)
+    assert (refresh.key, refresh.tags, refresh.seat) == ("k", ("t",), seat)
+    with pytest.raises(StopIteration):
+        plan.send(True)

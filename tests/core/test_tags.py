@@ -7,7 +7,6 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -25,6 +24,8 @@ from yokedcache.core.tags import (
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    import pytest
 
 names = st.sampled_from(["a", "b", "c", "d"])
 several = st.lists(names, max_size=4)

@@ -1,7 +1,7 @@
 """
-Who acts in the explored world: readers, refreshes, writers, and lost commits.
+Who reads in the explored world, and what all actors have in common.
 
-Each wraps a plan of the library and answers its operations. What only its own
+Each actor wraps a plan of the library and answers its operations. What only its own
 actor can notice (sealing, the end of a load) happens at once; everything that
 others can see is a step of its own.
 """
@@ -16,13 +16,13 @@ from yokedcache.core.capture import Capture
 from yokedcache.core.entry import Entry, Lifetime
 from yokedcache.core.flights import Caller, Role
 from yokedcache.core.freshness import Verdict, judge
-from yokedcache.core.plans import announce, answer_call, answer_statement, lead
-from yokedcache.core.tags import Fence, Stamp
+from yokedcache.core.plans import answer_call, answer_statement, lead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.explorer.world import Value, World
+    from yokedcache.core.tags import Stamp
 
 EVERYONE = -1
 """A ticket older than every flight: whoever has it is served by all of them."""
@@ -32,7 +32,7 @@ MOST_WAITS = 2
 """How many flights a caller may wait for, one after the other."""
 
 
-class Breach(AssertionError):
+class Breach(AssertionError):  # noqa: N818 - a finding
     """
     A promise that was broken.
     """
@@ -203,7 +203,8 @@ class Loader(Actor):
             world.flights.land(op.seat.flight, op.sealed)
             self.go_on()
         else:
-            world.spawn(Refresher(world, f"{self.name}'s refresh", op.tags, op.seat))
+            name = f"{self.name}'s refresh"
+            world.spawn(Refresher(world, name, self.kind, op))
             self.go_on(answer=True)
 
     def _leads(self) -> Any:
@@ -332,114 +333,7 @@ class Refresher(Loader):
     A refresh in the background: leads, and hands its value to no caller.
     """
 
-    def __init__(
-        self, world: World, name: str, tags: tuple[str, ...], seat: ops.Seat
-    ) -> None:
-        super().__init__(world, name, "function")
-        self.plan = lead("answer", tags, seat)
+    def __init__(self, world: World, name: str, kind: str, op: ops.Refresh) -> None:
+        super().__init__(world, name, kind)
+        self.plan = lead("answer", op.tags, op.seat)
         self.go_on()
-
-
-class Writer(Actor):
-    """
-    Someone who commits a change of some rows.
-    """
-
-    def __init__(self, world: World, name: str, rows: tuple[int, ...]) -> None:
-        super().__init__(world, name)
-        self.rows = rows
-        self.told: Value = ()
-        self.plan = announce(tuple(f"table:row{row}" for row in rows))
-        self.advance()
-
-    def deeds(self) -> Iterator[str]:
-        if self.finished:
-            return
-        if isinstance(self.op, ops.PutFence):
-            yield "fences and bumps"
-        elif isinstance(self.op, ops.Commit):
-            yield "commits"
-            if self.world.budget["lost"]:
-                yield "loses its connection"
-        else:
-            yield "bumps, lifts and returns"
-
-    def do(self, deed: str) -> None:
-        world = self.world
-        if deed == "fences and bumps":
-            self.advance(self._fence(self.op.names))
-        elif deed == "commits":
-            self.told = commit(world, self.rows)
-            self.advance()
-        elif deed == "loses its connection":
-            world.spend("lost")
-            self.advance(error=ConnectionError())
-            world.orphans.append(Orphan(world, self, self.op.fence))
-            if world.off == "4":
-                world.store.lift(self.op.fence)
-            self.advance()
-        else:
-            self._lift(self.op.fence)
-            self.advance()
-            world.returned(self.told)
-
-    def _fence(self, names: tuple[str, ...]) -> Fence:
-        store, off = self.world.store, self.world.off
-        if off not in {"2-before", "2-after"}:
-            return store.fence(names)
-        if off == "2-after":
-            store.bump(names)
-        fence = Fence(tuple(map(store.tags.tag, names)))
-        fence.up = False
-        return fence
-
-    def _lift(self, fence: Fence) -> None:
-        store, off = self.world.store, self.world.off
-        if off == "2-before":
-            store.bump([tag.name for tag in fence.tags])
-        elif off == "2-last-bump":
-            fence.up = False
-            for tag in fence.tags:
-                tag.fences -= 1
-        else:
-            store.lift(fence)
-
-
-class Orphan:
-    """
-    A commit whose connection was lost: the server may still carry it out.
-    """
-
-    def __init__(self, world: World, writer: Writer, fence: Fence) -> None:
-        self.world = world
-        self.name = f"{writer.name}'s server"
-        self.rows = writer.rows
-        self.fence = fence
-        self.state = "running"
-        self.told: Value = ()
-
-    def deeds(self) -> Iterator[str]:
-        if self.state == "running":
-            yield "commits"
-            yield "rolls back"
-        elif self.state == "over":
-            yield "is known to have ended"
-
-    def do(self, deed: str) -> None:
-        if deed == "is known to have ended":
-            self.state = "settled"
-            self.world.store.lift(self.fence)
-            self.world.returned(self.told)
-            return
-        self.state = "over"
-        if deed == "commits":
-            self.told = commit(self.world, self.rows)
-
-
-def commit(world: World, rows: tuple[int, ...]) -> Value:
-    """
-    Make a commit visible; give what everyone must see once it has returned.
-    """
-    for row in rows:
-        world.rows[row] += 1
-    return tuple(number if row in rows else 0 for row, number in enumerate(world.rows))

@@ -13,10 +13,10 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.explorer.actors import Breach, Loader, Orphan, Reader, Writer
+from tests.explorer.actors import Breach, Reader
 from tests.explorer.world import World
+from tests.explorer.writers import Writer
 from yokedcache.core import operations as ops
-from yokedcache.core.tags import Vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.explorer.world import Scope
     from yokedcache.core.entry import Entry
     from yokedcache.core.flights import Flight
+    from yokedcache.core.tags import Vector
 
 
 class Outcome:
@@ -194,7 +195,7 @@ def _actor(actor: Any, world: World) -> Hashable:
         actor.step,
         actor.waits,
         actor.read,
-        _vector(actor.stamp.vector) + (actor.stamp.fenced,) if actor.stamp else None,
+        (*_vector(actor.stamp.vector), actor.stamp.fenced) if actor.stamp else None,
         (_vector(capture.vector), capture.spoiled) if capture else None,
         _older(ticket, world.flights._flights.get("answer")),
         _op(actor.op, ticket),
@@ -225,7 +226,7 @@ def _frames(plan: Any, ticket: int) -> Hashable:
     return tuple(frames)
 
 
-def _draw(value: Any, ticket: int) -> Hashable:
+def _draw(value: Any, ticket: int) -> Hashable:  # noqa: PLR0911 - one a kind
     if value is None or isinstance(value, (bool, str, tuple)):
         return value
     if isinstance(value, ops.Found):
@@ -270,6 +271,3 @@ def _older(ticket: int, flight: Flight | None) -> bool | None:
     if flight is None or flight.ticket is None:
         return None
     return ticket < flight.ticket
-
-
-__all__ = ["Loader", "Orphan", "Outcome", "explore", "portrait"]

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.explorer.actors import Actor, Breach, Orphan, Reader, Refresher, Writer
+from tests.explorer.actors import Actor, Breach, Reader, Refresher
+from tests.explorer.writers import Orphan, Writer
 from yokedcache.core.flights import FlightTable
 from yokedcache.core.tags import holds
 from yokedcache.stores.memory import MemoryStore
@@ -32,7 +33,7 @@ class Scope:
     Who takes part, what may go wrong, and which rule is off.
     """
 
-    def __init__(  # noqa: PLR0913 - a scope is its facts
+    def __init__(
         self,
         readers: tuple[str, ...],
         writers: tuple[tuple[int, ...], ...],

@@ -33,7 +33,6 @@ def once_after_a_select(blog: Blog, deed: Callable[[], None]) -> None:
     """
     Do a deed when the next SELECT on users was answered, before its rows are used.
     """
-
     done: list[str] = []
 
     def after(_c: Any, _k: Any, statement: str, *_: Any) -> None:
@@ -161,6 +160,7 @@ def test_footgun_21_invalidation_before_the_write_in_autocommit(
     event.listen(engine, "before_cursor_execute", before)
     with engine.connect() as connection:
         connection.execute(text("UPDATE users SET name = 'new'"))
+        assert name() == "new"  # before the connection is given back
     assert seen == ["ann", "ann"]
     assert name() == "new"
 

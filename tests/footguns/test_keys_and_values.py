@@ -11,7 +11,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from tests.support.models import User
@@ -19,6 +18,8 @@ from yokedcache import YokedCache, cached, cached_dependency
 from yokedcache.errors import DurationError
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from tests.support.databases import Blog
     from yokedcache.testing import FakeClock
 
@@ -90,7 +91,7 @@ PAIRS: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [
     (({"a": 1}, 1), ((("a", 1),), 1)),
     ((Decimal("1.0"), 1), (1, 1)),
     ((frozenset({1}), 1), ((1,), 1)),
-    ((dt.date(2024, 1, 1), 1), (dt.datetime(2024, 1, 1), 1)),  # noqa: DTZ001
+    ((dt.date(2024, 1, 1), 1), (dt.datetime(2024, 1, 1), 1)),  # noqa: DTZ001 - a value like any
 ]
 
 

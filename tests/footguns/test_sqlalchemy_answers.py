@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session, object_session, selectinload
+from sqlalchemy.orm import Session, object_session, scoped_session, selectinload
 
 from tests.support.models import Post, User
 from yokedcache import cached, cached_dependency
@@ -80,6 +80,47 @@ def test_footgun_02_uncommitted_data_is_not_published(
     with sessions() as session:
         assert session.scalars(names).all() == ["ann", "bob", "eve"]
         assert all_names(session) == ["ann", "bob", "eve"]
+
+
+def test_footgun_02_others_see_nothing_uncommitted_meanwhile(
+    blog: Blog, cache: YokedCache
+) -> None:
+    sessions = blog.attached(cache)
+    names = select(User.name).order_by(User.id)
+
+    def seen_by_others() -> list[str]:
+        with sessions() as session:
+            return list(session.scalars(names))
+
+    with sessions() as session:
+        session.add(User(id=9, name="ghost"))
+        session.flush()
+        for _ in range(2):
+            assert "ghost" in session.scalars(names).all()
+            assert seen_by_others() == ["ann", "bob", "eve"]
+        session.rollback()
+    assert seen_by_others() == ["ann", "bob", "eve"]
+
+
+def test_footgun_02_a_function_inside_a_transaction_sees_its_writes(
+    any_blog: Blog, cache: YokedCache
+) -> None:
+    current = scoped_session(any_blog.sessions)
+
+    @cached(cache=cache, ttl=60)
+    def count() -> int:
+        return current.scalar(select(func.count()).select_from(User)) or 0
+
+    assert [count(), count()] == [3, 3]
+    current.add(User(id=9, name="ghost"))
+    current.flush()
+    assert [count(), count()] == [4, 4]
+    current.rollback()
+    assert [count(), count()] == [3, 3]
+    current.add(User(id=9, name="dan"))
+    current.commit()
+    assert [count(), count()] == [4, 4]
+    current.remove()
 
 
 async def test_footgun_02_uncommitted_data_is_not_published_async(

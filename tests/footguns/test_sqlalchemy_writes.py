@@ -8,14 +8,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import create_engine, delete, func, insert, select, text, update
 
 from tests.support.models import Post, User
 from yokedcache import MISS, YokedCache, cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
 
     from tests.support.databases import AsyncBlog, Blog
 
@@ -149,6 +150,25 @@ def test_footgun_05_a_write_through_an_attached_session_is_noticed(
         assert ann.name == "changed"
     with sessions() as session:
         assert session.get_one(User, 1).name == "changed"
+
+
+def test_footgun_05_an_engine_that_only_writes_is_heard(
+    blog: Blog, cache: YokedCache
+) -> None:
+    sessions = blog.attached(cache)
+    writer = create_engine(blog.engine.url)
+
+    def seen() -> tuple[str, str]:
+        with sessions() as session:
+            return session.get_one(User, 1).name, session.get_one(Post, 11).title
+
+    assert seen() == ("ann", "ann's 1")
+    with writer.begin() as connection:
+        connection.execute(update(User).values(name="changed"))
+    with blog.counted() as sent:
+        assert seen() == ("changed", "ann's 1")
+    assert len(sent) == 1  # posts were not written, so they are served
+    writer.dispose()
 
 
 async def test_footgun_05_async_writes_are_noticed(

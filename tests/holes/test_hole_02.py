@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from tests.support.models import User
 from yokedcache import cached
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from tests.support.databases import AsyncBlog, Blog
     from yokedcache import YokedCache
 

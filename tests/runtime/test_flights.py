@@ -13,37 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.runtime.waiting import (
+    LIMIT,
+    Loads,
+    board,
+    flight_of,
+    terminal_of,
+    until,
+    waiting_for,
+    within,
+)
 from yokedcache import YokedCache, cached
 from yokedcache.core.flights import Role, Seat
 from yokedcache.runtime.flights import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.timeout(20)
-
-LIMIT = 5.0
-"""No test waits longer for anything."""
-
-
-class Loads:
-    """
-    A source that may be held back, and counts.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.begun = threading.Event()
-        self.gate = threading.Event()
-        self._lock = threading.Lock()
-
-    def __call__(self) -> int:
-        with self._lock:
-            self.count += 1
-            number = self.count
-        self.begun.set()
-        assert self.gate.wait(LIMIT)
-        return number
 
 
 @pytest.fixture
@@ -61,29 +48,6 @@ def hasty() -> Iterator[YokedCache]:
     made = YokedCache(jitter=0, flight_timeout=0.05)
     yield made
     made.sync.close()
-
-
-def terminal_of(cache: YokedCache) -> Any:
-    machine: Any = cache.sync._machine
-    return machine.terminal
-
-
-def waiting_for(cache: YokedCache) -> int:
-    return sum(map(len, terminal_of(cache)._waiting.values()))
-
-
-def until(done: Callable[[], bool]) -> None:
-    """
-    Let other threads go on until something is so.
-    """
-    end = time.monotonic() + LIMIT
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0)
-
-
-async def within(work: Any) -> Any:
-    return await asyncio.wait_for(work, LIMIT)
 
 
 class TestOneLoad:
@@ -106,7 +70,7 @@ class TestOneLoad:
         assert len({id(answer) for answer in answers}) == 500
 
     def test_for_threads(self, cache: YokedCache, loads: Loads) -> None:
-        load = cached(cache=cache)(lambda: loads())
+        load = cached(cache=cache)(loads.__call__)
         with ThreadPoolExecutor(40) as pool:
             futures = [pool.submit(load) for _ in range(40)]
             until(lambda: waiting_for(cache) == 39)
@@ -158,15 +122,6 @@ class TestOneLoad:
             thread.join(LIMIT)
             assert not thread.is_alive()
         assert [seat.role for seat in seats] == [Role.WAIT, Role.WAIT]
-
-
-def board(terminal: Terminal, key: str, *, blocking: bool = False) -> Seat:
-    return terminal.board(key, blocking=blocking, may_lead=True, may_wait=True)
-
-
-def flight_of(seat: Seat) -> Any:
-    assert seat.flight is not None
-    return seat.flight
 
 
 class TestLeadersThatFail:
@@ -303,105 +258,6 @@ class TestLeadersThatFail:
         asyncio.run(abandon())
         assert not len(terminal_of(cache)._table)
         assert asyncio.run(within(load())) == 7
-
-
-class TestReentry:
-    async def test_a_function_that_calls_itself(self, cache: YokedCache) -> None:
-        depth = 0
-
-        @cached(cache=cache)
-        async def load() -> int:
-            nonlocal depth
-            depth += 1
-            return 1 if depth > 3 else await load() + 1
-
-        assert await within(load()) == 4
-
-    def test_a_blocking_function_that_calls_itself(self, cache: YokedCache) -> None:
-        depth: list[int] = []
-
-        def source() -> int:
-            depth.append(1)
-            return 1 if len(depth) > 3 else int(load()) + 1
-
-        load: Any = cached(cache=cache)(source)
-        with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(load).result(LIMIT) == 4
-
-    async def test_a_function_that_calls_itself_in_tasks_and_threads(
-        self, cache: YokedCache
-    ) -> None:
-        depth = 0
-
-        @cached(cache=cache)
-        async def load() -> int:
-            nonlocal depth
-            depth += 1
-            if depth > 3:
-                return 1
-            if depth == 2:
-                return await asyncio.to_thread(lambda: asyncio.run(load()))
-            return await asyncio.create_task(load())
-
-        assert await within(load()) == 1
-
-    async def test_two_functions_that_call_each_other(self, cache: YokedCache) -> None:
-        turns = {"f": 0, "g": 0}
-
-        async def source(me: str, other: Any) -> str:
-            turns[me] += 1
-            await asyncio.sleep(0)  # both have begun before one asks the other
-            return me if turns[me] > 2 else f"{me}({await other()})"
-
-        @cached(cache=cache)
-        async def f() -> str:
-            return await source("f", g)
-
-        @cached(cache=cache)
-        async def g() -> str:
-            return await source("g", f)
-
-        answers = await within(asyncio.gather(f(), g()))
-        assert [answer[0] for answer in answers] == ["f", "g"]
-
-    def test_two_blocking_functions_that_call_each_other(
-        self, cache: YokedCache
-    ) -> None:
-        both = threading.Barrier(2)
-        turns: dict[str, int] = {"f": 0, "g": 0}
-
-        def source(me: str, other: Callable[[], Any]) -> str:
-            turns[me] += 1
-            if turns[me] == 1:
-                both.wait(LIMIT)
-            return me if turns[me] > 2 else f"{me}({other()})"
-
-        f: Any = cached(cache=cache)(lambda: source("f", g))
-        g: Any = cached(cache=cache)(lambda: source("g", f))
-        with ThreadPoolExecutor(2) as pool:
-            futures = [pool.submit(f), pool.submit(g)]
-            answers = [future.result(LIMIT / 2) for future in futures]
-        assert [answer[0] for answer in answers] == ["f", "g"]
-
-    async def test_a_blocking_call_on_the_thread_of_its_leader_s_loop(
-        self, cache: YokedCache
-    ) -> None:
-        terminal, gate = terminal_of(cache), asyncio.Event()
-
-        @cached(cache=cache, key="shared")
-        async def load() -> int:
-            await gate.wait()
-            return 1
-
-        leader = asyncio.create_task(load())
-        await asyncio.sleep(0)
-        (key,) = terminal._table._flights
-        assert board(terminal, key, blocking=True).role is Role.ALONE
-        assert board(terminal, key).role is Role.WAIT
-        elsewhere = await asyncio.to_thread(board, terminal, key, blocking=True)
-        assert elsewhere.role is Role.WAIT
-        gate.set()
-        assert await within(leader) == 1
 
 
 class TestTerminal:

@@ -1,6 +1,5 @@
 """
-Refreshes: what is renewed in the background is all that the call was, and what is
-loaded anew was loaded since.
+Refreshes: what is renewed in the background is what the call would have loaded.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ async def until(done: Callable[[], bool]) -> None:
     Let the loop and other threads go on until something is so.
     """
     async with asyncio.timeout(PATIENCE):
-        while not done():
+        while not done():  # noqa: ASYNC110 - threads know no event of this loop
             await asyncio.sleep(0)
 
 

@@ -4,7 +4,7 @@ The memory store against a dictionary and a clock that is cranked by hand.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,8 +18,10 @@ from hypothesis.stateful import (
 )
 
 from yokedcache.core.entry import Entry, Lifetime, Tally
-from yokedcache.core.tags import Fence, Stamp, Vector
 from yokedcache.stores.memory import ENTRY_BYTES, LARGEST_SHARE, MemoryStore
+
+if TYPE_CHECKING:
+    from yokedcache.core.tags import Fence, Stamp, Vector
 
 KEYS = st.sampled_from(["k1", "k2", "k3", "k4", "k5"])
 TAGS = st.sampled_from(["a", "b", "c"])

@@ -38,7 +38,7 @@ def blocking_app(blog: Blog, cache: YokedCache) -> FastAPI:
             yield session
 
     cached_get_session = cached_dependency(get_session, cache=cache, ttl=60)
-    Db = Annotated[Session, Depends(cached_get_session)]  # noqa: N806
+    Db = Annotated[Session, Depends(cached_get_session)]  # noqa: N806 - a type
 
     @cached(cache=cache, ttl=60)
     def find(session: Session, number: int) -> User | None:
@@ -121,7 +121,7 @@ def async_app(blog: AsyncBlog, cache: YokedCache) -> FastAPI:
             yield session
 
     cached_get_session = cached_dependency(get_session, cache=cache, ttl=60)
-    Db = Annotated[AsyncSession, Depends(cached_get_session)]  # noqa: N806
+    Db = Annotated[AsyncSession, Depends(cached_get_session)]  # noqa: N806 - a type
 
     @cached(cache=cache, ttl=60)
     async def find(session: AsyncSession, number: int) -> User | None:
@@ -212,7 +212,7 @@ async def test_a_dependency_without_a_session_is_cached_by_its_arguments(
         with blog.sessions() as session:
             yield session
 
-    Db = Annotated[Session, Depends(get_session)]  # noqa: N806
+    Db = Annotated[Session, Depends(get_session)]  # noqa: N806 - a type
 
     def current_user(session: Db, x_user: Annotated[int, Header()]) -> str:
         runs.append(kind)

@@ -104,7 +104,7 @@ async def test_the_functions_are_served_the_second_time(page: Tutorial) -> None:
         lambda: page.get_user_by_id(1),
         lambda: page.get_user_by_id(99),
         lambda: page.get_published_posts(limit=2),
-        lambda: page.get_user_stats(),
+        page.get_user_stats,
     ]
     for call in calls:
         page.take()

@@ -8,7 +8,6 @@ cache, repositories, and warming, all over one blocking `sessionmaker`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +26,7 @@ from tests.support.databases import sqlite_file
 from yokedcache import YokedCache, cached, cached_dependency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("may_block")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from yokedcache.machine import Machine
 from yokedcache.runtime.clocks import monotonic
@@ -52,7 +52,7 @@ class YokedCache:
         self.sync = SyncCache(self.machine)
         _adopt(self)
 
-    async def __aenter__(self) -> YokedCache:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -165,8 +165,9 @@ class YokedCache:
 
     async def invalidate_database(self) -> None:
         """
-        Make every answer read from a database unservable: after a migration, or
-        a write by a process that this one can't hear.
+        Make every answer read from a database unservable.
+
+        For what this process can't hear: a migration, a write by another program.
         """
         self.machine.invalidate_database()
 

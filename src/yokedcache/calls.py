@@ -12,7 +12,6 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from yokedcache.core.entry import Entry, Lifetime
 from yokedcache.core.freshness import Verdict, judge
 from yokedcache.core.operations import (
     Await,
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 
-    from yokedcache.core.entry import Tally
+    from yokedcache.core.entry import Entry, Lifetime, Tally
     from yokedcache.core.flights import Flight, Seat
     from yokedcache.core.operations import Op
     from yokedcache.core.plans import Answer
@@ -61,7 +60,7 @@ class Policy(Protocol):
     What the author of a cached function asked for.
     """
 
-    tags: Iterable[str]
+    tags: tuple[str, ...]
     beta: float
     copy: bool
     timed: bool
@@ -83,7 +82,7 @@ class CallHost:
     Does the operations of one call.
     """
 
-    def __init__(  # noqa: PLR0913 - one call's facts
+    def __init__(
         self,
         machine: Machine,
         policy: Policy,
@@ -128,9 +127,7 @@ class CallHost:
         if entry is None:
             return Found(None, Verdict.GONE)
         beta = self.policy.beta
-        verdict = judge(
-            entry, machine.clock(), beta=beta, draw=draw() if beta else 1.0
-        )
+        verdict = judge(entry, machine.clock(), beta=beta, draw=draw() if beta else 1.0)
         return Found(entry, verdict)
 
     def _board(self, op: Board) -> Seat:
@@ -225,7 +222,12 @@ class CallHost:
             reason = reason or capture.volatile
         if self._late:
             reason = reason or "tracking_began"
-        private = reason not in {None, "commit_in_flight", "changed_meanwhile", "condition"}
+        private = reason not in {
+            None,
+            "commit_in_flight",
+            "changed_meanwhile",
+            "condition",
+        }
         if reason:
             self.tally.refuse(reason)
         return Sealed(entry, refused=reason, private=private, guard=self._guard)
@@ -250,7 +252,13 @@ class CallHost:
 
     def _say_unstorable(self, error: ValueNotStorableError) -> None:
         self.tally.refuse("unstorable")
-        once("unstorable", self.tally.name, "%s is not cached: %s", self.tally.name, error)
+        once(
+            "unstorable",
+            self.tally.name,
+            "%s is not cached: %s",
+            self.tally.name,
+            error,
+        )
 
     def _store(self, op: Store) -> str | None:
         key = _settled(op.key) if self.scene.key else op.key

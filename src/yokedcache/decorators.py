@@ -21,7 +21,7 @@ from yokedcache.core.entry import MISS
 from yokedcache.errors import DeclarationError
 from yokedcache.functions import CachedCall
 from yokedcache.policy import UNSET, FunctionPolicy
-from yokedcache.wrapper import Cells, build
+from yokedcache.wrapper import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -181,8 +181,9 @@ class Handle(Generic[P, R]):
             return self.core.bound(call.args, call.kwargs)
         if isinstance(call, tuple):
             return self.core.bound(call, {})
-        if isinstance(call, dict):
-            return self.core.bound((), call)
+        given: object = call
+        if isinstance(given, dict):
+            return self.core.bound((), given)
         msg = (
             f"warm() takes calls as tuples of arguments, dicts of keywords or "
             f"`f.call(...)`, got {call!r}"
@@ -228,7 +229,7 @@ class CachedMethod:
     """
 
     def __init__(self, wrapper: Callable[..., Any]) -> None:
-        self._wrapper = wrapper
+        self._wrapper: Any = wrapper
         functools.update_wrapper(self, wrapper)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:

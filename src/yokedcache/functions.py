@@ -142,7 +142,9 @@ class CachedCall:
             return request.call()
         host = self._host(request, blocking=True)
         answer = run(self._plan(request), host.perform)
-        return request.call() if self._foreign(answer) else self._result(answer, request)
+        return (
+            request.call() if self._foreign(answer) else self._result(answer, request)
+        )
 
     async def answer_async(self, values: tuple[Any, ...]) -> Any:
         """
@@ -169,7 +171,9 @@ class CachedCall:
         if self.is_async:
             return self._finish(plan, host, request)
         answer = run(plan, host.perform)
-        return request.call() if self._foreign(answer) else self._result(answer, request)
+        return (
+            request.call() if self._foreign(answer) else self._result(answer, request)
+        )
 
     def invalidate(self, values: tuple[Any, ...]) -> bool:
         """
@@ -206,7 +210,9 @@ class CachedCall:
             blocking=blocking,
         )
 
-    async def _finish(self, plan: Plan[Answer], host: CallHost, request: Request) -> Any:
+    async def _finish(
+        self, plan: Plan[Answer], host: CallHost, request: Request
+    ) -> Any:
         answer = await run_async(plan, host)
         if self._foreign(answer):
             return await request.call()
@@ -229,7 +235,11 @@ class CachedCall:
         It is asked again because before the load nobody knew what it depends on.
         """
         entry = answer.entry
-        if answer.loaded is None and entry is not None and open_transaction(entry.vector):
+        if (
+            answer.loaded is None
+            and entry is not None
+            and open_transaction(entry.vector)
+        ):
             self.tally().bypass("open_transaction")
             return True
         return False
@@ -259,7 +269,9 @@ class CachedCall:
     def _invoke(self, values: tuple[Any, ...]) -> Any:
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for name, kind, value in zip(self.policy.names, self._kinds, values, strict=True):
+        for name, kind, value in zip(
+            self.policy.names, self._kinds, values, strict=True
+        ):
             if kind is _REST_POSITIONAL:
                 args.extend(value)
             elif kind is _REST_KEYWORD:
@@ -292,7 +304,9 @@ class CachedCall:
 
     def _parts(self, values: tuple[Any, ...]) -> list[bytes]:
         parts: list[bytes] = []
-        for index, (name, value) in enumerate(zip(self.policy.names, values, strict=True)):
+        for index, (name, value) in enumerate(
+            zip(self.policy.names, values, strict=True)
+        ):
             if index == 0 and self.method and not isinstance(value, type):
                 parts.append(instance_key(value))
             elif not is_ignored(value):

@@ -218,7 +218,7 @@ class Machine:
         base = self.settings.ttl if ttl is None else ttl
         return Lifetime(jitter(base, self.settings.jitter), **stretch)
 
-    def entry(  # noqa: PLR0913
+    def entry(
         self,
         value: Any,
         vector: Vector,
@@ -265,7 +265,8 @@ def plain_key(key: str) -> Hashable:
     """
     Give the store's key of a user's key.
     """
-    if not isinstance(key, str) or not key:
+    given: object = key
+    if not isinstance(given, str) or not given:
         msg = f"a key is a non-empty string, got {key!r}"
         raise UsageError(msg, key=key)
     return (KEYS, key)
@@ -276,10 +277,13 @@ def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     Check that tags are non-empty strings.
     """
     if isinstance(tags, (str, bytes)):
-        msg = f"tags must be a list of strings, got the string {tags!r}; write [{tags!r}]"
+        msg = (
+            f"tags must be a list of strings, got the string {tags!r}; write [{tags!r}]"
+        )
         raise UsageError(msg, tags=tags)
     names = tuple(tags)
-    for name in names:
+    given: tuple[object, ...] = names
+    for name in given:
         if not isinstance(name, str) or not name:
             msg = f"a tag is a non-empty string, got {name!r}"
             raise UsageError(msg, tag=name)

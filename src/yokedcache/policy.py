@@ -31,7 +31,7 @@ class FunctionPolicy:
     The options of `@cached`, in seconds and checked; one for each function.
     """
 
-    def __init__(  # noqa: PLR0913 - the options of the decorator
+    def __init__(
         self,
         function: Callable[..., Any],
         *,
@@ -166,10 +166,14 @@ def _fields(template: str) -> list[str]:
         raise DeclarationError(msg, template=template) from error
 
 
+_MOST_EAGER = 100
+
+
 def _beta(early: float) -> float:
     if isinstance(early, bool):
         return 1.0 if early else 0.0
-    if not isinstance(early, (int, float)) or not 0 <= early <= 100:  # noqa: PLR2004
+    given: object = early
+    if not isinstance(given, (int, float)) or not 0 <= given <= _MOST_EAGER:
         msg = f"early={early!r} must be a number from 0 (off) to 100; 1.0 is usual"
         raise UsageError(msg, early=early)
     return float(early)

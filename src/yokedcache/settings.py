@@ -67,7 +67,9 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
         )
         raise SettingsError(msg, scheme=parts.scheme)
     if parts.netloc or parts.path.strip("/"):
-        msg = f"a memory:// URL names no host or path, got {parts.netloc + parts.path!r}"
+        msg = (
+            f"a memory:// URL names no host or path, got {parts.netloc + parts.path!r}"
+        )
         raise SettingsError(msg, url=url)
     values: dict[str, Any] = {
         name: _from_text(name, text) for name, text in parse_qsl(parts.query)
@@ -104,13 +106,23 @@ def _checked(name: str, value: Any) -> Any:
     if name in _DURATIONS:
         return seconds(value, name=name)
     if name == "jitter":
-        _require(isinstance(value, (int, float)) and 0 <= value < 1, name, value, "0 <= jitter < 1")
+        _require(
+            isinstance(value, (int, float)) and 0 <= value < 1,
+            name,
+            value,
+            "0 <= jitter < 1",
+        )
         return float(value)
     if name == "prefixes":
         if isinstance(value, str):
             value = (value,)
         prefixes = tuple(value)
-        _require(all(isinstance(p, str) and p.strip(":") for p in prefixes), name, value, "non-empty strings")
+        _require(
+            all(isinstance(p, str) and p.strip(":") for p in prefixes),
+            name,
+            value,
+            "non-empty strings",
+        )
         return tuple(prefix.rstrip(":") for prefix in prefixes)
     whole = isinstance(value, int) and not isinstance(value, bool)
     _require(whole and value > 0, name, value, "a whole number above 0")

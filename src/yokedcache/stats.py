@@ -111,7 +111,7 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
         return Explanation(key, served=False, reason=bypass)
     if entry is None:
         return Explanation(key, served=False, reason="not stored")
-    names = tuple(tag.name for tag, _ in entry.vector)
+    names = tuple(str(tag.name) for tag, _ in entry.vector)
     broken = broken_by(entry.vector)
     if broken is not None:
         return Explanation(key, False, f"{broken} was invalidated", names)  # noqa: FBT003

@@ -161,7 +161,10 @@ class SyncCache:
             return explain_key(self._machine, plain_key(target), None)
         from yokedcache.machine import integration
 
-        return integration().explain(self._machine, target, *args, **kwargs)
+        told: Explanation = integration().explain(
+            self._machine, target, *args, **kwargs
+        )
+        return told
 
 
 class _LoaderPolicy:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from yokedcache import MISS, YokedCache, cached
-from yokedcache.errors import DeclarationError, DurationError, UsageError
+from yokedcache.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -336,34 +336,6 @@ def test_a_wrapped_function_keeps_its_looks(cache: YokedCache) -> None:
     assert load(1, 2, 3, c=4, d=5) == load.uncached(1, 2, 3, c=4, d=5) == 15
     with pytest.raises(TypeError, match="missing"):
         load(1)  # type: ignore[call-arg]
-
-
-BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"ttl": -1}, DurationError, "ttl"),
-    ({"ttl": 0}, DurationError, "ttl"),
-    ({"ttl": "soon"}, DurationError, "ttl"),
-    ({"stale": -1}, DurationError, "stale"),
-    ({"stale_on_error": -1}, DurationError, "stale_on_error"),
-    ({"errors": {LookupError: -1}}, DurationError, "LookupError"),
-    ({"errors": {"LookupError": 1}}, DeclarationError, "exception classes"),
-    ({"errors": {KeyboardInterrupt: 1}}, DeclarationError, "exception classes"),
-    ({"early": -1}, UsageError, "early"),
-    ({"early": 1000}, UsageError, "early"),
-    ({"early": "yes"}, UsageError, "early"),
-    ({"tags": "users"}, UsageError, "users"),
-    ({"tags": ["user:{id}"]}, DeclarationError, "'id'"),
-    ({"tags": ["user:{"]}, DeclarationError, "can't be read"),
-    ({"key": "{missing}"}, DeclarationError, "missing"),
-    ({"time_to_live": 5}, DeclarationError, "time_to_live"),
-]
-
-
-@pytest.mark.parametrize(("options", "error", "words"), BAD_OPTIONS, ids=repr)
-def test_options_that_cannot_be_meant(
-    cache: YokedCache, options: dict[str, Any], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        cached(cache=cache, **options)(lambda number: number)
 
 
 def test_handles(cache: YokedCache) -> None:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from yokedcache import YokedCache, cached
-from yokedcache.errors import DeclarationError, KeyArgumentError
+from yokedcache.errors import (
+    DeclarationError,
+    DurationError,
+    KeyArgumentError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -271,3 +276,31 @@ def test_a_blocking_function_on_the_loops_thread_never_waits_for_the_loop(
         return cache.sync.get_or_set("key", lambda: 2), await leader
 
     assert asyncio.run(run()) == (2, 1)
+
+
+BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"ttl": -1}, DurationError, "ttl"),
+    ({"ttl": 0}, DurationError, "ttl"),
+    ({"ttl": "soon"}, DurationError, "ttl"),
+    ({"stale": -1}, DurationError, "stale"),
+    ({"stale_on_error": -1}, DurationError, "stale_on_error"),
+    ({"errors": {LookupError: -1}}, DurationError, "LookupError"),
+    ({"errors": {"LookupError": 1}}, DeclarationError, "exception classes"),
+    ({"errors": {KeyboardInterrupt: 1}}, DeclarationError, "exception classes"),
+    ({"early": -1}, UsageError, "early"),
+    ({"early": 1000}, UsageError, "early"),
+    ({"early": "yes"}, UsageError, "early"),
+    ({"tags": "users"}, UsageError, "users"),
+    ({"tags": ["user:{id}"]}, DeclarationError, "'id'"),
+    ({"tags": ["user:{"]}, DeclarationError, "can't be read"),
+    ({"key": "{missing}"}, DeclarationError, "missing"),
+    ({"time_to_live": 5}, DeclarationError, "time_to_live"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "words"), BAD_OPTIONS, ids=repr)
+def test_options_that_cannot_be_meant(
+    cache: YokedCache, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        cached(cache=cache, **options)(lambda number: number)

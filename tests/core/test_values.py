@@ -85,7 +85,16 @@ def test_copies_are_exact_and_independent(value: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *(None, 1, "a", b"bytes", Colour.RED, (1, ("a", None)), frozenset({1}), range(3)),
+        *(
+            None,
+            1,
+            "a",
+            b"bytes",
+            Colour.RED,
+            (1, ("a", None)),
+            frozenset({1}),
+            range(3),
+        ),
         *(Point(1, "a"), Seal(1), Point(Seal(1), Seal(1)), int, len, Path("a"), ...),
     ],
 )

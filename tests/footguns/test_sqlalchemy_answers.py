@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, inspect, select
+from sqlalchemy import create_engine, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, object_session, scoped_session, selectinload
 
+from tests.support.databases import Statements
 from tests.support.models import Post, User
 from yokedcache import cached, cached_dependency
 
@@ -215,6 +216,24 @@ def test_footgun_04_every_way_to_read_is_served(
     assert sent == []
     assert second == first
     assert first
+
+
+def test_footgun_04_the_second_call_over_a_new_engine_is_served(
+    blog: Blog, cache: YokedCache
+) -> None:
+    @cached(cache=cache, ttl=60)
+    def find(session: Session, number: int) -> str:
+        return session.get_one(User, number).name
+
+    engine = create_engine(blog.engine.url)
+    statements = Statements(engine)
+    sent: list[int] = []
+    for _ in range(2):
+        with statements.counted() as now, Session(engine) as session:
+            assert find(session, 1) == "ann"
+        sent.append(len(now))
+    assert sent == [1, 0]
+    engine.dispose()
 
 
 def test_footgun_06_a_dependency_yields_the_session_itself(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     from yokedcache.core.tags import Stamp, Tag, Vector
 
@@ -71,7 +71,7 @@ class Capture:
         """
         return tuple(self._versions.items())
 
-    def names(self) -> Iterable[str]:
+    def names(self) -> Iterable[Hashable]:
         """
         Name the tags seen so far.
         """

@@ -121,7 +121,7 @@ class Entry:
         "weight",
     )
 
-    def __init__(  # noqa: PLR0913 - the facts of an entry, given by name
+    def __init__(
         self,
         value: Any,
         *,

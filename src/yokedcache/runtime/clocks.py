@@ -9,12 +9,6 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Clock = "Callable[[], float]"
 
 monotonic = time.monotonic
 
@@ -23,11 +17,11 @@ def draw() -> float:
     """
     Give a uniform random number in (0, 1].
     """
-    return 1.0 - random.random()
+    return 1.0 - random.random()  # noqa: S311 - spreads load
 
 
 def jitter(ttl: float, share: float) -> float:
     """
     Shorten a TTL by up to `share` of it, so that siblings don't end together.
     """
-    return ttl * (1.0 - share * random.random())
+    return ttl * (1.0 - share * random.random())  # noqa: S311 - spreads load

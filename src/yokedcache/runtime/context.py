@@ -39,7 +39,9 @@ class OpenCapture(Capture):
         """The function says itself what it varies on."""
 
 
-_capture: ContextVar[OpenCapture | None] = ContextVar("yokedcache_capture", default=None)
+_capture: ContextVar[OpenCapture | None] = ContextVar(
+    "yokedcache_capture", default=None
+)
 _chain: ContextVar[tuple[Flight, ...]] = ContextVar("yokedcache_chain", default=())
 
 current_capture = _capture.get

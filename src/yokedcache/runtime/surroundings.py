@@ -12,10 +12,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from yokedcache.core.tags import Vector
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from yokedcache.core.tags import Vector
 
 
 class Scene:

@@ -1,6 +1,7 @@
 """
-The part that knows SQLAlchemy: what an app imports from here are the options
-for single statements.
+The part that knows SQLAlchemy.
+
+What an app imports from here are the options for single statements.
 """
 
 from yokedcache.sqlalchemy.options import FromCache, NoCache

@@ -1,6 +1,7 @@
 """
-Decides for each statement of an attached session: serve, fetch and keep, or
-leave alone.
+Decides for each statement of an attached session.
+
+Serve it, fetch and keep it, or leave it alone.
 
 A hit takes no connection. It begins the session's transaction and flushes as a
 statement would, then judges rule 5 on the connection that the session holds, if
@@ -12,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.core.entry import Entry
-from yokedcache.core.freshness import Verdict, judge
+from yokedcache.core.freshness import Verdict
 from yokedcache.core.keys import exact_key
 from yokedcache.core.operations import (
     Fetch,
@@ -27,8 +28,8 @@ from yokedcache.core.operations import (
 from yokedcache.core.plans import answer_statement
 from yokedcache.core.values import weigh
 from yokedcache.errors import KeyArgumentError
-from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.policy import UNSET
+from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
@@ -38,7 +39,6 @@ from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.quick import Quick
 from yokedcache.sqlalchemy.reads import snapshot, unstorable
-from yokedcache.sqlalchemy.rows import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
-    from yokedcache.sqlalchemy.templates import Template
+    from yokedcache.sqlalchemy.rows import Recording
+    from yokedcache.sqlalchemy.stamping import Template
 
 STATEMENTS: Final = "statements"
 """The tally of statements through attached sessions."""
@@ -104,7 +105,9 @@ class SessionAnswerer:
             return Bypass("unkeyable_parameter")
         entry = self._machine.store.fetch(key)
         if entry is not None and self._fresh(entry):
-            if database.shares_connections(call.engine) and open_transaction(entry.vector):
+            if database.shares_connections(call.engine) and open_transaction(
+                entry.vector
+            ):
                 return Bypass("dirty")
             return self._hit(call, entry)
         return StatementMiss(self, call, analysis, key)
@@ -168,7 +171,9 @@ class SessionAnswerer:
         tables = self.attachment.tables
         if tables is None or not tables.isdisjoint(analysis.reads):
             return None
-        return None if isinstance(option_of(call.statement), FromCache) else "other_tables"
+        return (
+            None if isinstance(option_of(call.statement), FromCache) else "other_tables"
+        )
 
     def _key(self, call: StatementCall) -> Hashable:
         prepared = call.prepared
@@ -184,6 +189,9 @@ class SessionAnswerer:
         return (sql, exact_key(tuple(values)), *place, self._vary_key(session))
 
     def wishes(self, call: StatementCall) -> tuple[float | None, tuple[str, ...]]:
+        """
+        Give the TTL and the further tags that a statement asks for.
+        """
         option = option_of(call.statement)
         if isinstance(option, FromCache):
             ttl = self.attachment.ttl if option.ttl is None else option.ttl
@@ -317,9 +325,7 @@ def _level(call: StatementCall, database: Database) -> str | None:
     return None if level is None or level in STATEMENT_LEVEL else "snapshot"
 
 
-def _over(
-    connection: Connection, database: Database, analysis: Analysis
-) -> str | None:
+def _over(connection: Connection, database: Database, analysis: Analysis) -> str | None:
     """
     Name what the session's own connection forbids (rules 5 and 6).
     """
@@ -331,5 +337,3 @@ def _over(
     if state.touches(analysis.reads):
         return "dirty"
     return snapshot(connection, database)
-
-

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.orm import Session
-
 from yokedcache.errors import UsageError
 from yokedcache.sqlalchemy.answering import SessionAnswerer
 from yokedcache.sqlalchemy.attached import Attachment
@@ -15,6 +13,8 @@ from yokedcache.sqlalchemy.install import install, uninstall
 from yokedcache.sqlalchemy.tracking import install as track
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from yokedcache.cache import YokedCache
     from yokedcache.stats import Explanation
 

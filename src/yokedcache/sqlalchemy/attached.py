@@ -51,13 +51,22 @@ class Attachment:
         return NOTHING_VARIES if value is None else canonical(value)
 
 
+def check_options(*, ttl: Any, tables: Any, vary: Any) -> None:
+    """
+    Check the options of an attachment that isn't made yet.
+    """
+    del vary  # any value may be varied on
+    optional_seconds(ttl)
+    _tables(tables)
+
+
 def attachment_of(session: Session) -> Attachment | None:
     """
     Give the options under which a session is attached.
     """
     method = session._connection_for_bind
     answerer = getattr(method, ANSWERER, None)
-    return None if answerer is None else answerer.attachment  # type: ignore[no-any-return]
+    return None if answerer is None else answerer.attachment
 
 
 def _tables(tables: Any) -> frozenset[str] | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from yokedcache.sqlalchemy.playing import Kept
     from collections.abc import Callable, Mapping
 
     from sqlalchemy.engine import Connection, Engine
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.base import Executable
 
     from yokedcache.sqlalchemy.offline import Options, Prepared
+    from yokedcache.sqlalchemy.playing import Kept
     from yokedcache.sqlalchemy.rows import Recording
 
 

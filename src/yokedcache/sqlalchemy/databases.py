@@ -1,6 +1,7 @@
 """
-What is known of each database in use: who it is, what its catalogue says, and
-whether its engine may be cached at all.
+What is known of each database in use.
+
+Who it is, what its catalogue says, and whether its engine may be cached at all.
 
 One `Database` belongs to an engine's dialect object, which engines made by
 `execution_options` share. It is learnt over a connection that a statement has
@@ -257,5 +258,6 @@ def isolation(dialect: Any, options: Any) -> str | None:
     return (
         options.get("isolation_level")
         or dialect._on_connect_isolation_level
-        or dialect.default_isolation_level
+        # set with an engine's first connection
+        or getattr(dialect, "default_isolation_level", None)
     )

@@ -20,7 +20,7 @@ from yokedcache.errors import DeclarationError, UsageError
 from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy.answering import SessionAnswerer
 from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
-from yokedcache.sqlalchemy.attached import Attachment
+from yokedcache.sqlalchemy.attached import Attachment, check_options
 from yokedcache.sqlalchemy.install import install
 from yokedcache.sqlalchemy.scenes import unwrap
 from yokedcache.sqlalchemy.tracking import install as track
@@ -113,7 +113,7 @@ class _Dependency:
         self._gives_values: bool | None = None
         self._cached: Any = None
         self._answerer: SessionAnswerer | None = None
-        Attachment(None, **self._options)  # type: ignore[arg-type] - checks the options
+        check_options(**self._options)
 
     def adopt(self, value: Any) -> Any:
         """
@@ -225,7 +225,10 @@ def _plain(wrapped: _Dependency) -> Any:
         if answers is not None:
             return answers(*args, **kwargs)
         value = wrapped.function(*args, **kwargs)
-        if isinstance(value, contextlib.AbstractContextManager) and unwrap(value) is None:
+        if (
+            isinstance(value, contextlib.AbstractContextManager)
+            and unwrap(value) is None
+        ):
             return _managed(wrapped, value)
         if (
             isinstance(value, contextlib.AbstractAsyncContextManager)

@@ -42,12 +42,6 @@ class Picture:
         self.related: list[tuple[str, Any]] = []
 
 
-class _Row(tuple[Any, ...]):
-    """
-    A tuple that stood in the value, its type kept beside it.
-    """
-
-
 class Album:
     """
     A value with ORM objects in it, taken down; the copier of its entry.
@@ -195,7 +189,9 @@ class _Hanging:
         if made is not None:
             return made
         session = self._session
-        present = None if session is None else session.identity_map.get(picture.identity)
+        present = (
+            None if session is None else session.identity_map.get(picture.identity)
+        )
         instance = self._new(picture) if present is None else present
         self._made[id(picture)] = instance
         self._fill(instance, picture)

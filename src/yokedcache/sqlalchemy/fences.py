@@ -126,7 +126,8 @@ def _reached(store: MemoryStore, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _as_fences(fence: Any) -> Fences:
-    return fence  # type: ignore[no-any-return] - the plan passes on what `_put` gave
+    fences: Fences = fence  # the plan passes on what `_put` gave
+    return fences
 
 
 def abandon_orphans(state: ConnectionState) -> None:

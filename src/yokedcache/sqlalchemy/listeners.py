@@ -74,7 +74,9 @@ def meddler(engine: Engine, session: Session | None) -> str | None:
     return None
 
 
-def _candidates(engine: Engine, session: Session | None) -> Iterator[Callable[..., Any]]:
+def _candidates(
+    engine: Engine, session: Session | None
+) -> Iterator[Callable[..., Any]]:
     pool: Any = engine.pool.dispatch
     sqlite = engine.dialect.name == "sqlite"
     for name in _POOL:
@@ -142,4 +144,6 @@ def _only_pragmas(listener: Any) -> bool:
 def _place(function: Any) -> str:
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     name = getattr(function, "__qualname__", repr(function))
-    return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
+    return (
+        name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
+    )

@@ -120,8 +120,9 @@ def _no_server(what: str, name: str) -> NoReturn:
 
 class Prepared:
     """
-    A statement as the driver would be sent it; its execution context is made
-    when a result is built over it.
+    A statement as the driver would be sent it.
+
+    Its execution context is made when a result is built over it.
     """
 
     __slots__ = ("_context", "_facts", "cache_hit", "compiled", "parameters", "sql")

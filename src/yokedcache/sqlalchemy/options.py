@@ -31,7 +31,9 @@ class FromCache(UserDefinedOption):
 
     propagate_to_loaders = True
 
-    def __init__(self, *, ttl: Duration | None = None, tags: Iterable[str] = ()) -> None:
+    def __init__(
+        self, *, ttl: Duration | None = None, tags: Iterable[str] = ()
+    ) -> None:
         super().__init__()
         self.ttl = optional_seconds(ttl)
         self.tags = checked_tags(tags)

@@ -1,6 +1,7 @@
 """
-How a hit is played: through a template where there is one, else through the
-loader, over the raw rows.
+How a hit is played.
+
+Through a template where there is one, else through the loader over raw rows.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.rows import Recording, replay
-from yokedcache.sqlalchemy.templates import Template, stamped, template_of, usable
+from yokedcache.sqlalchemy.stamping import Template, stamped, usable
+from yokedcache.sqlalchemy.templates import template_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
@@ -56,7 +58,9 @@ class Kept:
             return None
         self._plays = 0
         self._template = template_of(
-            compiled, call.statement, lambda: replay(call.prepared, self.recording, again=True)
+            compiled,
+            call.statement,
+            lambda: replay(call.prepared, self.recording, again=True),
         )
         self._compiled = weakref.ref(compiled)
         return self._template

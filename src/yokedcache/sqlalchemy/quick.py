@@ -27,14 +27,14 @@ from sqlalchemy.util import immutabledict
 
 from yokedcache.errors import KeyArgumentError
 from yokedcache.sqlalchemy.offline import is_plain, plain_parameters
-from yokedcache.sqlalchemy.templates import Stamp, stamped, usable
+from yokedcache.sqlalchemy.stamping import Stamp, stamped, usable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from yokedcache.sqlalchemy.answering import SessionAnswerer
     from yokedcache.sqlalchemy.calls import StatementCall
-    from yokedcache.sqlalchemy.templates import Template
+    from yokedcache.sqlalchemy.stamping import Template
 
 _MOST: Final = 2000
 """Shapes that one answerer remembers."""
@@ -111,7 +111,9 @@ class Quick:
         engine = _engine(session)
         if engine is None or identity.__class__ not in _SIMPLE or _pending(session):
             return MISSED
-        mapper = _inspect_mapped_class(entity) if isinstance(entity, type) else None
+        mapper: Any = (
+            _inspect_mapped_class(entity) if isinstance(entity, type) else None
+        )
         if mapper is None or mapper.always_refresh:
             return MISSED
         reference = self._gets.get((engine.dialect, mapper))
@@ -161,10 +163,10 @@ def _engine(session: Any) -> Engine | None:
         return None
     transaction = session._transaction
     if transaction is None:
-        return bind  # type: ignore[no-any-return]
+        return bind
     if transaction._connections or transaction._parent is not None:
         return None
-    return bind  # type: ignore[no-any-return]
+    return bind
 
 
 def _pending(session: Any) -> bool:
@@ -203,5 +205,5 @@ def _gets(call: StatementCall, mapper: Mapper[Any]) -> bool:
         and call.parameters.keys() == names
         and call.statement._propagate_attrs.get("plugin_subject") is mapper
         and not call.statement._with_options
-        and call.statement._for_update_arg is None
+        and getattr(call.statement, "_for_update_arg", None) is None
     )

@@ -180,7 +180,9 @@ def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hash
         yield from database.key(engine)
         unfit = None if varied else database.unfit(engine, session)
         if unfit is not None:
-            scene.bypass = scene.bypass or ("listeners" if unfit == "listeners" else unfit)
+            scene.bypass = scene.bypass or (
+                "listeners" if unfit == "listeners" else unfit
+            )
         level = isolation(engine.dialect, engine.get_execution_options())
         statement_level = engine.dialect.name == "sqlite" or level is None
         if not statement_level and level not in STATEMENT_LEVEL:

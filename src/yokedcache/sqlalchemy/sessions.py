@@ -16,8 +16,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from sqlalchemy.orm import Session
-
 from yokedcache.machine import machines
 from yokedcache.sqlalchemy.connections import existing
 
@@ -25,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
 
-    from yokedcache.core.tags import Tag, Vector
+    from yokedcache.core.tags import Vector
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.stores.memory import MemoryStore
 

@@ -1,6 +1,7 @@
 """
-Listens to every engine of the process: what is read, what is written, and when
-it is committed.
+Listens to every engine of the process.
+
+What is read, what is written, and when it is committed.
 
 Installed once a cache exists and SQLAlchemy is there. Listeners stand on the
 classes `Engine`, `Pool` and `Session`; the commit itself is caught on both
@@ -316,7 +317,11 @@ def _do_release(original: Callable[..., Any], connection: Connection, name: str)
 
 
 def _do_twophase(
-    original: Callable[..., Any], connection: Connection, xid: Any, *args: Any, **kw: Any
+    original: Callable[..., Any],
+    connection: Connection,
+    xid: Any,
+    *args: Any,
+    **kw: Any,
 ) -> Any:
     state = existing(connection.connection)
     send = functools.partial(original, connection, xid, *args, **kw)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from yokedcache.core.freshness import Verdict, judge
 from yokedcache.core.operations import (
@@ -68,13 +68,25 @@ class Policy(Protocol):
     varied: bool
     """It was said what answers vary on, if only that nothing does."""
 
-    def lifetime(self, machine: Machine, cost: float) -> Lifetime: ...
+    def lifetime(self, machine: Machine, cost: float) -> Lifetime:
+        """
+        Give the lifetime of a result that took `cost` seconds to make.
+        """
 
-    def error_lifetime(self, machine: Machine, error: Exception) -> Lifetime | None: ...
+    def error_lifetime(self, machine: Machine, error: Exception) -> Lifetime | None:
+        """
+        Give the lifetime of an exception that may be cached, else `None`.
+        """
 
-    def wanted(self, value: Any) -> bool: ...
+    def wanted(self, value: Any) -> bool:
+        """
+        Tell whether a result is to be stored.
+        """
 
-    def result_tags(self, value: Any) -> tuple[str, ...]: ...
+    def result_tags(self, value: Any) -> tuple[str, ...]:
+        """
+        Name the tags that a result asks for.
+        """
 
 
 class CallHost:
@@ -82,7 +94,7 @@ class CallHost:
     Does the operations of one call.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the facts of one call, in one place
         self,
         machine: Machine,
         policy: Policy,
@@ -109,7 +121,7 @@ class CallHost:
         """
         Do an operation in the calling thread.
         """
-        return _PERFORM[type(op)](self, op)
+        return self._deeds[type(op)](self, op)
 
     def begin(self, op: Op[Any]) -> Awaitable[Any] | None:
         """
@@ -275,18 +287,17 @@ class CallHost:
             return False
         return _refresh_in_background(self, op)
 
-
-_PERFORM: dict[type[Any], Callable[[CallHost, Any], Any]] = {
-    Fetch: CallHost._fetch,
-    Board: CallHost._board,
-    Await: CallHost._await,
-    TakeStamp: CallHost._take_stamp,
-    Load: CallHost._load,
-    Seal: CallHost._seal,
-    Store: CallHost._store,
-    Land: CallHost._land,
-    Refresh: CallHost._refresh,
-}
+    _deeds: ClassVar[dict[type[Any], Callable[[Any, Any], Any]]] = {
+        Fetch: _fetch,
+        Board: _board,
+        Await: _await,
+        TakeStamp: _take_stamp,
+        Load: _load,
+        Seal: _seal,
+        Store: _store,
+        Land: _land,
+        Refresh: _refresh,
+    }
 
 
 def _settled(key: Any) -> Hashable:

@@ -62,7 +62,10 @@ class Cached(Protocol[P, R_co]):
     __qualname__: str
     __wrapped__: Callable[..., Any]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """
+        Answer the call from the cache, or run the function.
+        """
 
     @overload
     def __get__(self, instance: None, owner: type) -> Cached[P, R_co]: ...
@@ -207,11 +210,13 @@ class Bound(functools.partial):  # type: ignore[type-arg]
         if name == "warm":
             return self._warm
         if name == "__wrapped__":  # bound as well, for `inspect.signature`
-            return functools.partial(self.func.__wrapped__, *self.args)
+            original = self.func.__wrapped__  # type: ignore[attr-defined]
+            return functools.partial(original, *self.args)
         return getattr(self.func, name)
 
     def _warm(self, calls: Iterable[Call | tuple[Any, ...] | dict[str, Any]]) -> Any:
-        handle: Handle[Any, Any] = self.func.handle
+        function: Any = self.func
+        handle: Handle[Any, Any] = function.handle
         instance = handle.core.policy.names[0]
         return handle.warm(
             {instance: self.args[0], **call}
@@ -236,6 +241,9 @@ class CachedMethod:
         return self._wrapper if instance is None else Bound(self._wrapper, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """
+        Call the function unbound, as on the class.
+        """
         return self._wrapper(*args, **kwargs)
 
 

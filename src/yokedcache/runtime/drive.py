@@ -23,9 +23,15 @@ class AsyncHost(Protocol):
     Does operations: `perform` at once, or `begin` for those that wait.
     """
 
-    def perform(self, op: Op[Any]) -> Any: ...
+    def perform(self, op: Op[Any]) -> Any:
+        """
+        Do an operation at once.
+        """
 
-    def begin(self, op: Op[Any]) -> Awaitable[Any] | None: ...
+    def begin(self, op: Op[Any]) -> Awaitable[Any] | None:
+        """
+        Begin an operation that waits; `None` for the others.
+        """
 
 
 def run(plan: Plan[T], perform: Callable[[Op[Any]], Any]) -> T:

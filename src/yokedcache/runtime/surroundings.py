@@ -58,7 +58,10 @@ class Examiner(Protocol):
     Tells what a call's values mean for it.
     """
 
-    def __call__(self, values: Iterable[object]) -> Scene: ...
+    def __call__(self, values: Iterable[object]) -> Scene:
+        """
+        Work out what the values of a call mean for it.
+        """
 
     def open_transaction(self, vector: Vector) -> bool:
         """
@@ -78,7 +81,10 @@ class Taken(Protocol):
 
     root: Any
 
-    def __call__(self, root: Any) -> Any: ...
+    def __call__(self, root: Any) -> Any:
+        """
+        Give the value with objects of no session.
+        """
 
     def attach(self, root: Any, session: Any) -> Any:
         """

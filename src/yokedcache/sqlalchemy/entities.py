@@ -74,7 +74,7 @@ class Album:
             for picture in self._pictures.values()
         )
 
-    def _take(self, value: Any) -> Any:
+    def _take(self, value: Any) -> Any:  # noqa: PLR0911 - one a kind
         if isinstance(value, _PLAIN):
             return value
         state = getattr(value, "_sa_instance_state", None)

@@ -17,7 +17,6 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.base import _inspect_mapped_class
 from sqlalchemy.orm.interfaces import UserDefinedOption
@@ -27,7 +26,8 @@ from sqlalchemy.util import immutabledict
 
 from yokedcache.errors import KeyArgumentError
 from yokedcache.sqlalchemy.offline import is_plain, plain_parameters
-from yokedcache.sqlalchemy.stamping import Stamp, stamped, usable
+from yokedcache.sqlalchemy.shapes import Shape
+from yokedcache.sqlalchemy.stamping import Stamp, usable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -56,7 +56,7 @@ class Quick:
 
     def __init__(self, answerer: SessionAnswerer) -> None:
         self._answerer = answerer
-        self._shapes: dict[Hashable, weakref.ref[Any]] = {}
+        self._shapes: dict[Hashable, Shape] = {}
         self._gets: dict[Hashable, weakref.ref[Any]] = {}
 
     def learn(self, call: StatementCall) -> None:
@@ -77,7 +77,7 @@ class Quick:
         else:
             key = call.statement._generate_cache_key()
             if key is not None and not getattr(key, "params", None):
-                self._shapes[dialect, key.key] = weakref.ref(compiled)
+                self._shapes[dialect, key.key] = Shape(compiled)
 
     def select(self, session: Session, statement: Any, options: Any) -> Any:
         """
@@ -92,17 +92,15 @@ class Quick:
         cache_key = statement._generate_cache_key()
         if cache_key is None:
             return MISSED
-        reference = self._shapes.get((engine.dialect, cache_key.key))
-        compiled: Any = None if reference is None else reference()
-        if compiled is None:
+        shape = self._shapes.get((engine.dialect, cache_key.key))
+        compiled: Any = None if shape is None else shape.compiled()
+        if shape is None or compiled is None:
             return MISSED
-        facts = (engine, None, None, (), statement, (cache_key.bindparams,), None)
-        template = self._template(session, engine, compiled, facts, options)
+        values = shape.values(cache_key.bindparams)
+        template = self._template(session, engine, compiled, values, options)
         if template is None:
             return MISSED
-        return type(compiled.compile_state).orm_setup_cursor_result(
-            session, statement, {}, options, {}, stamped(compiled, template)
-        )
+        return shape.result(session, statement, options, template)
 
     def get(self, session: Session, entity: Any, identity: Any) -> Any:
         """
@@ -122,7 +120,8 @@ class Quick:
             return MISSED
         (parameter,) = mapper._get_clause[1].values()
         facts = (engine, None, None, ({parameter.key: identity},), None, (None,), None)
-        template = self._template(session, engine, compiled, facts, _NOTHING)
+        values = plain_parameters(compiled, facts)
+        template = self._template(session, engine, compiled, values, _NOTHING)
         if template is None:
             return MISSED
         if not template.rows:
@@ -130,12 +129,11 @@ class Quick:
         return Stamp(session, (), _new_runid()).stamp(template.rows[0])
 
     def _template(
-        self, session: Session, engine: Engine, compiled: Any, facts: Any, options: Any
+        self, session: Session, engine: Engine, compiled: Any, values: Any, options: Any
     ) -> Template | None:
         try:
-            parameters = plain_parameters(compiled, facts)
-            served = self._answerer.serve(session, engine, compiled, parameters)
-        except (KeyArgumentError, SQLAlchemyError, KeyError):
+            served = self._answerer.serve(session, engine, compiled, values)
+        except KeyArgumentError:
             return None
         if served is None:
             return None

@@ -38,7 +38,7 @@ class Blueprint:
     def __init__(self, state: InstanceState[Any]) -> None:
         self.manager = state.manager
         self.cls: Any = state.manager.class_
-        self.make: Callable[[Any], Any] = self.cls.__new__
+        self.make: Any = self.cls.__new__
         self.key = state.key
         self.path = state.load_path
         self.state = state.manager._state_constructor
@@ -60,16 +60,23 @@ class Template:
     def __init__(self, rows: list[Blueprint], keys: frozenset[Any]) -> None:
         self.rows = rows
         self.keys = keys
-        self.uniform = len(keys) == len(rows) and all(
-            row.plain and row.cls is rows[0].cls and row.path == rows[0].path
-            for row in rows
+        self.uniform = (
+            bool(rows)
+            and len(keys) == len(rows)
+            and all(
+                row.plain and row.cls is rows[0].cls and row.path == rows[0].path
+                for row in rows
+            )
         )
         """Each row another instance of one class, with nothing but plain values."""
 
 
 class TemplateCursor:
     """
-    Stands where the loader expects a result of rows; its rows are blueprints.
+    Stands where the loader expects a result of rows; its rows are instances.
+
+    They are stamped when the loader gets ready, not when they are fetched: from
+    then on the session has them, whatever else it loads before.
     """
 
     closed = False
@@ -77,9 +84,8 @@ class TemplateCursor:
 
     def __init__(self, compiled: Any, template: Template) -> None:
         self.compiled = compiled
-        self.template = template
-        self.stamp: Stamp | None = None
-        self._left: Sequence[Blueprint] = template.rows
+        self._template = template
+        self._left: Sequence[tuple[Any]] = ()
 
     @property
     def context(self) -> TemplateCursor:
@@ -88,9 +94,15 @@ class TemplateCursor:
         """
         return self
 
+    def stamp(self, stamp: Stamp) -> None:
+        """
+        Make the instances.
+        """
+        self._left = [(instance,) for instance in stamp.instances(self._template)]
+
     def _raw_all_rows(self) -> Sequence[tuple[Any]]:
         left, self._left = self._left, ()
-        return self._stamped(left)
+        return left
 
     _raw_all_tuples = _raw_all_rows
 
@@ -99,15 +111,7 @@ class TemplateCursor:
         Give the next rows.
         """
         head, self._left = self._left[:size], self._left[size:]
-        return self._stamped(head)
-
-    def _stamped(self, blueprints: Sequence[Blueprint]) -> Sequence[tuple[Any]]:
-        stamp = self.stamp
-        if stamp is None or not blueprints:
-            return []
-        if self.template.uniform:
-            return stamp.uniform_rows(blueprints)
-        return [(stamp.stamp(blueprint),) for blueprint in blueprints]
+        return head
 
     def close(self) -> None:
         """
@@ -132,9 +136,8 @@ class _StampingEntity(_MapperEntity):
         """
         Give what makes an instance of a row, with the entity's label.
         """
-        result.stamp = Stamp(
-            context.session, context.propagated_loader_options, context.runid
-        )
+        options = context.propagated_loader_options
+        result.stamp(Stamp(context.session, options, context.runid))
         return _FIRST, self._label_name, self._extra_entities
 
 
@@ -167,15 +170,23 @@ class Stamp:
         self._runid = runid
         self._made: dict[Blueprint, Any] = {}
 
-    def uniform_rows(self, blueprints: Sequence[Blueprint]) -> list[tuple[Any]]:
+    def instances(self, template: Template) -> list[Any]:
         """
-        Make the instances of a uniform template: `stamp`, unrolled.
+        Make the instances of a template, one for each row.
+        """
+        if template.uniform:
+            return self._uniform(template.rows)
+        return [self.stamp(blueprint) for blueprint in template.rows]
+
+    def _uniform(self, blueprints: Sequence[Blueprint]) -> list[Any]:
+        """
+        Do what `stamp` does, unrolled for a uniform template.
         """
         first = blueprints[0]
         make, cls, manager, path = first.make, first.cls, first.manager, first.path
         new_state, add = first.state, self._add
         session_id, options, runid = self._session_id, self._options, self._runid
-        rows = []
+        instances = []
         for blueprint in blueprints:
             instance = make(cls)
             state = new_state(instance, manager)
@@ -188,8 +199,8 @@ class Stamp:
             state.runid = runid
             instance.__dict__ = loaded = blueprint.values.copy()
             loaded["_sa_instance_state"] = state
-            rows.append((instance,))
-        return rows
+            instances.append(instance)
+        return instances
 
     def stamp(self, blueprint: Blueprint) -> Any:
         """
@@ -245,7 +256,7 @@ def usable(template: Template, session: Session, options: Any) -> bool:
     if options.get("prebuffer_rows") or session.dispatch.loaded_as_persistent:
         return False
     present: Any = session.identity_map
-    return not template.keys or present._dict.keys().isdisjoint(template.keys)  # type: ignore[no-any-return]
+    return not template.keys or present._dict.keys().isdisjoint(template.keys)
 
 
 def stamped(compiled: Any, template: Template) -> TemplateCursor:

@@ -122,9 +122,9 @@ def _on_connect(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
         bump_everywhere((database_tag(state.database.identity or ""),))
 
 
-def _before_cursor(
+def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     connection: Connection,
-    cursor: Any,
+    cursor: Any,  # noqa: ARG001
     statement: str,
     parameters: Any,  # noqa: ARG001
     context: Any,
@@ -214,7 +214,7 @@ def _lift_statement(state: ConnectionState) -> None:
         fences.lift()
 
 
-def _after_cursor(
+def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     connection: Connection,
     cursor: Any,  # noqa: ARG001
     statement: str,

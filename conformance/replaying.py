@@ -1,0 +1,121 @@
+"""
+Mode `replay`: every read is a replay of what was just recorded.
+
+Each SELECT of every `Session` is executed, recorded, encoded to bytes, decoded
+and then answered from the decoded rows through a context that was made without
+a connection. Whatever the suite demands of results, loaders and sessions has
+to hold all the same. What the codec refuses to turn into bytes is replayed
+from the recording as it is, and counted by type.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from yokedcache.codec.registry import dump, load
+from yokedcache.errors import ValueNotStorableError
+from yokedcache.sqlalchemy.facade import Hit, keep_log_true, sent
+from yokedcache.sqlalchemy.install import install
+from yokedcache.sqlalchemy.rows import Recording, record
+
+if TYPE_CHECKING:
+    from yokedcache.sqlalchemy.facade import StatementCall
+
+_READS = re.compile(r"\s*(\(\s*)*SELECT\b", re.IGNORECASE)
+
+
+def roundtrip(recording: Recording) -> Recording:
+    """
+    Encode a recording to bytes and decode it.
+    """
+    packed: Any = load(dump(recording.packed()))
+    decoded = Recording.unpacked(packed)
+    # By their text, too: 1, 1.0 and True are equal.
+    if decoded != recording or repr(decoded) != repr(recording):
+        msg = f"a recording changed on its way: {recording} -> {decoded}"
+        raise AssertionError(msg)
+    return decoded
+
+
+class Replaying:
+    """
+    Execute each eligible statement at once, and answer it by a replay.
+    """
+
+    def __init__(self) -> None:
+        self.counts: collections.Counter[str] = collections.Counter()
+
+    def begin_run(self) -> None:
+        """
+        Attach to all sessions, by no listener: the suite takes those off.
+        """
+        install(Session, self)
+
+    def begin_test(self) -> None:
+        """
+        Do nothing: no test leaves anything behind.
+        """
+
+    def end_run(self) -> collections.Counter[str]:
+        """
+        Give the number of statements by what became of them.
+        """
+        return self.counts
+
+    def refuse(self, call: StatementCall) -> str | None:
+        """
+        Let everything pass but hand-written SQL that doesn't begin as a read.
+        """
+        if call.is_text and not _READS.match(str(call.statement)):
+            return "text"
+        return None
+
+    def bypassed(self, call: StatementCall, reason: str) -> None:  # noqa: ARG002
+        """
+        Count the reason.
+        """
+        self.counts[f"bypass {reason}"] += 1
+
+    def begin(self, call: StatementCall) -> Hit:
+        """
+        Execute, record, send through bytes, and answer.
+        """
+        keep_log_true(call)
+        result = call.get_connection().execute(
+            call.statement, call.parameters, execution_options=call.execution_options
+        )
+        self._compare(call, sent(result))
+        done: list[Recording] = []
+        record(
+            result,
+            on_complete=done.append,
+            on_abandon=self._abandoned,
+            max_rows=10**9,
+            max_bytes=10**12,
+        )
+        result._fetchall_impl()
+        return Hit(self._through_bytes(done[0]))
+
+    def _through_bytes(self, recording: Recording) -> Recording:
+        try:
+            decoded = roundtrip(recording)
+        except ValueNotStorableError as error:
+            self.counts[f"replayed, not as bytes: {error.type}"] += 1
+            return recording
+        self.counts["replayed"] += 1
+        return decoded
+
+    def _abandoned(self, reason: str) -> None:
+        msg = f"a recording was given up: {reason}"
+        raise AssertionError(msg)
+
+    def _compare(self, call: StatementCall, really: tuple[str, Any]) -> None:
+        made = (call.prepared.sql, call.prepared.parameters)
+        if made != really and repr(made) != repr(really):
+            self.counts["differs"] += 1
+            msg = f"prepared {made}, but the cursor was sent {really}"
+            raise AssertionError(msg)

@@ -1,0 +1,198 @@
+"""
+Mode `on`: the cache is simply on, and every answer that can be stored is a hit.
+
+Each test gets a fresh `YokedCache`, attached to the class `Session`. A test asks
+most things once, so what misses is stored in advance: the statement is executed
+and recorded the way a miss is, over a connection of its own where the session has
+none yet, and then the call is made again from the beginning. Templates are made
+at the first hit, and a statement that could take the short way takes it at once.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+
+from yokedcache import YokedCache
+from yokedcache.sqlalchemy import facade, install, playing, quick, tracking
+from yokedcache.sqlalchemy.fitness import established
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection, CursorResult
+
+    from yokedcache.sqlalchemy.answering import StatementMiss
+    from yokedcache.sqlalchemy.facade import CachingConnection, StatementCall
+
+_PLENTY = 10**9
+_STORED = "_conformance_stored"
+"""Marks a session whose call is being made again."""
+
+
+class Serving:
+    """
+    A new cache for each test, and counts of what all of them did.
+    """
+
+    def __init__(self) -> None:
+        self.counts: collections.Counter[str] = collections.Counter()
+        self._cache: YokedCache | None = None
+
+    def begin_run(self) -> None:
+        """
+        Make templates at once, and store in advance.
+        """
+        playing.WORTHWHILE = 1
+        self._count_plays()
+        _store_in_advance(self.counts)
+
+    def begin_test(self) -> None:
+        """
+        Attach a fresh cache; the last test may have taken off the listeners.
+        """
+        self._close()
+        self._cache = YokedCache("memory://", single_process=True)
+        tracking.install()
+        self._cache.attach(Session, vary=None)
+        _take_the_short_way(self.counts)
+
+    def end_run(self) -> collections.Counter[str]:
+        """
+        Give hits, loads and the reasons of everything else.
+        """
+        self._close()
+        return self.counts
+
+    def _close(self) -> None:
+        cache, self._cache = self._cache, None
+        if cache is None:
+            return
+        total = cache.machine.statistics().total
+        self.counts["hits"] += total.hits
+        self.counts["loads"] += total.loads
+        for reason, count in total.refusals.items():
+            self.counts[f"not stored: {reason}"] += count
+        for reason, count in total.bypasses.items():
+            self.counts[f"bypass: {reason}"] += count
+        cache.sync.close()
+
+    def _count_plays(self) -> None:
+        counts = self.counts
+        for module, name, label in (
+            (playing, "stamped", "hits by template"),
+            (playing, "replay", "hits by loader"),
+            (quick, "stamped", "hits by the short way"),
+        ):
+            setattr(module, name, _counting(getattr(module, name), counts, label))
+
+
+def _counting(
+    function: Callable[..., Any], counts: collections.Counter[str], label: str
+) -> Callable[..., Any]:
+    def counted(*args: Any, **kw: Any) -> Any:
+        counts[label] += not kw.get("again")
+        return function(*args, **kw)
+
+    return counted
+
+
+def _store_in_advance(counts: collections.Counter[str]) -> None:
+    """
+    Let what misses be loaded and stored, and then be asked for again.
+    """
+    plainly = facade.CachingConnection._recorded
+
+    def _recorded(
+        self: CachingConnection, call: StatementCall, miss: StatementMiss
+    ) -> CursorResult[Any]:
+        if _STORED in call.session.__dict__:
+            return plainly(self, call, miss)
+        miss.max_rows = miss.max_bytes = _PLENTY
+        apart = _apart(call)
+        if apart is not None:
+            with apart:
+                stored = _loaded(apart, call, miss)
+        else:
+            result = plainly(self, call, miss)
+            if miss._plan is None:
+                return result  # it won't be stored, and that is right
+            stored = True
+            result._fetchall_impl()
+        counts["stored in advance"] += stored
+        call.session.__dict__[_STORED] = True
+        try:
+            return self.execute(
+                call.statement,
+                call.parameters,
+                execution_options=call.execution_options,
+            )
+        finally:
+            del call.session.__dict__[_STORED]
+
+    facade.CachingConnection._recorded = _recorded  # type: ignore[method-assign]
+
+
+def _apart(call: StatementCall) -> Connection | None:
+    """
+    Give a connection that isn't the session's, if the session needs none yet.
+    """
+    bind = call.bind
+    own = getattr(call.session, "execution_options", None)
+    if established(call.session, bind) or own or not isinstance(bind, Engine):
+        return None
+    connection = bind.connect()
+    driver: Any = connection.connection.driver_connection
+    if bind.dialect.name == "sqlite" and driver.in_transaction:
+        connection.close()  # shared with another session, in memory
+        return None
+    return connection
+
+
+def _loaded(apart: Connection, call: StatementCall, miss: StatementMiss) -> bool:
+    miss.before_read(apart)
+    if miss._plan is None:
+        return False
+    try:
+        result = apart.execute(
+            call.statement, call.parameters, execution_options=call.execution_options
+        )
+    except Exception:  # noqa: BLE001 - the session will raise it
+        return False
+    sql, parameters = facade.sent(result)
+    recorded = facade.record(
+        result,
+        on_complete=lambda recording: miss.complete(recording, sql, parameters),
+        on_abandon=miss.abandon,
+        max_rows=miss.max_rows,
+        max_bytes=miss.max_bytes,
+    )
+    recorded._fetchall_impl()
+    return True
+
+
+def _take_the_short_way(counts: collections.Counter[str]) -> None:
+    """
+    Ask again for what was answered, if that can now be answered the short way.
+    """
+    plainly: Any = Session._execute_internal
+    answerer: Any = getattr(Session._connection_for_bind, install.ANSWERER)
+
+    def _execute_internal(
+        self: Session, statement: Any, params: Any = None, **kw: Any
+    ) -> Any:
+        hits = counts["hits by template"]
+        result = plainly(self, statement, params, **kw)
+        if counts["hits by template"] == hits or params or kw.get("_scalar_result"):
+            return result
+        if not install._is_plain_call(kw) or not isinstance(statement, quick.Select):
+            return result
+        options = kw["execution_options"]
+        again = install._shortly(self, answerer.quick.select, statement, options)
+        return result if again is quick.MISSED else again
+
+    setattr(_execute_internal, install._MARK, install._original(plainly))
+    Session._execute_internal = _execute_internal  # type: ignore[method-assign]

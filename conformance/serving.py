@@ -55,7 +55,7 @@ class Serving:
         Attach a fresh cache; the last test may have taken off the listeners.
         """
         self._close()
-        self._cache = YokedCache("memory://", single_process=True)
+        self._cache = YokedCache("memory://")
         tracking.install()
         self._cache.attach(Session, vary=None)
         _take_the_short_way(self.counts)
@@ -71,7 +71,7 @@ class Serving:
         cache, self._cache = self._cache, None
         if cache is None:
             return
-        total = cache.machine.statistics().total
+        total = cache.sync.stats().total
         self.counts["hits"] += total.hits
         self.counts["loads"] += total.loads
         for reason, count in total.refusals.items():
@@ -81,21 +81,22 @@ class Serving:
         cache.sync.close()
 
     def _count_plays(self) -> None:
-        counts = self.counts
-        for module, name, label in (
+        for holder, name, label in (
             (playing, "stamped", "hits by template"),
             (playing, "replay", "hits by loader"),
-            (quick, "stamped", "hits by the short way"),
+            (quick.Quick, "_template", "hits by the short way"),
         ):
-            setattr(module, name, _counting(getattr(module, name), counts, label))
+            counting = _counting(getattr(holder, name), self.counts, label)
+            setattr(holder, name, counting)
 
 
 def _counting(
     function: Callable[..., Any], counts: collections.Counter[str], label: str
 ) -> Callable[..., Any]:
     def counted(*args: Any, **kw: Any) -> Any:
-        counts[label] += not kw.get("again")
-        return function(*args, **kw)
+        given = function(*args, **kw)
+        counts[label] += given is not None and not kw.get("again")
+        return given
 
     return counted
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 KEYS: Final = "keys"
 """The tally of plain keys: `get`, `set` and their kin."""
 
-_machines: weakref.WeakSet[Machine] = weakref.WeakSet()
+_open: tuple[weakref.ref[Machine], ...] = ()
+"""The caches that are open; replaced whole, so that reading it takes no lock."""
 _guard = threading.Lock()
 
 
@@ -55,8 +56,7 @@ class Machine:
         self.tallies: dict[str, Tally] = {}
         self.invalidations = 0
         self.closed = False
-        with _guard:
-            _machines.add(self)
+        _list(self)
         surroundings.install_integrations()
 
     def tally(self, name: str) -> Tally:
@@ -196,8 +196,7 @@ class Machine:
         if not self.closed:
             self.closed = True
             self.store.clear()
-            with _guard:
-                _machines.discard(self)
+            _list(None)
 
     def prefix_tags(self, key: object) -> list[str]:
         """
@@ -311,14 +310,23 @@ def machines() -> list[Machine]:
     """
     List the caches of this process that are open.
     """
+    return [machine for kept in _open if (machine := kept()) is not None]
+
+
+def _list(new: Machine | None) -> None:
+    """
+    Take a cache into the list, and those that are closed or gone out of it.
+    """
+    global _open  # noqa: PLW0603 - the process's
     with _guard:
-        return list(_machines)
+        left = [machine for machine in machines() if not machine.closed]
+        _open = tuple(map(weakref.ref, left if new is None else [*left, new]))
 
 
 def _after_fork() -> None:
     global _guard  # noqa: PLW0603 - the parent's lock may be held by a thread that is gone
     _guard = threading.Lock()
-    for machine in list(_machines):
+    for machine in machines():
         machine.store.renew_locks()
         machine.terminal.renew_locks()
 

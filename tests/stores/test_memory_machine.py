@@ -23,7 +23,8 @@ from yokedcache.stores.memory import ENTRY_BYTES, LARGEST_SHARE, MemoryStore
 if TYPE_CHECKING:
     from yokedcache.core.tags import Fence, Stamp, Vector
 
-KEYS = st.sampled_from(["k1", "k2", "k3", "k4", "k5"])
+ALL_KEYS = ["k1", "k2", "k3", "k4", "k5"]
+KEYS = st.sampled_from(ALL_KEYS)
 TAGS = st.sampled_from(["a", "b", "c"])
 NAMES = st.lists(TAGS, max_size=3, unique=True)
 
@@ -142,6 +143,10 @@ class StoreMachine(RuleBasedStateMachine):
     def clear(self) -> None:
         self.store.clear()
         self.model.clear()
+        for name in self.changes:
+            self.changes[name] += 1
+        for key in ALL_KEYS:
+            self.removed[key] = self.removed.get(key, 0) + 1
 
     @rule(seconds=st.integers(1, 40))
     def pass_time(self, seconds: int) -> None:

@@ -43,6 +43,8 @@ _PLACE = "_yokedcache_database"
 _serials = itertools.count(1)
 _guard = threading.Lock()
 
+_MOST_READS = 2000
+
 _SHARING = (SingletonThreadPool, StaticPool)
 
 STATEMENT_LEVEL = frozenset({"READ COMMITTED", "AUTOCOMMIT"})
@@ -65,6 +67,7 @@ class Database:
         self.in_memory = False
         self._fingerprint: str | None = None
         self._verdicts: dict[Shape, str | None] = {}
+        self._read_tags: dict[frozenset[str], tuple[str, ...]] = {}
 
     @property
     def known(self) -> bool:
@@ -165,11 +168,16 @@ class Database:
         """
         self.catalogue = None
 
-    def tags_read(self, tables: Iterable[str]) -> tuple[str, ...]:
+    def tags_read(self, tables: frozenset[str]) -> tuple[str, ...]:
         """
         Name what an answer from these tables depends on.
         """
-        return read_tags(self.identity or "", tables)
+        tags = self._read_tags.get(tables)
+        if tags is None or self.identity is None:
+            if len(self._read_tags) >= _MOST_READS:
+                self._read_tags.clear()
+            tags = self._read_tags[tables] = read_tags(self.identity or "", tables)
+        return tags
 
     def tags_written(
         self, writes: Iterable[tuple[str, str]], *, unknown: bool

@@ -28,7 +28,7 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
     Note a read that is about to be sent over a connection.
     """
     capture = current_capture()
-    users = list(state.sessions)
+    users = list(state.sessions) if state.sessions else []
     if (capture is None and not users) or not machines():
         return
     database = state.database
@@ -47,6 +47,20 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
             capture.spoil(reason)
     if users:
         sessions.note_tags(users, tags)
+        if not _dated(connection, database, analysis):
+            sessions.note_unseen(users)
+
+
+def _dated(connection: Connection, database: Database, analysis: Analysis) -> bool:
+    """
+    Tell whether present versions date what a statement reads now.
+    """
+    catalogue = database.catalogue
+    return (
+        catalogue is not None
+        and catalogue.readable(analysis.reads) is None
+        and snapshot(connection, database) is None
+    )
 
 
 def unstorable(

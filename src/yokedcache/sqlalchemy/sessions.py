@@ -91,13 +91,21 @@ def note_tags(sessions: Iterable[Session], tags: tuple[str, ...]) -> None:
             note_vector(session, machine.store, stamp.vector)
 
 
+def note_unseen(sessions: Iterable[Session]) -> None:
+    """
+    Note that sessions read what no versions can be given for.
+    """
+    for session in sessions:
+        session.__dict__.setdefault(_SEEN, {})[None] = {}
+
+
 def wrote(state: ConnectionState) -> None:
     """
     A connection is about to be written over: its sessions hold what they wrote.
     """
     sessions = list(state.sessions)
     if sessions:
-        tags = state.database.tags_read(())
+        tags = state.database.tags_read(frozenset())
         note_tags(sessions, tags + state.tags())
 
 
@@ -108,7 +116,7 @@ def vector_of(session: Session, store: MemoryStore) -> Vector | None:
     if not session.identity_map:
         return ()
     noted = session.__dict__.get(_SEEN)
-    if noted is None:
+    if noted is None or None in noted:
         return None
     return tuple(noted.get(store, {}).items())
 

@@ -258,6 +258,8 @@ def _end(state: ConnectionState) -> None:
     _lift_statement(state)
     if state.dirty:
         tags = state.tags()
+        if state.unknown:
+            state.database.forget_catalogue()
         state.settle()
         bump_everywhere(tags)
 

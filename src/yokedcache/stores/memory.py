@@ -185,9 +185,10 @@ class MemoryStore:
 
     def clear(self) -> None:
         """
-        Drop all entries; tags in flight keep their versions.
+        Drop all entries; what is being loaded now is not stored either.
         """
         with self._lock:
+            self.tags.bump(self.tags.names())
             for entry in self.entries.values():
                 self._retire(entry)
                 entry.queue = 0

@@ -11,13 +11,21 @@ at the first hit, and a statement that could take the short way takes it at once
 from __future__ import annotations
 
 import collections
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from yokedcache import YokedCache
-from yokedcache.sqlalchemy import facade, install, playing, quick, tracking
+from yokedcache.sqlalchemy import (
+    databases,
+    facade,
+    install,
+    playing,
+    quick,
+    tracking,
+)
 from yokedcache.sqlalchemy.fitness import established
 
 if TYPE_CHECKING:
@@ -47,6 +55,7 @@ class Serving:
         Make templates at once, and store in advance.
         """
         playing.WORTHWHILE = 1
+        _admit_the_attached()
         self._count_plays()
         _store_in_advance(self.counts)
 
@@ -99,6 +108,30 @@ def _counting(
         return given
 
     return counted
+
+
+def _admit_the_attached() -> None:
+    """
+    Let SQLite databases be cached to which the suite attached its own second one.
+
+    Else there would be no hit on SQLite at all. What lies in the attached one stays
+    unknown to the catalogue, so statements on it aren't cached.
+    """
+    plainly = databases.database_identity
+
+    def database_identity(connection: Any, dialect_name: str, url: Any) -> str:
+        if dialect_name != "sqlite":
+            return plainly(connection, dialect_name, url)
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA database_list")
+        files = {name: path for _, name, path in cursor.fetchall()}
+        cursor.close()
+        if files.keys() - {"main", "temp"} != {"test_schema"}:
+            return plainly(connection, dialect_name, url)
+        status = Path(files["main"]).stat() if files["main"] else None
+        return f"sqlite:{status.st_dev}:{status.st_ino}" if status else ""
+
+    databases.database_identity = database_identity
 
 
 def _store_in_advance(counts: collections.Counter[str]) -> None:

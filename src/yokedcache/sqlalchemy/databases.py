@@ -10,6 +10,7 @@ anyway, through plain DBAPI cursors.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import weakref
@@ -30,7 +31,7 @@ from yokedcache.sqlalchemy.listeners import Shape, meddler, shape
 from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Iterator
 
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.orm import Session
@@ -44,6 +45,8 @@ _serials = itertools.count(1)
 _guard = threading.Lock()
 
 _MOST_READS = 2000
+_MOST_FAILURES = 10
+_SAVEPOINT = "yokedcache_learning"
 
 _SHARING = (SingletonThreadPool, StaticPool)
 
@@ -67,6 +70,7 @@ class Database:
         self.in_memory = False
         self._fingerprint: str | None = None
         self._verdicts: dict[Shape, str | None] = {}
+        self._failures = 0
         self._read_tags: dict[frozenset[str], tuple[str, ...]] = {}
 
     @property
@@ -83,12 +87,18 @@ class Database:
         if self.known or self.unlearnable:
             return
         try:
-            if self.identity is None:
-                identity = database_identity(dbapi_connection, self.dialect_name, None)
-                self.in_memory = not identity
-                self.identity = identity or f"memory:{self.serial}"
-            self.catalogue = read_catalogue(dbapi_connection, self.dialect_name)
+            with _sheltered(dbapi_connection, self.dialect_name):
+                if self.identity is None:
+                    identity = database_identity(
+                        dbapi_connection, self.dialect_name, None
+                    )
+                    self.in_memory = not identity
+                    self.identity = identity or f"memory:{self.serial}"
+                self.catalogue = read_catalogue(dbapi_connection, self.dialect_name)
         except (CatalogueUnknown, IdentityUnknown) as error:
+            self._failures += 1
+            if error.__cause__ is not None and self._failures < _MOST_FAILURES:
+                return  # an aborted transaction, a lost connection: ask again later
             self.unlearnable = str(error)
             once(
                 "catalogue_unknown",
@@ -237,6 +247,39 @@ class Unsettled:
         """
         engine = self._engine()
         return (self,) if engine is None else self._database.key(engine)
+
+
+@contextlib.contextmanager
+def _sheltered(dbapi_connection: Any, dialect_name: str) -> Iterator[None]:
+    """
+    Keep a question of ours that fails from failing the app's transaction.
+    """
+    if dialect_name != "postgresql" or not _said(
+        dbapi_connection, f"SAVEPOINT {_SAVEPOINT}"
+    ):
+        yield
+        return
+    try:
+        yield
+    except BaseException:
+        _said(dbapi_connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        raise
+    finally:
+        _said(dbapi_connection, f"RELEASE SAVEPOINT {_SAVEPOINT}")
+
+
+def _said(dbapi_connection: Any, statement: str) -> bool:
+    """
+    Send a statement; tell whether the server took it.
+    """
+    cursor = dbapi_connection.cursor()
+    try:
+        cursor.execute(statement)
+    except Exception:  # noqa: BLE001 - in autocommit mode, or the transaction has failed
+        return False
+    finally:
+        cursor.close()
+    return True
 
 
 def database_of(dialect: Dialect) -> Database:

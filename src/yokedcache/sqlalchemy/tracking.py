@@ -12,6 +12,7 @@ no session makes.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -139,10 +140,34 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
+    if analysis.functions:
+        analysis = _with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note(connection, state, analysis)
     if _matters(analysis):
         _note_effects(connection, state, analysis, statement)
+
+
+def _with_functions(
+    connection: Connection, state: ConnectionState, analysis: Analysis
+) -> Analysis:
+    """
+    Take functions of the app that may write for unknown writes, which may set context.
+
+    Only PostgreSQL has functions in the database that write; its catalogue says
+    which are declared not to.
+    """
+    database = state.database
+    if database.dialect_name != "postgresql":
+        return analysis
+    database.learn(connection.connection)
+    catalogue = database.catalogue
+    if catalogue is not None and analysis.functions.isdisjoint(
+        catalogue.volatile_functions
+    ):
+        return analysis
+    state.contextual = "function"
+    return dataclasses.replace(analysis, unknown_write=True)
 
 
 def _matters(analysis: Analysis) -> bool:

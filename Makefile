@@ -53,7 +53,7 @@ lock:  ## resolve the dependencies anew, from the public index only
 	scripts/lock $(ARGS)
 
 clean:           ## remove what was made here
-	rm -rf .venv .venv-sqlalchemy20 .services .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .venv-sqlalchemy20 .services .bench .conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
 
 .venv/.demo: pyproject.toml uv.lock scripts/bootstrap
 	@scripts/bootstrap demo

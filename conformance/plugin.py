@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from outcomes import COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,11 @@ class Mode(Protocol):
     def begin_test(self) -> None:
         """
         Get ready for one test, before its fixtures.
+        """
+
+    def complaints(self) -> list[str]:
+        """
+        Give what the test just run is to fail for, though it went through.
         """
 
     def end_run(self) -> Mapping[str, int]:
@@ -71,6 +77,17 @@ def pytest_runtest_setup(item: Any) -> None:  # noqa: ARG001
     Get ready before the fixtures of a test, which use sessions, too.
     """
     _running[0].begin_test()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: Any) -> Any:  # noqa: ARG001
+    """
+    Fail a test at its end for what didn't stop it.
+    """
+    answer = yield
+    complaints = _running[0].complaints()
+    assert not complaints, f"{COUNTED} {complaints[0]}"
+    return answer
 
 
 def pytest_sessionfinish(session: Any) -> None:  # noqa: ARG001

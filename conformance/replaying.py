@@ -74,6 +74,12 @@ class Replaying:
         Do nothing: no test leaves anything behind.
         """
 
+    def complaints(self) -> list[str]:
+        """
+        Give nothing: whatever is wrong stops a test.
+        """
+        return []
+
     def end_run(self) -> collections.Counter[str]:
         """
         Give the number of statements by what became of them.

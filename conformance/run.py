@@ -9,7 +9,7 @@ SQLAlchemy's own ORM tests, run plainly and with our part in them.
 Whatever passes plainly has to pass with us (in mode `on` but for the tests that
 `allowed-on.txt` lists); the exit status says whether it did. The suite comes from
 SQLAlchemy's source distribution and runs under its own configuration, in a child
-process; what was downloaded and the results of plain runs are kept in `.conformance`.
+process; what was downloaded and all results are kept in `.conformance`.
 """
 
 from __future__ import annotations
@@ -93,16 +93,20 @@ class Suite:
         """
         Run the suite without us, unless that was done before.
         """
-        parts = [self.chosen.version, self.database, sys.implementation.cache_tag]
-        parts += [*self.options.tests, self.options.keyword or ""]
-        name = re.sub(r"[^\w.+-]+", "-", "-".join(parts)).strip("-")
-        kept = KEPT / "plain" / f"{name}.xml"
+        kept = self._kept("plain")
         if self.options.again or not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
             unfinished = kept.with_suffix(".part")
             self._pytest(unfinished, {}, [])
             unfinished.replace(kept)
         return Outcome.read(kept)
+
+    def _kept(self, mode: str) -> Path:
+        parts = [self.chosen.version, self.database, sys.implementation.cache_tag]
+        parts += [*self.options.tests, self.options.keyword or ""]
+        name = re.sub(r"[^\w.+-]+", "-", "-".join(parts)).strip("-")
+        kept = KEPT / mode / f"{name}.xml"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        return kept
 
     def ours(self, mode: str) -> Outcome:
         """
@@ -115,7 +119,7 @@ class Suite:
                 "YOKEDCACHE_CONFORMANCE_COUNTS": folder,
                 "YOKEDCACHE_CONFORMANCE_MODE": mode,
             }
-            results = Path(folder, "results.xml")
+            results = self._kept(mode)
             self._pytest(results, variables, ["-p", "plugin"])
             outcome = Outcome.read(results)
             for file in Path(folder).glob("counts-*.json"):

@@ -6,6 +6,9 @@ most things once, so what misses is stored in advance: the statement is executed
 and recorded the way a miss is, over a connection of its own where the session has
 none yet, and then the call is made again from the beginning. Templates are made
 at the first hit, and a statement that could take the short way takes it at once.
+
+Whether the expected statements were sent is judged after all else, since that is
+what a cache changes: a test whose message says so would have passed otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
+from sqlalchemy.testing import assertsql
 
 from yokedcache import YokedCache
 from yokedcache.sqlalchemy import (
@@ -49,6 +53,7 @@ class Serving:
     def __init__(self) -> None:
         self.counts: collections.Counter[str] = collections.Counter()
         self._cache: YokedCache | None = None
+        self._complaints: list[str] = []
 
     def begin_run(self) -> None:
         """
@@ -56,6 +61,7 @@ class Serving:
         """
         playing.WORTHWHILE = 1
         _admit_the_attached()
+        self._judge_what_was_sent_last()
         self._count_plays()
         _store_in_advance(self.counts)
 
@@ -64,10 +70,17 @@ class Serving:
         Attach a fresh cache; the last test may have taken off the listeners.
         """
         self._close()
+        self._complaints.clear()
         self._cache = YokedCache("memory://")
         tracking.install()
         self._cache.attach(Session, vary=None)
         _take_the_short_way(self.counts)
+
+    def complaints(self) -> list[str]:
+        """
+        Give what the test expected to be sent to the database, and wasn't.
+        """
+        return self._complaints
 
     def end_run(self) -> collections.Counter[str]:
         """
@@ -88,6 +101,22 @@ class Serving:
         for reason, count in total.bypasses.items():
             self.counts[f"bypass: {reason}"] += count
         cache.sync.close()
+
+    def _judge_what_was_sent_last(self) -> None:
+        """
+        Let a test go on whose expectation of statements doesn't hold.
+
+        That shows whether all the rest of it holds.
+        """
+        plainly = assertsql.SQLAsserter.assert_
+
+        def assert_(asserter: Any, *rules: Any) -> None:
+            try:
+                plainly(asserter, *rules)
+            except AssertionError as error:
+                self._complaints.append(str(error).split("\n")[0])
+
+        assertsql.SQLAsserter.assert_ = assert_  # type: ignore[method-assign]
 
     def _count_plays(self) -> None:
         for holder, name, label in (
@@ -179,7 +208,8 @@ def _apart(call: StatementCall) -> Connection | None:
     if established(call.session, bind) or own or not isinstance(bind, Engine):
         return None
     connection = bind.connect()
-    driver: Any = connection.connection.driver_connection
+    # Not by `Connection.connection`: who takes that may write anything.
+    driver: Any = connection._dbapi_connection.driver_connection
     if bind.dialect.name == "sqlite" and driver.in_transaction:
         connection.close()  # shared with another session, in memory
         return None
@@ -225,7 +255,7 @@ def _take_the_short_way(counts: collections.Counter[str]) -> None:
         if not install._is_plain_call(kw) or not isinstance(statement, quick.Select):
             return result
         options = kw["execution_options"]
-        again = install._shortly(self, answerer.quick.select, statement, options)
+        again = answerer.quick.select(self, statement, options)
         return result if again is quick.MISSED else again
 
     setattr(_execute_internal, install._MARK, install._original(plainly))

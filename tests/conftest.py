@@ -14,6 +14,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
+from yokedcache.runtime import log
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -46,6 +48,16 @@ def anyio_backend() -> str:
     Run async tests on asyncio: SQLAlchemy knows no other loop.
     """
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_faults_are_seen() -> Iterator[None]:
+    """
+    Let faults of the library fail the test that meets them.
+    """
+    log.raise_faults = True
+    yield
+    log.raise_faults = False
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from yokedcache.machine import Machine
 from yokedcache.runtime.clocks import monotonic
@@ -15,9 +15,13 @@ from yokedcache.sync import SyncCache, loader_host
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
+    from typing import Unpack
 
     from yokedcache.core.durations import Duration
+    from yokedcache.signatures import AttachOptions
     from yokedcache.stats import Explanation, Stats
+
+T = TypeVar("T")
 
 _default: YokedCache | None = None
 _guard = threading.Lock()
@@ -129,10 +133,28 @@ class YokedCache:
         """
         return self.machine.expire(key, ttl)
 
+    @overload
     async def get_or_set(
         self,
         key: str,
-        loader: Callable[[], Any | Awaitable[Any]],
+        loader: Callable[[], Awaitable[T]],
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> T: ...
+    @overload
+    async def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], T],
+        *,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> T: ...
+    async def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], Any],
         *,
         ttl: Duration | None = None,
         tags: Iterable[str] = (),
@@ -179,7 +201,10 @@ class YokedCache:
 
     async def close(self) -> None:
         """
-        Drop everything and detach; decorated functions run uncached from now on.
+        Drop everything and end the cache: whatever it answered runs uncached.
+
+        Later calls of its methods raise `ClosedError`. Functions that were decorated
+        without `cache=` go on with another cache.
         """
         self.sync.close()
 
@@ -195,7 +220,7 @@ class YokedCache:
         """
         return self.sync.explain(target, *args, **kwargs)
 
-    def attach(self, target: Any, **options: Any) -> Any:
+    def attach(self, target: T, **options: Unpack[AttachOptions]) -> T:
         """
         Answer the statements of a session, or of what makes sessions, from here.
 
@@ -210,7 +235,8 @@ class YokedCache:
         """
         from yokedcache.machine import integration
 
-        return integration().attach(self, target, **options)
+        attached: T = integration().attach(self, target, **options)
+        return attached
 
     def detach(self, target: Any) -> None:
         """

@@ -6,21 +6,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    ParamSpec,
-    Protocol,
-    TypeVar,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Concatenate, overload
 
 from yokedcache.core.entry import MISS
 from yokedcache.errors import DeclarationError
 from yokedcache.functions import CachedCall
-from yokedcache.policy import UNSET, FunctionPolicy
+from yokedcache.policy import UNSET, FunctionPolicy, check_cache
+from yokedcache.signatures import Call
 from yokedcache.wrapper import build
 
 if TYPE_CHECKING:
@@ -30,92 +22,24 @@ if TYPE_CHECKING:
     from yokedcache.core.durations import Duration
     from yokedcache.core.entry import Miss
     from yokedcache.machine import Machine
-
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R")
-S = TypeVar("S")
-R_co = TypeVar("R_co", covariant=True)
-
-
-class Call:
-    """
-    The arguments of one call, for `.warm([...])`.
-    """
-
-    __slots__ = ("args", "kwargs")
-
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.args = args
-        self.kwargs = kwargs
+    from yokedcache.signatures import (
+        Arguments,
+        Cached,
+        CachedOfClass,
+        Decorator,
+        P,
+        Q,
+        R,
+        S,
+    )
 
 
-class Cached(Protocol[P, R_co]):
-    """
-    A cached function, with the signature of the function that was decorated.
-
-    For an async function every method but `key`, `peek`, `call` and
-    `invalidate` gives an awaitable.
-    """
-
-    __name__: str
-    __qualname__: str
-    __wrapped__: Callable[..., Any]
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """
-        Answer the call from the cache, or run the function.
-        """
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Cached[P, R_co]: ...
-    @overload
-    def __get__(
-        self: Cached[Concatenate[S, Q], R], instance: S, owner: type | None = None
-    ) -> Cached[Q, R]: ...
-
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """
-        Drop the stored answer of this call; tell whether there was one.
-        """
-
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """
-        Run the function, store the result and give it.
-        """
-
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> Hashable:
-        """
-        Give the key of this call.
-        """
-
-    def peek(self, *args: P.args, **kwargs: P.kwargs) -> Any | Miss:
-        """
-        Give what is stored and fresh for this call, or `MISS`; never runs it.
-        """
-
-    def uncached(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """
-        Run the function itself.
-        """
-
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
-        """
-        Note a call for `warm`, checked against the signature.
-        """
-
-    def warm(self, calls: Iterable[Call | tuple[Any, ...] | dict[str, Any]]) -> Any:
-        """
-        Load those of the calls that are not stored; give how many were loaded.
-        """
-
-
-class Handle(Generic[P, R]):
+class Handle:
     """
     The methods that hang on a cached function.
     """
 
-    def __init__(self, core: CachedCall, function: Callable[P, R]) -> None:
+    def __init__(self, core: CachedCall, function: Callable[..., Any]) -> None:
         self.core = core
         self._function = function
 
@@ -156,7 +80,7 @@ class Handle(Generic[P, R]):
         self.core.signature.bind(*args, **kwargs)
         return Call(args, kwargs)
 
-    def warm(self, calls: Iterable[Call | tuple[Any, ...] | dict[str, Any]]) -> Any:
+    def warm(self, calls: Iterable[Call | Arguments]) -> Any:
         """
         See `Cached.warm`.
         """
@@ -179,7 +103,7 @@ class Handle(Generic[P, R]):
                 loaded += 1
         return loaded
 
-    def _bound(self, call: Call | tuple[Any, ...] | dict[str, Any]) -> tuple[Any, ...]:
+    def _bound(self, call: Call | Arguments) -> tuple[Any, ...]:
         if isinstance(call, Call):
             return self.core.bound(call.args, call.kwargs)
         if isinstance(call, tuple):
@@ -214,9 +138,9 @@ class Bound(functools.partial):  # type: ignore[type-arg]
             return functools.partial(original, *self.args)
         return getattr(self.func, name)
 
-    def _warm(self, calls: Iterable[Call | tuple[Any, ...] | dict[str, Any]]) -> Any:
+    def _warm(self, calls: Iterable[Call | Arguments]) -> Any:
         function: Any = self.func
-        handle: Handle[Any, Any] = function.handle
+        handle: Handle = function.handle
         instance = handle.core.policy.names[0]
         return handle.warm(
             {instance: self.args[0], **call}
@@ -248,6 +172,10 @@ class CachedMethod:
 
 
 @overload
+def cached(
+    function: Callable[Concatenate[type[S], Q], R], /
+) -> CachedOfClass[S, Q, R]: ...
+@overload
 def cached(function: Callable[P, R], /) -> Cached[P, R]: ...
 @overload
 def cached(
@@ -264,7 +192,7 @@ def cached(
     errors: Mapping[type[Exception], Duration] | None = None,
     vary: Any = UNSET,
     copy: bool = True,
-) -> Callable[[Callable[P, R]], Cached[P, R]]: ...
+) -> Decorator: ...
 def cached(
     function: Any = None, /, *, cache: YokedCache | None = None, **options: Any
 ) -> Any:
@@ -294,6 +222,7 @@ def cached(
         DeclarationError: the function or an option can't be meant.
         DurationError: a duration is negative, absurd or can't be read.
     """
+    check_cache(cache)
     if function is not None:
         return _decorate(function, cache, options)
     _check_options(options)
@@ -345,7 +274,7 @@ def _decorate(function: Any, cache: YokedCache | None, options: dict[str, Any]) 
     return _dressed(wrapper, Handle(core, function), method=method)
 
 
-def _dressed(wrapper: Any, handle: Handle[Any, Any], *, method: bool) -> Any:
+def _dressed(wrapper: Any, handle: Handle, *, method: bool) -> Any:
     wrapper.handle = handle
     for name in _METHODS:
         setattr(wrapper, name, getattr(handle, name))

@@ -18,7 +18,6 @@ from yokedcache.core.plans import Answer, answer_call
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import hand_on
 from yokedcache.runtime.drive import run, run_async
-from yokedcache.runtime.log import once
 from yokedcache.runtime.surroundings import open_transaction
 
 if TYPE_CHECKING:
@@ -192,10 +191,11 @@ class CachedCall:
         return MISS if entry is None else self._read(entry, request)
 
     def _plan(self, request: Request, *, force: bool = False) -> Plan[Answer]:
-        tags = (
-            *request.tags,
-            *self.machine.prefix_tags(request.key[-1]),  # type: ignore[index]
-        )
+        # only a key of the author's own lies under prefixes
+        key: Any = request.key
+        own = key[-1] if key[-2:-1] == ("key",) else None
+        prefixes = self.machine.prefix_tags(own)
+        tags = (*request.tags, *prefixes)
         ticket = self.machine.terminal.ticket()
         return answer_call(request.key, tags, ticket=ticket, force=force)
 
@@ -263,7 +263,8 @@ class CachedCall:
         copier = entry.copier
         attach = getattr(copier, "attach", None)
         if attach is not None:
-            return attach(entry.value, request.scene.session)
+            store = self.machine.store
+            return attach(entry.value, request.scene.session, store, entry.vector)
         return entry.read()
 
     def _invoke(self, values: tuple[Any, ...]) -> Any:
@@ -312,17 +313,3 @@ class CachedCall:
             elif not is_ignored(value):
                 parts.append(canonical(name) + canonical(value, name=name))
         return parts
-
-
-def say_unvaried(name: str, place: str) -> None:
-    """
-    Say once why a function's results are not stored under the app's listeners.
-    """
-    once(
-        "listeners",
-        name,
-        "%s is not cached as a function: %s may change what it reads. "
-        "Name what to vary on: @cached(vary=...), or vary=None for nothing.",
-        name,
-        place,
-    )

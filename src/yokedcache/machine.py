@@ -149,7 +149,8 @@ class Machine:
         """
         Make everything that depends on one of the tags unservable.
 
-        Inside an uncommitted transaction they are bumped now and again at its end.
+        Now, and not again when a transaction that is open commits: what it writes is
+        announced by its commit, so that tags of one's own are best invalidated after it.
         """
         self.check_open()
         names = checked_tags((tags,) if isinstance(tags, str) else tags)
@@ -191,7 +192,7 @@ class Machine:
 
     def close(self) -> None:
         """
-        Drop everything; later calls raise, decorated functions run uncached.
+        Drop everything; later calls raise, functions and sessions run uncached.
         """
         if not self.closed:
             self.closed = True

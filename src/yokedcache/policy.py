@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core.durations import optional_seconds, seconds
 from yokedcache.core.freshness import early_window
 from yokedcache.errors import DeclarationError, UsageError
-from yokedcache.machine import checked_tags
+from yokedcache.machine import Machine, checked_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from yokedcache.core.durations import Duration
     from yokedcache.core.entry import Lifetime
-    from yokedcache.machine import Machine
 
 UNSET: Any = type("_Unset", (), {"__repr__": lambda _: "UNSET"})()
 """Stands for an option that was not given, where `None` means something."""
-
-Tags = "Iterable[str] | Callable[..., Iterable[str]]"
 
 
 class FunctionPolicy:
@@ -156,6 +153,15 @@ class FunctionPolicy:
                     f"of the function (it has: {', '.join(self.names) or 'none'})"
                 )
                 raise DeclarationError(msg, template=template, field=name)
+
+
+def check_cache(cache: object) -> None:
+    """
+    Check that `cache=` was given a cache, or nothing.
+    """
+    if cache is not None and not isinstance(getattr(cache, "machine", None), Machine):
+        msg = f"cache={cache!r} must be a YokedCache"
+        raise DeclarationError(msg, cache=repr(cache))
 
 
 def _fields(template: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -59,7 +60,11 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
     Raises:
         SettingsError: an unknown scheme or setting, or a value out of range.
     """
-    parts = urlsplit(url or os.environ.get(ENVIRONMENT) or "memory://")
+    told: object = url or os.environ.get(ENVIRONMENT) or "memory://"
+    if not isinstance(told, str):
+        msg = f"a cache's URL is a string such as 'memory://', got {told!r}"
+        raise SettingsError(msg, url=told)
+    parts = urlsplit(told)
     if parts.scheme not in SCHEMES:
         msg = (
             f"no store for the URL scheme {parts.scheme!r}; known schemes: "
@@ -116,7 +121,7 @@ def _checked(name: str, value: Any) -> Any:
     if name == "prefixes":
         if isinstance(value, str):
             value = (value,)
-        prefixes = tuple(value)
+        prefixes = tuple(value) if isinstance(value, Iterable) else (value,)
         _require(
             all(isinstance(p, str) and p.strip(":") for p in prefixes),
             name,

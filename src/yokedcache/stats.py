@@ -73,7 +73,8 @@ class Explanation:
         lines = [f"{'served' if self.served else 'not served'}: {self.reason}"]
         if self.sql:
             lines.append(f"sql: {self.sql}")
-        lines.append(f"depends on: {', '.join(self.depends_on) or 'time alone'}")
+        if self.served or self.depends_on:
+            lines.append(f"depends on: {', '.join(self.depends_on) or 'time alone'}")
         if self.served:
             lines.append(f"fresh for: {self.fresh_for:.1f} s")
         return "\n".join(lines)

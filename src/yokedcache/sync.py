@@ -5,7 +5,7 @@ The blocking face: `cache.sync`, with the same method names.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from yokedcache.calls import CallHost
 from yokedcache.core.durations import optional_seconds
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from yokedcache.core.durations import Duration
     from yokedcache.core.operations import Plan
+
+T = TypeVar("T")
 
 
 class SyncCache:
@@ -95,11 +97,11 @@ class SyncCache:
     def get_or_set(
         self,
         key: str,
-        loader: Callable[[], Any],
+        loader: Callable[[], T],
         *,
         ttl: Duration | None = None,
         tags: Iterable[str] = (),
-    ) -> Any:
+    ) -> T:
         """
         Give the value under a key, loading it once for all who ask meanwhile.
         """
@@ -109,7 +111,8 @@ class SyncCache:
         host, plan, finish = loader_host(
             self._machine, key, loader, ttl=ttl, tags=tags, blocking=True
         )
-        return finish(run(plan, host.perform))
+        value: T = finish(run(plan, host.perform))
+        return value
 
     fetch_or_set = get_or_set
 
@@ -139,7 +142,10 @@ class SyncCache:
 
     def close(self) -> None:
         """
-        Drop everything and detach; decorated functions run uncached from now on.
+        Drop everything and end the cache: whatever it answered runs uncached.
+
+        Later calls of its methods raise `ClosedError`. Functions that were decorated
+        without `cache=` go on with another cache.
         """
         self._machine.close()
 

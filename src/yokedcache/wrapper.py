@@ -97,7 +97,7 @@ def build(
         if parameter.default is not parameter.empty:
             cells.names[f"_yc_d{index}"] = parameter.default
     rest = any(parameter.kind in _REST for parameter in parameters)
-    source = (_PLAIN if plain and parameters and not rest else _CAREFUL).format(
+    source = (_PLAIN if plain and not rest else _CAREFUL).format(
         kind="async def" if is_async else "def",
         wait="await " if is_async else "",
         parameters=_declare(parameters),

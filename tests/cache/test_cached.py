@@ -257,7 +257,7 @@ async def test_early(
         clock.advance(2)  # what it costs
         return source.load()
 
-    draws: Iterator[float] = iter([0.5, 1.0, 0.01])
+    draws: Iterator[float] = iter([1.0, 0.01])
     monkeypatch.setattr("yokedcache.calls.draw", lambda: next(draws))
     assert await load() == 1
     clock.advance(50)

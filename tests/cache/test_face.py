@@ -185,6 +185,34 @@ async def test_invalidate_prefix(clock: FakeClock) -> None:
     await cache.close()
 
 
+def test_a_key_lies_under_prefixes_and_nothing_else_does() -> None:
+    with YokedCache(prefixes=["page", "function"]) as sync:
+        ran: list[str] = []
+
+        @cached(key="page:{number}")
+        def page(number: int) -> None:
+            ran.append(f"page {number}")
+
+        @cached
+        def bare() -> None:
+            ran.append("bare")
+
+        @cached
+        def named(name: str) -> None:
+            ran.append(name)
+
+        def again() -> list[str]:
+            ran.clear()
+            page(1), bare(), named("page:1"), named("key")
+            return [*ran]
+
+        assert again() == ["page 1", "bare", "page:1", "key"]
+        sync.invalidate_prefix("function")
+        assert again() == []
+        sync.invalidate_prefix("page")
+        assert again() == ["page 1"]
+
+
 async def test_invalidate_database_leaves_the_rest(face: Face) -> None:
     await face.set("key", 1, tags=["database:x"])
     await face.set("other", 2)
@@ -281,10 +309,12 @@ async def test_explain(face: Face, clocked: YokedCache, clock: FakeClock) -> Non
         return number
 
     assert clocked.explain("key").reason == "not stored"
+    assert str(clocked.explain("key")) == "not served: not stored"
     await face.set("key", 1, ttl=10)
     clock.advance(4)
     told = clocked.explain("key")
     assert (told.served, told.reason, told.fresh_for) == (True, "fresh", 6.0)
+    assert "depends on: time alone" in str(told)
     clock.advance(6)
     assert (clocked.explain("key").served, clocked.explain("key").reason) == (
         False,

@@ -84,6 +84,12 @@ def test_urls_that_cannot_be_meant(url: str, words: list[str]) -> None:
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("url", [3, b"memory://"])
+def test_a_url_is_a_string(url: Any) -> None:
+    with pytest.raises(SettingsError, match="is a string such as 'memory://'"):
+        made(url)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -100,6 +106,7 @@ def test_urls_that_cannot_be_meant(url: str, words: list[str]) -> None:
         ("prefixes", [""]),
         ("prefixes", [":"]),
         ("prefixes", [1]),
+        ("prefixes", 1),
         ("unknown", 1),
     ],
 )

@@ -178,12 +178,15 @@ def test_wrapper_looks_like_the_function(cache: YokedCache) -> None:
     assert wrapper.__doc__ == function.__doc__
 
 
-def test_hit_is_one_frame(cache: YokedCache) -> None:
+@pytest.mark.parametrize(("args", "named"), [((1,), {"b": 10}), ((), {})])
+def test_hit_is_one_frame(
+    cache: YokedCache, args: tuple[Any, ...], named: dict[str, Any]
+) -> None:
     import sys
 
-    function, _ = recorded(cache)
-    function(1)
-    function(1)
+    function, _ = recorded(cache) if args else (cached(cache=cache)(lambda: 1), None)
+    function(*args)
+    function(*args)
     frames: list[str] = []
     sys.setprofile(
         lambda frame, what, _: (
@@ -191,7 +194,7 @@ def test_hit_is_one_frame(cache: YokedCache) -> None:
         )
     )
     try:
-        function(1, b=10)
+        function(*args, **named)
     finally:
         sys.setprofile(None)
     assert frames == ["_yc_wrapper"]

@@ -48,8 +48,9 @@ def test_hole_24_a_recording_holds_nothing_of_the_execution(
     def find(session: Session) -> list[User]:
         return list(session.scalars(select(User).options(selectinload(User.posts))))
 
+    with any_blog.engine.connect() as connection:
+        driver = type(connection.connection.dbapi_connection)
     with sessions() as session:
-        driver = type(session.connection().connection.dbapi_connection)
         session.scalars(select(User)).all()
         session.execute(select(User.name, Post).join(Post)).all()
         session.execute(text("SELECT id, name FROM users")).all()

@@ -39,6 +39,10 @@ sys.meta_path.insert(0, Refuse())
 import yokedcache
 from yokedcache import YokedCache, cached
 print(YokedCache.__name__, cached.__name__)
+try:
+    from yokedcache import cached_dependency
+except ModuleNotFoundError as error:
+    print(error)
 """
 
 
@@ -66,7 +70,9 @@ def test_import_loads_nothing_but_the_core_dependency() -> None:
 
 
 def test_library_works_without_any_extra() -> None:
-    assert python("-c", WITHOUT_EXTRAS).stdout.split() == ["YokedCache", "cached"]
+    names, error = python("-c", WITHOUT_EXTRAS).stdout.splitlines()
+    assert names == "YokedCache cached"
+    assert "pip install 'yokedcache[sqlalchemy]'" in error
 
 
 def test_import_is_quick() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.sqlalchemy.people import fill
 from tests.sqlalchemy.remembering import Remembering
+from tests.support.fixtures import *  # noqa: F403 - pytest finds fixtures by name here
 from yokedcache.sqlalchemy.install import install
 
 if TYPE_CHECKING:

@@ -200,7 +200,7 @@ BYPASSES: dict[str, tuple[str, Callable[[Session], Any]]] = {
         "populate_existing",
         lambda s: s.get(User, 1, populate_existing=True),
     ),
-    "for update": ("locks", lambda s: s.scalars(BY_ID.with_for_update()).one()),
+    "for update": ("for_update", lambda s: s.scalars(BY_ID.with_for_update()).one()),
     "stream": (
         "streams",
         lambda s: s.scalars(BY_ID, execution_options={"stream_results": True}).one(),

@@ -32,9 +32,6 @@ some 40 KiB on the C stack: hostile bytes could end the process without this lim
 NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types that MessagePack keeps as they are; huge ints go to `_big_int`."""
 
-DONE: Final = NATIVE | {msgpack.ExtType}
-"""What may stand in a lowered value beside lists and dicts."""
-
 
 class MessagePackCodec:
     """

@@ -51,25 +51,20 @@ def seconds(value: Duration, *, name: str = "ttl", allow_zero: bool = False) -> 
         raise _refusal(name, value, "is negative; a duration starts at zero")
     if number == 0 and not allow_zero:
         reason = (
-            "is no time at all; to keep nothing return `NoCache(value)` or don't "
-            "decorate the function, to keep without a limit omit the argument"
+            "is no time at all; to keep nothing don't decorate the function, or give "
+            "the statement `.options(NoCache())`"
         )
         raise _refusal(name, value, reason)
     if number > LONGEST:
-        reason = "is more than 100 years; to keep without a limit omit the argument"
-        raise _refusal(name, value, reason)
+        raise _refusal(name, value, "is more than 100 years; is the unit right?")
     return float(number)
 
 
-def optional_seconds(
-    value: Duration | None, *, name: str = "ttl", allow_zero: bool = False
-) -> float | None:
+def optional_seconds(value: Duration | None, *, name: str = "ttl") -> float | None:
     """
-    Give a duration in seconds, or `None` for `None`: no limit.
+    Give a duration in seconds, or `None` for `None`: something else will say.
     """
-    if value is None:
-        return None
-    return seconds(value, name=name, allow_zero=allow_zero)
+    return None if value is None else seconds(value, name=name)
 
 
 def _number(value: object, name: str) -> float:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from yokedcache.core.tags import Vector
 
-FORMAT: Final = 1
-"""Version of the entry's layout; what another version wrote is a miss."""
-
 
 class Miss(enum.Enum):
     """

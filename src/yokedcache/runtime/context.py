@@ -1,7 +1,8 @@
 """
 What travels with a thread or a task: open captures, and the flights it leads.
 
-Both are context variables, so that tasks and `asyncio.to_thread` inherit them;
+Both are context variables, so that tasks and `asyncio.to_thread` inherit them
+(and `threads` carries them into other threads);
 while any capture is open its stores are watched (see `core.tags.Pulse`), so
 that plain hits need not ask.
 """
@@ -13,6 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from yokedcache.core.capture import Capture
+from yokedcache.runtime.threads import carry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,7 @@ def capturing(
     """
     Open a capture for the block; what it saw is handed on to the one around it.
     """
+    carry(_capture, _chain)
     outer = _capture.get()
     capture = OpenCapture(store, outer, varied=varied)
     token = _capture.set(capture)

@@ -46,6 +46,25 @@ def once(topic: str, subject: str, message: str, *args: object) -> bool:
     return True
 
 
+raise_faults = False
+"""Let the library's own faults out; for its tests, which must see them."""
+
+
+def own_fault(error: Exception, where: str) -> None:
+    """
+    Log a fault of this library that the application must not suffer from.
+    """
+    if raise_faults:
+        raise error
+    once(
+        "internal_error",
+        f"{where}:{type(error).__qualname__}",
+        "a fault of yokedcache in %s: %r; the database answers instead. Please report it.",
+        where,
+        error,
+    )
+
+
 def forget() -> None:
     """
     Let every line be said again; for tests.

@@ -86,9 +86,9 @@ class Taken(Protocol):
         Give the value with objects of no session.
         """
 
-    def attach(self, root: Any, session: Any) -> Any:
+    def attach(self, root: Any, session: Any, store: Any, vector: Vector) -> Any:
         """
-        Give the value with objects of a session.
+        Give the value with objects of a session, which remembers their versions.
         """
 
     def weigh(self) -> int:

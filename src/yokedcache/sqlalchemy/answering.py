@@ -71,6 +71,8 @@ class SessionAnswerer:
         self._machine = attachment.machine
         self._tally = attachment.machine.tally(STATEMENTS)
         self._vary_key = attachment.vary_key
+        own = attachment.ttl
+        self._ttl = attachment.machine.settings.ttl if own is None else own
         self.quick = Quick(self)
 
     def refuse(self, call: StatementCall) -> str | None:
@@ -104,7 +106,7 @@ class SessionAnswerer:
         except KeyArgumentError:
             return Bypass("unkeyable_parameter")
         entry = self._machine.store.fetch(key)
-        if entry is not None and self._fresh(entry):
+        if entry is not None and self._fresh(entry, self.wishes(call)[0]):
             if database.shares_connections(call.engine) and open_transaction(
                 entry.vector
             ):
@@ -142,7 +144,7 @@ class SessionAnswerer:
             return None
         key = self._key_for(session, engine, compiled.string, parameters)
         entry = self._machine.store.fetch(key)
-        if entry is None or not self._machine.clock() < entry.soft_until:
+        if entry is None or not self._fresh(entry, self._ttl):
             return None
         if database.shares_connections(engine) and open_transaction(entry.vector):
             return None
@@ -157,10 +159,15 @@ class SessionAnswerer:
         entry.hits += 1
         if current_capture() is not None:
             hand_on(entry.vector)
+            sessions.note_holder(session)
         sessions.note_vector(session, self._machine.store, entry.vector)
 
-    def _fresh(self, entry: Entry) -> bool:
-        return self._machine.clock() < entry.soft_until
+    def _fresh(self, entry: Entry, ttl: float) -> bool:
+        """
+        Tell whether an entry will do, also one that somebody with another TTL stored.
+        """
+        now = self._machine.clock()
+        return now < entry.soft_until and now < entry.born + ttl
 
     def _hit(self, call: StatementCall, entry: Entry) -> Hit:
         self.served(call.session, entry)
@@ -177,26 +184,27 @@ class SessionAnswerer:
 
     def _key(self, call: StatementCall) -> Hashable:
         prepared = call.prepared
-        return self._key_for(
+        key = self._key_for(
             call.session, call.engine, prepared.sql, prepared.parameters
         )
+        # what was stored without these tags can't be invalidated by them
+        return (*key, *self.wishes(call)[1])
 
     def _key_for(
         self, session: Session, engine: Engine, sql: str, parameters: Any
-    ) -> Hashable:
+    ) -> tuple[Hashable, ...]:
         values = parameters.values() if isinstance(parameters, dict) else parameters
         place = database_of(engine.dialect).key(engine)
         return (sql, exact_key(tuple(values)), *place, self._vary_key(session))
 
-    def wishes(self, call: StatementCall) -> tuple[float | None, tuple[str, ...]]:
+    def wishes(self, call: StatementCall) -> tuple[float, tuple[str, ...]]:
         """
         Give the TTL and the further tags that a statement asks for.
         """
         option = option_of(call.statement)
         if isinstance(option, FromCache):
-            ttl = self.attachment.ttl if option.ttl is None else option.ttl
-            return ttl, option.tags
-        return self.attachment.ttl, ()
+            return self._ttl if option.ttl is None else option.ttl, option.tags
+        return self._ttl, ()
 
 
 class StatementMiss:

@@ -4,6 +4,7 @@ What `attach` was told of a target: its cache, TTL, tables and what it varies on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.durations import optional_seconds
@@ -13,8 +14,6 @@ from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy.install import ANSWERER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sqlalchemy.orm import Session
 
     from yokedcache.core.durations import Duration
@@ -72,8 +71,10 @@ def attachment_of(session: Session) -> Attachment | None:
 def _tables(tables: Any) -> frozenset[str] | None:
     if tables is None or tables == "auto_detect":
         return None
-    names = (tables,) if isinstance(tables, str) else tuple(tables)
+    if isinstance(tables, str):
+        tables = (tables,)
+    names = tuple(tables) if isinstance(tables, Iterable) else ()
     if not names or not all(isinstance(name, str) and name for name in names):
-        msg = f"tables must be a table's name or a list of names, got {tables!r}"
+        msg = f"tables (table_name) must be a table or a list of them, got {tables!r}"
         raise DeclarationError(msg, tables=tables)
     return frozenset(name.rpartition(".")[2].casefold() for name in names)

@@ -9,15 +9,17 @@ who share the connection share it, and it goes when the connection goes.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from yokedcache.machine import machines
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
     from yokedcache.core.tags import Vector
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 KEY = "yokedcache"
 """Where the state lies in the `info` of a pooled connection."""
 
+_ISOLATING = re.compile(
+    r"isolation|snapshot|uncommitted|repeatable|serializable", re.IGNORECASE
+)
 _open: Counter[str] = Counter()
 _guard = threading.RLock()
 
@@ -43,6 +48,8 @@ class ConnectionState:
         self.sessions: WeakSet[Session] = WeakSet()
         self.raw = False
         """Handed out without a `Connection` around it."""
+        self.handed = False
+        """Taken out of its `Connection`: writes unknown until it goes back."""
         self.contextual: str | None = None
         """Temporary objects were made on it: they may shadow tables."""
         self.fences: Fences | None = None
@@ -53,6 +60,7 @@ class ConnectionState:
         self.unknown = False
         self._watched: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
+        self._executions: list[tuple[ref[Any], tuple[int, ...]]] = []
 
     def __del__(self) -> None:
         self.unwatch()
@@ -62,7 +70,7 @@ class ConnectionState:
         """
         Tell whether something was written that isn't committed.
         """
-        return self.unknown or bool(self.writes)
+        return self.unknown or self.handed or bool(self.writes)
 
     def note(self, analysis: Analysis) -> None:
         """
@@ -82,13 +90,20 @@ class ConnectionState:
             self.unknown = True
             self._publish()
 
+    def hand_out(self) -> None:
+        """
+        Note that the app has the driver's connection in its hands.
+        """
+        self.handed = True
+        self.note_unknown()
+
     def touches(self, tables: frozenset[str]) -> bool:
         """
         Tell whether an answer read from these tables could see own writes.
         """
         if not self.dirty:
             return False
-        if self.unknown or self.database.dialect_name == "sqlite":
+        if self.unknown or self.handed or self.database.dialect_name == "sqlite":
             return True
         tags = self.tags()
         return not set(self.database.tags_read(tables)).isdisjoint(tags)
@@ -97,7 +112,35 @@ class ConnectionState:
         """
         Name what the write set changes.
         """
-        return self.database.tags_written(self.writes, unknown=self.unknown)
+        unknown = self.unknown or self.handed
+        return self.database.tags_written(self.writes, unknown=unknown)
+
+    def note_isolation(self, statement: str) -> None:
+        """
+        Note that a statement set what its connection sees, whatever answers vary on.
+        """
+        if _ISOLATING.search(statement):
+            self.contextual = "isolation"
+
+    def note_execution(self, context: Any) -> None:
+        """
+        Note that a statement is about to be sent, whose result may be left open.
+        """
+        left = [kept for kept in self._executions if kept[0]() is not None]
+        self._executions = [*left, (ref(context), _moment())]
+
+    @property
+    def behind(self) -> bool:
+        """
+        Tell whether a result still held may keep SQLite at what was before a commit.
+
+        An open cursor pins a snapshot of the whole file. Whether one is open can't
+        be asked, so a result that lives counts, once anything was bumped since.
+        """
+        if not self._executions:
+            return False
+        now = _moment()
+        return any(then != now and held() for held, then in self._executions)
 
     def settle(self) -> None:
         """
@@ -144,6 +187,10 @@ class ConnectionState:
             store.watch()
 
 
+def _moment() -> tuple[int, ...]:
+    return tuple([machine.store.tags.counter for machine in machines()])
+
+
 def open_transaction(vector: Vector) -> bool:
     """
     Tell whether an open transaction has written what an answer depends on.
@@ -174,3 +221,37 @@ def existing(holder: Any) -> ConnectionState | None:
     """
     info = getattr(holder, "info", None)
     return info.get(KEY) if type(info) is dict else None
+
+
+def autocommit(connection: Connection) -> bool:
+    """
+    Tell whether what was sent, or will be sent next, is its own commit.
+    """
+    if connection.dialect.name == "sqlite":
+        file: Any = connection.connection.driver_connection
+        if file.in_transaction:  # an app may send its own BEGIN
+            return False
+        return file.isolation_level is None or getattr(file, "autocommit", None) is True
+    if _begun_by_hand(connection.connection.driver_connection):
+        return False
+    driver: Any = connection.connection.dbapi_connection
+    for name in ("autocommit", "get_autocommit"):
+        mode = getattr(driver, name, None)
+        if mode is not None:
+            return bool(mode() if callable(mode) else mode)
+    return True
+
+
+def _begun_by_hand(driver: Any) -> bool:
+    """
+    Ask a PostgreSQL driver, without a round trip, whether a transaction is open.
+    """
+    asked = getattr(driver, "is_in_transaction", None)
+    if asked is not None:
+        return bool(asked())
+    status = getattr(getattr(driver, "info", None), "transaction_status", None)
+    return status is not None and int(status) in _IN_TRANSACTION
+
+
+_IN_TRANSACTION = (2, 3)
+"""`PQTRANS_INTRANS` and `PQTRANS_INERROR` of libpq."""

@@ -27,7 +27,7 @@ from yokedcache.sqlalchemy.identity import (
     database_identity,
     engine_fingerprint,
 )
-from yokedcache.sqlalchemy.listeners import Shape, meddler, shape
+from yokedcache.sqlalchemy.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _PLACE = "_yokedcache_database"
 _serials = itertools.count(1)
 _guard = threading.Lock()
 
+_WATCH = "_yokedcache_watch"
 _MOST_READS = 2000
 _MOST_FAILURES = 10
 _SAVEPOINT = "yokedcache_learning"
@@ -69,7 +70,7 @@ class Database:
         self.unlearnable: str | None = None
         self.in_memory = False
         self._fingerprint: str | None = None
-        self._verdicts: dict[Shape, str | None] = {}
+        self._sessions: dict[tuple[Any, ...], str | None] = {}
         self._failures = 0
         self._read_tags: dict[frozenset[str], tuple[str, ...]] = {}
 
@@ -134,12 +135,19 @@ class Database:
         """
         if self.context is not None:
             return "context"
-        present = shape(engine, session)
-        try:
-            return self._verdicts[present]
-        except KeyError:
-            verdict = self._verdicts[present] = self._judge(engine, session)
-            return verdict
+        watch: Watch | None = engine.__dict__.get(_WATCH)
+        if watch is None or not watch.holds(engine):
+            watch = engine.__dict__[_WATCH] = Watch(engine)
+            self._fingerprint = None
+        place = watch.meddler
+        if place is None and self.fingerprint(engine) == CREATOR:
+            place = "its `creator`"
+        if place is None and session is not None:
+            listeners = tuple(session.dispatch.after_begin)
+            if listeners not in self._sessions:
+                self._sessions[listeners] = session_meddler(listeners)
+            place = self._sessions[listeners]
+        return None if place is None else self._meddled(place)
 
     def unlearnt(self, engine: Engine) -> str | None:
         """
@@ -174,9 +182,12 @@ class Database:
 
     def forget_catalogue(self) -> None:
         """
-        Note that tables, triggers or views may have changed.
+        Note that tables, triggers or views may have changed, for every engine on it.
         """
         self.catalogue = None
+        for other in databases():
+            if other.identity == self.identity or self.identity is None:
+                other.catalogue = None
 
     def tags_read(self, tables: frozenset[str]) -> tuple[str, ...]:
         """
@@ -205,13 +216,7 @@ class Database:
         tags = write_tags(self.identity or "", spread)
         return (*tags, database_tag(self.identity or "")) if unknown else tags
 
-    def _judge(self, engine: Engine, session: Session | None) -> str | None:
-        if self.fingerprint(engine) == CREATOR:
-            place = "its `creator`"
-        else:
-            place = meddler(engine, session) or ""
-        if not place:
-            return None
+    def _meddled(self, place: str) -> str:
         once(
             "listeners",
             f"{self.serial}:{place}",

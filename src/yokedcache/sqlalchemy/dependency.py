@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from yokedcache.core.keys import is_ignored
 from yokedcache.decorators import cached
 from yokedcache.errors import DeclarationError, UsageError
-from yokedcache.policy import UNSET
+from yokedcache.policy import UNSET, check_cache
 from yokedcache.sqlalchemy.answering import SessionAnswerer
 from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import Attachment, check_options
@@ -81,7 +81,7 @@ def cached_dependency(
             of the session; `None` says that nothing does.
 
     Raises:
-        DeclarationError: the dependency can't be wrapped.
+        DeclarationError: the dependency can't be wrapped, or `cache` is no cache.
         DurationError: `ttl` is negative, absurd or can't be read.
     """
     if not callable(dependency) or isinstance(dependency, type):
@@ -90,6 +90,7 @@ def cached_dependency(
             f"got {dependency!r}"
         )
         raise DeclarationError(msg, dependency=repr(dependency))
+    check_cache(cache)
     wrapped = _Dependency(dependency, cache, ttl, table_name, vary)
     return functools.wraps(dependency)(_shaped(dependency, wrapped))  # type: ignore[return-value]
 
@@ -178,6 +179,8 @@ def _shaped(function: Any, wrapped: _Dependency) -> Any:
     """
     Make a function of the same kind as the dependency.
     """
+    if not (inspect.isroutine(function) or isinstance(function, functools.partial)):
+        function = type(function).__call__  # an object that can be called
     if inspect.isasyncgenfunction(function):
         return _async_generator(wrapped)
     if inspect.isgeneratorfunction(function):

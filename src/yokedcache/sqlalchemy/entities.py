@@ -21,9 +21,13 @@ from sqlalchemy.orm import (
 
 from yokedcache.core.values import isolate, weigh
 from yokedcache.errors import ValueNotStorableError
+from yokedcache.sqlalchemy.sessions import note_vector
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
+
+    from yokedcache.core.tags import Vector
+    from yokedcache.stores.memory import MemoryStore
 
 _PLAIN: Final = (str, bytes, int, float, bool, type(None))
 
@@ -59,10 +63,18 @@ class Album:
         """
         return self.attach(root, None)
 
-    def attach(self, root: Any, session: Session | None) -> Any:
+    def attach(
+        self,
+        root: Any,
+        session: Session | None,
+        store: MemoryStore | None = None,
+        vector: Vector = (),
+    ) -> Any:
         """
-        Give the value with objects of a session.
+        Give the value with objects of a session, which remembers their versions.
         """
+        if session is not None and store is not None:
+            note_vector(session, store, vector)
         return _Hanging(session).give(root)
 
     def weigh(self) -> int:

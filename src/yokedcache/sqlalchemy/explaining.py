@@ -82,13 +82,14 @@ class _Probe(SessionAnswerer):
             raise _Explained(_bypassed(call, plan.reason))
         database = database_of(call.engine.dialect)
         known = explain_key(self._explained, self.key_of(call), None)
+        too_old = known.served and not isinstance(plan, Hit)
         analysis = analyse_compiled(call.prepared.compiled, database.dialect_name)
         tables = tuple(f"table:{table}" for table in sorted(analysis.reads))
         raise _Explained(
             Explanation(
                 known.key,
-                served=known.served,
-                reason=known.reason,
+                served=known.served and not too_old,
+                reason="older than the TTL asked for" if too_old else known.reason,
                 depends_on=known.depends_on or tables,
                 fresh_for=known.fresh_for,
                 sql=call.prepared.sql,

@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import CacheStats
 from sqlalchemy.sql.selectable import Select
 from sqlalchemy.util import immutabledict
 
+from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy.calls import Answerer, Bypass, Hit, Miss, StatementCall
 from yokedcache.sqlalchemy.fitness import (
     FAILED,
@@ -108,7 +109,14 @@ class CachingConnection:
         if reason is not None:
             self._answerer.bypassed(call, reason)
             return self._executed(call)
-        return self._carry_out(call, self._answerer.begin(call))
+        return self._carry_out(call, self._decided(call))
+
+    def _decided(self, call: StatementCall) -> Hit | Miss | Bypass:
+        try:
+            return self._answerer.begin(call)
+        except Exception as error:  # noqa: BLE001 - a cache never fails the query
+            own_fault(error, "an answerer")
+            return Bypass("internal_error")
 
     def _unanswerable(self, call: StatementCall) -> str | None:
         """

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import FromStatement
+from sqlalchemy.orm.session import SessionTransactionState
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.lambdas import StatementLambdaElement
@@ -19,7 +21,6 @@ from sqlalchemy.sql.selectable import CompoundSelect, Select, TextualSelect
 from yokedcache.sqlalchemy.offline import connection_options
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
     from yokedcache.sqlalchemy.calls import StatementCall
@@ -68,9 +69,29 @@ def _gives_one_row(statement: Any) -> bool:
     )
 
 
+def ready(session: Any) -> bool:
+    """
+    Begin the session's transaction as asking for a connection would.
+
+    False where the session itself must speak: it is closed, failed or in the
+    middle of a change, or its connections need what only it can do.
+    """
+    if session.twophase:
+        return False
+    manager = session._trans_context_manager
+    if manager is not None and not manager._transaction_is_active():
+        return False
+    transaction = session._transaction
+    if transaction is None:
+        transaction = session._autobegin_t()
+    return transaction._state is SessionTransactionState.ACTIVE
+
+
 def established(session: Session, bind: Any) -> Connection | None:
     """
-    Return the connection that the session's transaction already holds, if any.
+    Return the connection that the session's transaction holds or will be given.
+
+    A session that is bound to a connection joins whatever was begun on that.
     """
     transaction: Any = session._transaction
     while transaction is not None:
@@ -79,14 +100,14 @@ def established(session: Session, bind: Any) -> Connection | None:
             connection: Connection = held[0]
             return connection
         transaction = transaction._parent
-    return None
+    return bind if isinstance(bind, Connection) else None
 
 
 def base_options(call: StatementCall) -> Options:
     """
     Give the execution options of the connection that would be used.
     """
-    if call.connected is not None:
+    if call.connected is not None and call.connected is not call.bind:
         return call.connected._execution_options
     # Sessions have execution options of their own from 2.1 on.
     own = getattr(call.session, "execution_options", None)
@@ -146,7 +167,7 @@ def _by_options(options: Options) -> str | None:
 
 def _by_lock(statement: Any) -> str | None:
     lock = getattr(element_of(statement), "_for_update_arg", None)
-    return None if lock is None else "locks"
+    return None if lock is None else "for_update"
 
 
 def _by_transaction(transaction: Any) -> str | None:

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
-from sqlalchemy.orm.session import SessionTransactionState
 from sqlalchemy.sql.selectable import Select
 
 from yokedcache.errors import DeclarationError
+from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy.asynchronous import (
     AsyncSession,
     async_scoped_session,
     async_sessionmaker,
 )
 from yokedcache.sqlalchemy.facade import CachingConnection
+from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.quick import GETTING, MISSED
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _for_class(original: Any, answerer: Answerer) -> Any:
     """
 
     def _connection_for_bind(self: Session, engine: Any, *args: Any, **kw: Any) -> Any:
-        if args or kw or not _ready(self):
+        if args or kw or not ready(self):
             return original(self, engine, *args, **kw)
         get_connection = types.MethodType(original, self)
         return CachingConnection(self, engine, lambda: get_connection(engine), answerer)
@@ -144,7 +145,7 @@ def _cut_short(cls: Any, answerer: Any) -> None:
         self: Any, statement: Any, params: Any = None, **kw: Any
     ) -> Any:
         if statement.__class__ is Select and not params and _is_plain_call(kw):
-            result = _shortly(self, quick.select, statement, kw["execution_options"])
+            result = _shortly(quick.select, self, statement, kw["execution_options"])
             if result is not MISSED:
                 return result.scalar() if kw.get("_scalar_result") else result
         return execute(self, statement, params, **kw)
@@ -152,7 +153,7 @@ def _cut_short(cls: Any, answerer: Any) -> None:
     def _get_impl(self: Any, entity: Any, identity: Any, load: Any, **kw: Any) -> Any:
         if any(kw.values()):
             return get(self, entity, identity, load, **kw)
-        found = _shortly(self, quick.get, entity, identity)
+        found = _shortly(quick.get, self, entity, identity)
         if found is not MISSED:
             return found
         self.__dict__[GETTING] = inspect(entity, raiseerr=False)
@@ -198,31 +199,15 @@ def _is_plain_call(kw: dict[str, Any]) -> bool:
     )
 
 
-def _shortly(session: Any, ask: Any, *args: Any) -> Any:
+def _shortly(ask: Any, *args: Any) -> Any:
     """
-    Ask for an answer, and begin the session's transaction if there is one.
+    Ask for an answer; a fault of ours is the long way's chance.
     """
-    if not session.is_active or not _ready(session):
+    try:
+        return ask(*args)
+    except Exception as error:  # noqa: BLE001 - a cache never fails the query
+        own_fault(error, "the short way")
         return MISSED
-    return ask(session, *args)
-
-
-def _ready(session: Any) -> bool:
-    """
-    Begin the session's transaction as asking for a connection would.
-
-    False where the session itself must speak: it is closed, failed or in the
-    middle of a change, or its connections need what only it can do.
-    """
-    if session.twophase:
-        return False
-    manager = session._trans_context_manager
-    if manager is not None and not manager._transaction_is_active():
-        return False
-    transaction = session._transaction
-    if transaction is None:
-        transaction = session._autobegin_t()
-    return transaction._state is SessionTransactionState.ACTIVE
 
 
 def _holders(target: Any, *, make: bool) -> list[Any]:  # noqa: PLR0911 - one a kind

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 import types
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy.engine import Engine
     from sqlalchemy.orm import Session
@@ -27,29 +28,78 @@ _WRAPPERS = frozenset({"wrap_before_execute", "wrap_before_cursor_execute"})
 _PRAGMA = re.compile(r"\s*PRAGMA\b", re.IGNORECASE)
 _PRAGMA_CODE = frozenset({"cursor", "execute", "close", "isinstance", "fetchall"})
 
-Shape = tuple[int, ...]
+
+class Watch:
+    """
+    What was found listening on an engine, and how it was judged.
+
+    Whether it is still the same is asked at every look-up, so the listeners are
+    compared where SQLAlchemy keeps them, without a call of its own.
+    """
+
+    __slots__ = ("_collections", "_deques", "_functions", "meddler")
+
+    def __init__(self, engine: Engine) -> None:
+        self._collections = _collections(engine)
+        self._deques = [
+            deque for collection in self._collections for deque in _deques(collection)
+        ]
+        self._functions = list(chain.from_iterable(self._deques))
+        self.meddler = meddler(engine)
+        """The first listener that may change answers, with its place in the code."""
+
+    def holds(self, engine: Engine) -> bool:
+        """
+        Tell whether nobody has begun or ceased to listen since.
+        """
+        return (
+            self._collections == _collections(engine)
+            and list(chain.from_iterable(self._deques)) == self._functions
+        )
 
 
-def shape(engine: Engine, session: Session | None) -> Shape:
-    """
-    Count the listeners that matter: cheap, and different once one was added.
-    """
-    on, pool, low = engine.dispatch, engine.pool.dispatch, engine.dialect.dispatch
+def _collections(engine: Engine) -> tuple[Any, ...]:
+    on: Any = engine.dispatch
+    pool: Any = engine.pool.dispatch
+    low: Any = engine.dialect.dispatch
     return (
-        len(on.before_cursor_execute),
-        len(on.before_execute),
-        len(on.begin),
-        len(on.engine_connect),
-        len(pool.connect),
-        len(pool.checkout),
-        len(pool.first_connect),
-        len(pool.reset),
-        len(low.do_connect),
-        len(low.do_execute),
-        len(low.do_executemany),
-        len(low.do_execute_no_params),
-        0 if session is None else len(session.dispatch.after_begin),
+        on.before_cursor_execute,
+        on.before_execute,
+        on.begin,
+        on.engine_connect,
+        pool.connect,
+        pool.checkout,
+        pool.first_connect,
+        pool.reset,
+        low.do_connect,
+        low.do_execute,
+        low.do_executemany,
+        low.do_execute_no_params,
     )
+
+
+def _deques(collection: Any) -> list[Any]:
+    """
+    List where a collection keeps its functions; one that joins others, as itself.
+    """
+    if hasattr(collection, "parent_dispatch") or not hasattr(
+        collection, "parent_listeners"
+    ):
+        return [collection]
+    own = getattr(collection, "listeners", None)
+    parents = collection.parent_listeners
+    return [parents] if own is None else [parents, own]
+
+
+def session_meddler(listeners: Iterable[Any]) -> str | None:
+    """
+    Name the first of a session's `after_begin` listeners that is the app's.
+    """
+    for listener in listeners:
+        own = _own_function(listener)
+        if own is not None:
+            return _place(own)
+    return None
 
 
 def rewriter(session: Session) -> str | None:
@@ -63,20 +113,18 @@ def rewriter(session: Session) -> str | None:
     return None
 
 
-def meddler(engine: Engine, session: Session | None) -> str | None:
+def meddler(engine: Engine) -> str | None:
     """
     Name the first app listener that may change answers, with its place in the code.
     """
-    for listener in _candidates(engine, session):
+    for listener in _candidates(engine):
         own = _own_function(listener)
         if own is not None:
             return _place(own)
     return None
 
 
-def _candidates(
-    engine: Engine, session: Session | None
-) -> Iterator[Callable[..., Any]]:
+def _candidates(engine: Engine) -> Iterator[Callable[..., Any]]:
     pool: Any = engine.pool.dispatch
     sqlite = engine.dialect.name == "sqlite"
     for name in _POOL:
@@ -93,8 +141,6 @@ def _candidates(
         for listener in getattr(dispatch, name):
             if getattr(listener, "__name__", "") not in _WRAPPERS:
                 yield listener
-    if session is not None:
-        yield from session.dispatch.after_begin
 
 
 def _own_function(listener: Any, depth: int = 4) -> Any:

@@ -313,7 +313,7 @@ def _unfit(compiled: Any) -> str:
     if compiled.has_out_parameters:
         return "out_parameters"
     if _LOCKING.search(compiled.string):
-        return "locks"
+        return "for_update"
     return ""
 
 

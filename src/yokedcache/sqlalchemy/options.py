@@ -36,7 +36,7 @@ class FromCache(UserDefinedOption):
     ) -> None:
         super().__init__()
         self.ttl = optional_seconds(ttl)
-        self.tags = checked_tags(tags)
+        self.tags = tuple(sorted(set(checked_tags(tags))))
 
     def __repr__(self) -> str:
         return f"FromCache(ttl={self.ttl!r}, tags={self.tags!r})"

@@ -21,49 +21,55 @@ if TYPE_CHECKING:
 WORTHWHILE = 2
 """Hits after which a template is made: fewer don't pay for making it."""
 
+MOST = 4
+"""Compiled statements of the same SQL whose templates are kept."""
+
 
 class Kept:
     """
-    What is kept of a statement in near memory: its rows, and a template of them.
+    What is kept of a statement in near memory: its rows, and templates of them.
 
     A template belongs to one compiled statement: statements that differ in what
-    they map may have the same SQL, and so the same rows.
+    they map, or in their options, may have the same SQL, and so the same rows.
     """
 
-    __slots__ = ("_compiled", "_plays", "_template", "recording")
+    __slots__ = ("_plays", "_templates", "recording")
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self._plays = 0
-        self._compiled: weakref.ref[Any] | None = None
-        self._template: Template | None = None
+        # replaced whole: other threads read it meanwhile
+        self._templates: tuple[tuple[weakref.ref[Any], Template | None], ...] = ()
 
     def template_for(self, compiled: Any) -> Template | None:
         """
         Give the template for a compiled statement, if it was made.
         """
-        if self._compiled is None or self._compiled() is not compiled:
-            return None
-        return self._template
+        for reference, template in self._templates:
+            if reference() is compiled:
+                return template
+        return None
 
     def template(self, call: StatementCall) -> Template | None:
         """
         Give the template for a call's statement, made when it is worthwhile.
         """
         compiled = call.prepared.compiled
-        if self._compiled is not None and self._compiled() is compiled:
-            return self._template
+        for reference, template in self._templates:
+            if reference() is compiled:
+                return template
         self._plays += 1
         if self._plays < WORTHWHILE:
             return None
         self._plays = 0
-        self._template = template_of(
+        made = template_of(
             compiled,
             call.statement,
             lambda: replay(call.prepared, self.recording, again=True),
         )
-        self._compiled = weakref.ref(compiled)
-        return self._template
+        kept = [pair for pair in self._templates if pair[0]() is not None]
+        self._templates = ((weakref.ref(compiled), made), *kept[: MOST - 1])
+        return made
 
 
 def play(call: StatementCall, plan: Hit) -> CursorResult[Any]:

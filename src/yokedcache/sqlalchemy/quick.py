@@ -25,6 +25,7 @@ from sqlalchemy.sql.selectable import Select
 from sqlalchemy.util import immutabledict
 
 from yokedcache.errors import KeyArgumentError
+from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.offline import is_plain, plain_parameters
 from yokedcache.sqlalchemy.shapes import Shape
 from yokedcache.sqlalchemy.stamping import Stamp, usable
@@ -139,6 +140,8 @@ class Quick:
             return None
         entry, template = served
         if not usable(template, session, options):
+            return None
+        if not session.is_active or not ready(session):
             return None
         self._answerer.served(session, entry)
         return template

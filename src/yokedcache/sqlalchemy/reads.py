@@ -11,16 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
+from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, isolation
 from yokedcache.sqlalchemy.listeners import rewriter
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
 
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
+
+
+def note_safely(
+    connection: Connection, state: ConnectionState, analysis: Analysis
+) -> None:
+    """
+    Note a read; a fault of ours spoils what would have been stored, no more.
+    """
+    try:
+        note(connection, state, analysis)
+    except Exception as error:  # noqa: BLE001 - a cache never fails the query
+        capture = current_capture()
+        if capture is not None:
+            capture.spoil("internal_error")
+        sessions.note_unseen(list(state.sessions))
+        own_fault(error, "noting a read")
 
 
 def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> None:
@@ -45,10 +64,25 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
             capture.note_stamp(capture.store.stamp(tags))
         else:
             capture.spoil(reason)
+        for session in users:
+            if _uses(session, connection):
+                sessions.note_holder(session)
     if users:
         sessions.note_tags(users, tags)
         if not _dated(connection, database, analysis):
             sessions.note_unseen(users)
+
+
+def _uses(session: Session, connection: Connection) -> bool:
+    """
+    Tell whether a session uses a connection now: others may have shared the driver's.
+    """
+    transaction: Any = session._transaction
+    while transaction is not None:
+        if connection in transaction._connections:
+            return True
+        transaction = transaction._parent
+    return False
 
 
 def _dated(connection: Connection, database: Database, analysis: Analysis) -> bool:
@@ -91,7 +125,8 @@ def snapshot(connection: Connection, database: Database) -> str | None:
     """
     if database.dialect_name == "sqlite":
         driver: Any = connection.connection.driver_connection
-        if driver.in_transaction:
+        state = existing(connection.connection)
+        if driver.in_transaction or (state is not None and state.behind):
             return "snapshot"
         level = isolation(connection.dialect, connection.get_execution_options())
         return "read_uncommitted" if level == "READ UNCOMMITTED" else None

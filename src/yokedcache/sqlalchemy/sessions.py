@@ -14,9 +14,11 @@ import asyncio
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import ref
 
+from yokedcache.core.tags import holds
 from yokedcache.machine import machines
+from yokedcache.runtime.context import current_capture
 from yokedcache.sqlalchemy.connections import existing
 
 if TYPE_CHECKING:
@@ -31,11 +33,6 @@ if TYPE_CHECKING:
 
 _SEEN = "_yokedcache_seen"
 """Where a session keeps its vectors, one for each store."""
-
-_task_scope: ContextVar[WeakSet[Session] | None] = ContextVar(
-    "yokedcache_sessions", default=None
-)
-_thread_scope = threading.local()
 
 
 def on_begin(session: Session, transaction: Any, connection: Connection) -> None:  # noqa: ARG001
@@ -121,35 +118,83 @@ def vector_of(session: Session, store: MemoryStore) -> Vector | None:
     return tuple(noted.get(store, {}).items())
 
 
+def note_holder(session: Session) -> None:
+    """
+    Tell the open capture under which versions a session holds what it may hand out.
+
+    However a function got at the session: a statement over it gives the instances
+    that it holds already, and so does `get`, without any statement.
+    """
+    capture = current_capture()
+    if capture is None or not session.identity_map:
+        return
+    if session.new or session.dirty or session.deleted:
+        capture.spoil("pending_changes")
+    vector = vector_of(session, capture.store)
+    if vector is None or not holds(vector):
+        capture.spoil("warm_session")
+    else:
+        capture.note(vector)
+
+
 def remember(session: Session) -> None:
     """
     Note that the current task or thread uses a session.
     """
-    scope = _scope()
-    if scope is not None:
-        scope.add(session)
+    _scope().add(session)
 
 
 def in_use() -> list[Session]:
     """
     List the sessions that the current task or thread has used.
     """
-    scope = _scope()
-    return [] if scope is None else list(scope)
+    return _scope().alive()
 
 
-def _scope() -> WeakSet[Session] | None:
+class Scope:
+    """
+    The sessions that one task or thread has used; it keeps none alive.
+    """
+
+    __slots__ = ("_most", "_sessions")
+
+    def __init__(self) -> None:
+        self._sessions: list[ref[Session]] = []
+        self._most = _FEW
+
+    def add(self, session: Session) -> None:
+        """
+        Note a session; those that are gone are dropped now and then.
+        """
+        self._sessions.append(ref(session))
+        if len(self._sessions) > self._most:
+            self._sessions = list(map(ref, self.alive()))
+            self._most = 2 * len(self._sessions) + _FEW
+
+    def alive(self) -> list[Session]:
+        """
+        List the sessions, each once.
+        """
+        kept = (session for held in self._sessions if (session := held()) is not None)
+        return list(dict.fromkeys(kept))
+
+
+_FEW = 64
+_task_scope: ContextVar[Scope | None] = ContextVar("yokedcache_sessions", default=None)
+_thread_scope = threading.local()
+
+
+def _scope() -> Scope:
     if _in_task():
         scope = _task_scope.get()
         if scope is None:
-            scope = WeakSet()
+            scope = Scope()
             _task_scope.set(scope)
         return scope
     try:
         return _thread_scope.sessions  # type: ignore[no-any-return]
     except AttributeError:
-        fresh: WeakSet[Session] = WeakSet()
-        _thread_scope.sessions = fresh
+        fresh = _thread_scope.sessions = Scope()
         return fresh
 
 

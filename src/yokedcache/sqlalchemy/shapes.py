@@ -16,7 +16,7 @@ from weakref import ref
 
 from sqlalchemy.engine.result import IteratorResult
 
-from yokedcache.sqlalchemy.stamping import Stamp, stamped
+from yokedcache.sqlalchemy.stamping import Stamp, stamped, while_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +74,10 @@ class Shape:
             if not state.multi_row_eager_loaders:
                 self._metadata, self._attributes = made._metadata, made._attributes
             return made
-        instances = Stamp(session, (), next(_runs)).instances(template)
+        stamp = Stamp(session, (), next(_runs))
+        instances = while_open(stamp.present, stamp.instances(template))
         result: Any = IteratorResult(
-            self._metadata, iter(instances), _source_supports_scalars=True
+            self._metadata, instances, _source_supports_scalars=True
         )
         result._attributes = self._attributes
         return result

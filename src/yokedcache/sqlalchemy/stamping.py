@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.orm import attributes
 from sqlalchemy.orm.context import _MapperEntity
+from sqlalchemy.orm.identity import _killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.orm import InstanceState, Session
 
@@ -55,11 +56,12 @@ class Template:
     The instances of one result, in the order of its rows.
     """
 
-    __slots__ = ("keys", "rows", "uniform")
+    __slots__ = ("keys", "managers", "rows", "uniform")
 
-    def __init__(self, rows: list[Blueprint], keys: frozenset[Any]) -> None:
+    def __init__(self, rows: list[Blueprint], everything: list[Blueprint]) -> None:
         self.rows = rows
-        self.keys = keys
+        self.keys = keys = frozenset(one.key for one in everything)
+        self.managers = tuple({one.manager for one in everything})
         self.uniform = (
             bool(rows)
             and len(keys) == len(rows)
@@ -86,6 +88,7 @@ class TemplateCursor:
         self.compiled = compiled
         self._template = template
         self._left: Sequence[tuple[Any]] = ()
+        self._present: Any = None
 
     @property
     def context(self) -> TemplateCursor:
@@ -99,9 +102,12 @@ class TemplateCursor:
         Make the instances.
         """
         self._left = [(instance,) for instance in stamp.instances(self._template)]
+        self._present = stamp.present
 
     def _raw_all_rows(self) -> Sequence[tuple[Any]]:
         left, self._left = self._left, ()
+        if left:
+            check_open(self._present, left[0][0])
         return left
 
     _raw_all_tuples = _raw_all_rows
@@ -111,6 +117,8 @@ class TemplateCursor:
         Give the next rows.
         """
         head, self._left = self._left[:size], self._left[size:]
+        if head:
+            check_open(self._present, head[0][0])
         return head
 
     def close(self) -> None:
@@ -161,10 +169,11 @@ class Stamp:
     Makes the instances of one result.
     """
 
-    __slots__ = ("_add", "_made", "_options", "_runid", "_session_id")
+    __slots__ = ("_add", "_made", "_options", "_runid", "_session_id", "present")
 
     def __init__(self, session: Any, options: tuple[Any, ...], runid: int) -> None:
-        self._add = session.identity_map._add_unpresent
+        self.present = session.identity_map
+        self._add = self.present._add_unpresent
         self._session_id = session.hash_key
         self._options = options
         self._runid = runid
@@ -244,6 +253,24 @@ class Stamp:
                 loaded[name] = held
 
 
+def check_open(present: Any, instance: Any) -> None:
+    """
+    Raise what the loader raises for rows that are fetched after their session closed.
+    """
+    if present._add_unpresent is _killed:
+        state = instance._sa_instance_state
+        _killed(state, state.key)
+
+
+def while_open(present: Any, instances: list[Any]) -> Iterator[Any]:
+    """
+    Give instances, if their session is still open when the first is fetched.
+    """
+    if instances:
+        check_open(present, instances[0])
+    yield from instances
+
+
 def usable(template: Template, session: Session, options: Any) -> bool:
     """
     Tell whether a session may be given instances of a template.
@@ -255,6 +282,9 @@ def usable(template: Template, session: Session, options: Any) -> bool:
         return False
     if options.get("prebuffer_rows") or session.dispatch.loaded_as_persistent:
         return False
+    for manager in template.managers:
+        if manager.dispatch.load:
+            return False
     present: Any = session.identity_map
     return not template.keys or present._dict.keys().isdisjoint(template.keys)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import CursorResult
-    from sqlalchemy.orm import InstanceState
+    from sqlalchemy.orm import InstanceState, Mapper
 
 _UNFIT: Final = object()
 
@@ -49,11 +49,12 @@ def template_of(
     """
     stamper = compiled.__dict__.get(STAMPER)
     if stamper is None:
-        fits = _fits(getattr(compiled, "compile_state", None))
+        state = getattr(compiled, "compile_state", None)
+        fits = _fits(state) and not _runs_code(compiled)
         stamper = Stamper(compiled.compile_state) if fits else _UNFIT
         compiled.__dict__[STAMPER] = stamper
-    if stamper is _UNFIT:
-        return None
+    if stamper is _UNFIT or not all(map(_plain, _mappers(compiled.compile_state))):
+        return None  # the app may listen since
     try:
         template = _made(compiled, statement, replayed)
     except Exception:  # noqa: BLE001 - whatever is odd has no template
@@ -69,7 +70,7 @@ def _made(
     truth = _load(compiled.compile_state, statement, replayed())
     drawing = _Drawing()
     rows = [drawing.draw(instance) for instance in truth]
-    template = Template(rows, frozenset(print_.key for print_ in drawing.done.values()))
+    template = Template(rows, list(drawing.done.values()))
     again = _load(compiled.compile_state, statement, stamped(compiled, template))
     return template if _equal(truth, again) else None
 
@@ -78,7 +79,7 @@ def _load(compile_state: Any, statement: Any, rows: Any) -> list[Any]:
     """
     Run the loader in a session that has no database.
     """
-    with Session(autoflush=False) as scratch:
+    with _Scratch(autoflush=False) as scratch:
         result = type(compile_state).orm_setup_cursor_result(
             scratch, statement, {}, {}, {}, rows
         )
@@ -87,6 +88,27 @@ def _load(compile_state: Any, statement: Any, rows: Any) -> list[Any]:
         loaded = list(result.scalars().all())
         scratch.expunge_all()
     return loaded
+
+
+class _Scratch(Session):
+    """
+    A session in which nothing is seen or sent: no listener of the app hears of it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        dispatch: Any = Session.dispatch
+        self.__dict__["dispatch"] = dispatch._for_class(_Unheard)
+
+    def _execute_internal(self, *_: Any, **__: Any) -> Any:
+        msg = "loading these instances takes further statements"
+        raise ValueNotStorableError(msg)
+
+
+class _Unheard:
+    """
+    A class on which nobody listens.
+    """
 
 
 def _fits(compile_state: Any) -> bool:
@@ -99,6 +121,54 @@ def _fits(compile_state: Any) -> bool:
         and not entities[0]._with_polymorphic_mappers
         and not compile_state.compile_options._is_star
         and not compile_state.compile_options._only_load_props
+        and all(map(_plain, _mappers(compile_state)))
+    )
+
+
+def _runs_code(compiled: Any) -> bool:
+    """
+    Tell whether a type of the app's makes values: it may do so anew at each load.
+    """
+    dialect = compiled.dialect
+    return any(
+        _of_app(column.type.dialect_impl(dialect))
+        for column in compiled._result_columns
+    )
+
+
+def _of_app(type_: Any) -> bool:
+    methods = (
+        getattr(type(type_), name, None)
+        for name in ("process_result_value", "result_processor")
+    )
+    inside = (type_.__dict__.get(name) for name in ("impl", "item_type"))
+    return any(
+        not method.__module__.startswith("sqlalchemy.") for method in methods if method
+    ) or any(_of_app(part) for part in inside if part is not None)
+
+
+def _mappers(compile_state: Any) -> set[Mapper[Any]]:
+    """
+    Find whose instances a statement may load, before it loads any.
+    """
+    found = {compile_state._entities[0].mapper}
+    for key in compile_state.attributes:
+        where = key[-1] if type(key) is tuple else key
+        for step in where if type(where) is tuple else (where,):
+            mapper = getattr(step, "mapper", None)
+            if mapper is not None:
+                found.add(mapper)
+    return found
+
+
+def _plain(mapper: Mapper[Any]) -> bool:
+    """
+    Tell whether loading an instance runs nothing of the app's, and gives no subclass.
+    """
+    return not (
+        mapper.polymorphic_map
+        or mapper.inherits is not None
+        or mapper.class_manager.dispatch.load
     )
 
 
@@ -162,11 +232,8 @@ def _check(state: InstanceState[Any]) -> None:
     """
     Refuse instances that loading does more to than filling attributes.
     """
-    mapper = state.mapper
     odd = (
-        mapper.polymorphic_map
-        or mapper.inherits is not None
-        or state.manager.dispatch.load
+        not _plain(state.mapper)
         or state.expired_attributes
         or state.__dict__.get("callables")
         or state.modified

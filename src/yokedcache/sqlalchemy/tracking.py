@@ -23,8 +23,13 @@ from sqlalchemy.pool import Pool
 
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.log import once
-from yokedcache.sqlalchemy import reads, sessions
-from yokedcache.sqlalchemy.connections import ConnectionState, existing, state_of
+from yokedcache.sqlalchemy import handed, reads, sessions
+from yokedcache.sqlalchemy.connections import (
+    ConnectionState,
+    autocommit,
+    existing,
+    state_of,
+)
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
@@ -55,6 +60,7 @@ def install() -> None:
     for target, name, listener in _LISTENERS:
         if not event.contains(target, name, listener):
             event.listen(target, name, listener)
+    handed.install()
     surroundings.register(examiner)
 
 
@@ -65,6 +71,7 @@ def uninstall() -> None:
     for target, name, listener in _LISTENERS:
         if event.contains(target, name, listener):
             event.remove(target, name, listener)
+    handed.uninstall()
 
 
 def _on_connection(connection: Connection) -> None:
@@ -90,7 +97,7 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
     A connection comes back; one handed out raw may have written anything.
     """
     state = existing(record)
-    if state is not None and state.raw:
+    if state is not None and (state.raw or state.handed):
         once(
             "raw_connection",
             str(state.database.serial),
@@ -99,6 +106,7 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
         )
         state.note_unknown()
         bump_everywhere(state.tags())
+        state.handed = False
         state.settle()
     if state is not None and not state.database.in_memory:
         state.sessions.clear()
@@ -143,9 +151,11 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     if analysis.functions:
         analysis = _with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
-        reads.note(connection, state, analysis)
+        reads.note_safely(connection, state, analysis)
     if _matters(analysis):
         _note_effects(connection, state, analysis, statement)
+    if context is not None and connection.dialect.name == "sqlite":
+        state.note_execution(context)
 
 
 def _with_functions(
@@ -184,6 +194,8 @@ def _matters(analysis: Analysis) -> bool:
 def _note_effects(
     connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
 ) -> None:
+    if analysis.context or analysis.transaction == "begin":
+        state.note_isolation(statement)
     if analysis.context:
         state.database.note_context(statement)
     if analysis.temporary:
@@ -214,18 +226,7 @@ def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
     """
     if analysis.ddl and connection.dialect.name in {"mysql", "mariadb"}:
         return True
-    return _autocommit(connection)
-
-
-def _autocommit(connection: Connection) -> bool:
-    driver: Any = connection.connection.dbapi_connection
-    if connection.dialect.name == "sqlite":
-        return driver.isolation_level is None
-    for name in ("autocommit", "get_autocommit"):
-        mode = getattr(driver, name, None)
-        if mode is not None:
-            return bool(mode() if callable(mode) else mode)
-    return True
+    return autocommit(connection)
 
 
 def _fence_statement(state: ConnectionState) -> None:
@@ -255,13 +256,13 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     state = existing(connection.connection)
     if state is None:
         return
-    if context is not None and statement is not context.statement:
+    if context is not None and statement is not getattr(context, "statement", None):
         rewritten = analysis_of(None, statement, connection.dialect)
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
     if state.fences is not None:
         _lift_statement(state)
-        if _autocommit(connection):
+        if autocommit(connection):
             state.settle()
 
 

@@ -1,3 +1,0 @@
-"""
-What users can see: log lines, statistics, explanations.
-"""

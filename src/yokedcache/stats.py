@@ -68,6 +68,8 @@ class Explanation:
     fresh_for: float = 0.0
     """Seconds until its TTL ends."""
     sql: str | None = None
+    refused: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Why results of the function were not stored so far, if this call's isn't."""
 
     def __str__(self) -> str:
         lines = [f"{'served' if self.served else 'not served'}: {self.reason}"]
@@ -75,6 +77,9 @@ class Explanation:
             lines.append(f"sql: {self.sql}")
         if self.served or self.depends_on:
             lines.append(f"depends on: {', '.join(self.depends_on) or 'time alone'}")
+        if self.refused:
+            told = (f"{reason} ({number})" for reason, number in self.refused.items())
+            lines.append(f"refused before: {', '.join(told)}")
         if self.served:
             lines.append(f"fresh for: {self.fresh_for:.1f} s")
         return "\n".join(lines)

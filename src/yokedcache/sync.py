@@ -5,6 +5,7 @@ The blocking face: `cache.sync`, with the same method names.
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from yokedcache.calls import CallHost
@@ -162,15 +163,18 @@ class SyncCache:
         handle = getattr(target, "handle", None)
         if handle is not None:
             request = handle.core.request(handle.core.bound(args, kwargs))
-            return explain_key(self._machine, request.key, request.bypass)
+            told = explain_key(self._machine, request.key, request.bypass)
+            if told.served:
+                return told
+            return replace(told, refused=dict(handle.core.tally().refusals))
         if isinstance(target, str):
             return explain_key(self._machine, plain_key(target), None)
         from yokedcache.machine import integration
 
-        told: Explanation = integration().explain(
+        about: Explanation = integration().explain(
             self._machine, target, *args, **kwargs
         )
-        return told
+        return about
 
 
 class _LoaderPolicy:

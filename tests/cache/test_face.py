@@ -303,6 +303,20 @@ async def test_stats_keep_the_hits_of_what_has_left(clocked: YokedCache) -> None
     assert clocked.stats().by_name["keys"].hits == 2
 
 
+def test_explain_says_why_a_function_was_not_stored(cache: YokedCache) -> None:
+    @cached(cache=cache, condition=bool)
+    def load(number: int) -> int:
+        return number
+
+    load(0), load(0)
+    told = cache.explain(load, 0)
+    assert (told.served, told.reason) == (False, "not stored")
+    assert told.refused == {"condition": 2}
+    assert "refused before: condition (2)" in str(told)
+    load(1)
+    assert cache.explain(load, 1).refused == {}
+
+
 async def test_explain(face: Face, clocked: YokedCache, clock: FakeClock) -> None:
     @cached(cache=clocked, ttl=60, tags=["mine"])
     def load(number: int) -> int:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from outcomes import COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +85,7 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> Any:  # noqa: ARG001
     """
     answer = yield
     complaints = _running[0].complaints()
-    assert not complaints, f"{COUNTED} {complaints[0]}"
+    assert not complaints, complaints[0]
     return answer
 
 

@@ -17,9 +17,9 @@ import collections
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asking import Asking
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
-from sqlalchemy.testing import assertsql
 
 from yokedcache import YokedCache
 from yokedcache.sqlalchemy import (
@@ -53,7 +53,7 @@ class Serving:
     def __init__(self) -> None:
         self.counts: collections.Counter[str] = collections.Counter()
         self._cache: YokedCache | None = None
-        self._complaints: list[str] = []
+        self._asking = Asking()
 
     def begin_run(self) -> None:
         """
@@ -61,26 +61,26 @@ class Serving:
         """
         playing.WORTHWHILE = 1
         _admit_the_attached()
-        self._judge_what_was_sent_last()
+        self._asking.install()
         self._count_plays()
-        _store_in_advance(self.counts)
+        _store_in_advance(self.counts, self._asking)
 
     def begin_test(self) -> None:
         """
         Attach a fresh cache; the last test may have taken off the listeners.
         """
         self._close()
-        self._complaints.clear()
+        self._asking.begin_test()
         self._cache = YokedCache("memory://")
         tracking.install()
         self._cache.attach(Session, vary=None)
-        _take_the_short_way(self.counts)
+        _take_the_short_way(self.counts, self._asking)
 
     def complaints(self) -> list[str]:
         """
         Give what the test expected to be sent to the database, and wasn't.
         """
-        return self._complaints
+        return self._asking.complaints
 
     def end_run(self) -> collections.Counter[str]:
         """
@@ -101,22 +101,6 @@ class Serving:
         for reason, count in total.bypasses.items():
             self.counts[f"bypass: {reason}"] += count
         cache.sync.close()
-
-    def _judge_what_was_sent_last(self) -> None:
-        """
-        Let a test go on whose expectation of statements doesn't hold.
-
-        That shows whether all the rest of it holds.
-        """
-        plainly = assertsql.SQLAsserter.assert_
-
-        def assert_(asserter: Any, *rules: Any) -> None:
-            try:
-                plainly(asserter, *rules)
-            except AssertionError as error:
-                self._complaints.append(str(error).split("\n")[0])
-
-        assertsql.SQLAsserter.assert_ = assert_  # type: ignore[method-assign]
 
     def _count_plays(self) -> None:
         for holder, name, label in (
@@ -163,7 +147,7 @@ def _admit_the_attached() -> None:
     databases.database_identity = database_identity
 
 
-def _store_in_advance(counts: collections.Counter[str]) -> None:
+def _store_in_advance(counts: collections.Counter[str], asking: Asking) -> None:
     """
     Let what misses be loaded and stored, and then be asked for again.
     """
@@ -175,6 +159,7 @@ def _store_in_advance(counts: collections.Counter[str]) -> None:
         if _STORED in call.session.__dict__:
             return plainly(self, call, miss)
         miss.max_rows = miss.max_bytes = _PLENTY
+        before = asking.so_far()
         apart = _apart(call)
         if apart is not None:
             with apart:
@@ -185,6 +170,7 @@ def _store_in_advance(counts: collections.Counter[str]) -> None:
                 return result  # it won't be stored, and that is right
             stored = True
             result._fetchall_impl()
+        asking.in_advance(before)
         counts["stored in advance"] += stored
         call.session.__dict__[_STORED] = True
         try:
@@ -238,7 +224,7 @@ def _loaded(apart: Connection, call: StatementCall, miss: StatementMiss) -> bool
     return True
 
 
-def _take_the_short_way(counts: collections.Counter[str]) -> None:
+def _take_the_short_way(counts: collections.Counter[str], asking: Asking) -> None:
     """
     Ask again for what was answered, if that can now be answered the short way.
     """
@@ -255,7 +241,8 @@ def _take_the_short_way(counts: collections.Counter[str]) -> None:
         if not install._is_plain_call(kw) or not isinstance(statement, quick.Select):
             return result
         options = kw["execution_options"]
-        again = answerer.quick.select(self, statement, options)
+        with asking.silence():
+            again = answerer.quick.select(self, statement, options)
         return result if again is quick.MISSED else again
 
     setattr(_execute_internal, install._MARK, install._original(plainly))

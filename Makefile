@@ -36,7 +36,7 @@ fmt: .venv/.dev  ## rewrite the files as lint wants them
 bench: .venv/.dev services  ## measure
 	$(PY) benchmarks/run.py $(ARGS)
 
-conformance: .venv/.dev services  ## SQLAlchemy's own suite, answered from recordings
+conformance: .venv/.dev .venv-sqlalchemy20/.dev services  ## SQLAlchemy's own suite, answered by us
 	$(PY) conformance/run.py $(ARGS)
 
 docs: .venv/.dev  ## check the docs

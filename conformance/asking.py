@@ -153,7 +153,7 @@ class Asking:
             return
         context = SimpleNamespace(
             compiled=compiled,
-            compiled_parameters=[compiled.construct_params(parameters)],
+            compiled_parameters=[compiled.construct_params(parameters, _check=False)],
             dialect=compiled.dialect,
             execution_options={},
             statement=sent[0],

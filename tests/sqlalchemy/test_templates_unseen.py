@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import ForeignKey, create_engine, event, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
     Session,
     immediateload,
     joinedload,
+    mapped_column,
+    relationship,
     selectinload,
     sessionmaker,
 )
@@ -128,3 +132,30 @@ def test_no_instance_comes_out_of_a_session_that_was_closed(
         with pytest.raises(InvalidRequestError, match="no longer valid"):
             list(getattr(result, fetch)())
         session.close()
+
+
+class Tree(DeclarativeBase):
+    pass
+
+
+class Node(Tree):
+    __tablename__ = "nodes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
+    parent: Mapped[Node | None] = relationship(remote_side="Node.id", lazy="immediate")
+
+
+def test_what_the_session_holds_is_loaded_with_an_instance(cached: Any) -> None:
+    """
+    An immediate load within itself takes only what the session has already.
+    """
+    Tree.metadata.create_all(cached.kw["bind"])
+    with cached.begin() as session:
+        session.add(Node(id=2, parent=Node(id=1)))
+    loaded = []
+    for _ in range(TIMES):
+        with cached() as session:
+            parent = session.get(Node, 1)
+            child = session.scalars(select(Node).where(Node.id == 2)).one()
+            loaded.append(child.__dict__.get("parent") is parent)
+    assert loaded == [True] * TIMES

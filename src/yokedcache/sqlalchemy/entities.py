@@ -21,7 +21,7 @@ from sqlalchemy.orm import (
 
 from yokedcache.core.values import isolate, weigh
 from yokedcache.errors import ValueNotStorableError
-from yokedcache.sqlalchemy.sessions import note_vector
+from yokedcache.sqlalchemy.sessions import attach_known, note_vector
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
@@ -217,7 +217,7 @@ class _Hanging:
             attributes.set_committed_value(instance, name, held)
         make_transient_to_detached(instance)
         if self._session is not None:
-            self._session.add(instance)
+            attach_known(self._session, instance)
         state.manager.dispatch.load(state, None)
         return instance
 

@@ -62,6 +62,24 @@ def on_rollback(session: Session, previous: Any) -> None:
         session.__dict__[_SEEN] = {}
 
 
+def on_attached(session: Session, instance: object) -> None:  # noqa: ARG001
+    """
+    A session was given an instance that was read elsewhere, nobody knows when.
+    """
+    note_unseen((session,))
+
+
+def attach_known(session: Session, instance: object) -> None:
+    """
+    Give a session an instance whose versions it has been told (`note_vector`).
+    """
+    seen = session.__dict__.setdefault(_SEEN, {})
+    unseen = None in seen
+    session.add(instance)
+    if not unseen:
+        seen.pop(None, None)
+
+
 def note_vector(session: Session, store: MemoryStore, vector: Vector) -> None:
     """
     Add versions under which something that the session now holds was read.

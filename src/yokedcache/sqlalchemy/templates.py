@@ -104,6 +104,10 @@ class _Scratch(Session):
         msg = "loading these instances takes further statements"
         raise ValueNotStorableError(msg)
 
+    def _identity_lookup(self, *_: Any, **__: Any) -> Any:
+        msg = "loading these instances depends on what their session holds"
+        raise ValueNotStorableError(msg)
+
 
 class _Unheard:
     """

@@ -388,4 +388,5 @@ _LISTENERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Session, "after_begin", sessions.on_begin),
     (Session, "after_commit", sessions.on_commit),
     (Session, "after_soft_rollback", sessions.on_rollback),
+    (Session, "detached_to_persistent", sessions.on_attached),
 )

@@ -133,7 +133,7 @@ class Asking:
         ) -> Any:
             given = select(short, session, statement, options)
             if given is not quick.MISSED:
-                compiled = statement.compile(dialect=session.get_bind().dialect)
+                compiled = statement.compile(dialect=session.bind.dialect)
                 self._answered(compiled, statement, None, (str(compiled), ()))
             return given
 

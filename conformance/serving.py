@@ -235,15 +235,21 @@ def _take_the_short_way(counts: collections.Counter[str], asking: Asking) -> Non
         self: Session, statement: Any, params: Any = None, **kw: Any
     ) -> Any:
         hits = counts["hits by template"]
-        result = plainly(self, statement, params, **kw)
-        if counts["hits by template"] == hits or params or kw.get("_scalar_result"):
+        result: Any = plainly(self, statement, params, **kw)
+        if (
+            counts["hits by template"] == hits
+            or params
+            or kw.get("_scalar_result")
+            or not install._is_plain_call(kw)
+            or self.dispatch.do_orm_execute
+        ):
             return result
-        if not install._is_plain_call(kw) or not isinstance(statement, quick.Select):
-            return result
-        options = kw["execution_options"]
+        del result  # and its instances: while they live, the loader does the work
         with asking.silence():
-            again = answerer.quick.select(self, statement, options)
-        return result if again is quick.MISSED else again
+            again = answerer.quick.select(self, statement, kw["execution_options"])
+            if again is quick.MISSED:
+                again = plainly(self, statement, params, **kw)
+        return again
 
     setattr(_execute_internal, install._MARK, install._original(plainly))
     Session._execute_internal = _execute_internal  # type: ignore[method-assign]

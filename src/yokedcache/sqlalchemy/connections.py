@@ -60,6 +60,7 @@ class ConnectionState:
         self.unknown = False
         self._watched: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
+        self._changes_catalogue = False
         self._executions: list[tuple[ref[Any], tuple[int, ...]]] = []
 
     def __del__(self) -> None:
@@ -81,6 +82,13 @@ class ConnectionState:
             self._publish()
         if analysis.unknown_write or analysis.ddl:
             self.note_unknown()
+
+    def change_catalogue(self) -> None:
+        """
+        Note that tables, triggers or views are about to change.
+        """
+        self._changes_catalogue = True
+        self.database.begin_change(self)
 
     def note_unknown(self) -> None:
         """
@@ -146,6 +154,9 @@ class ConnectionState:
         """
         Empty the write set: the connection's transaction has ended.
         """
+        if self._changes_catalogue:
+            self._changes_catalogue = False
+            self.database.end_change(self)
         self.writes.clear()
         self.unknown = False
         self.unwatch()

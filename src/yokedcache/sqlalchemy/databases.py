@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.catalogue import Catalogue
 
 _known: WeakSet[Database] = WeakSet()
+_changes: WeakSet[Change] = WeakSet()
 _PLACE = "_yokedcache_database"
 """Where a dialect object keeps what is known of its database."""
 _serials = itertools.count(1)
@@ -53,6 +54,18 @@ _SHARING = (SingletonThreadPool, StaticPool)
 
 STATEMENT_LEVEL = frozenset({"READ COMMITTED", "AUTOCOMMIT"})
 """Levels at which each statement sees what was committed before it."""
+
+
+class Change(Protocol):
+    """
+    The transaction of a connection, as far as it changes a catalogue.
+    """
+
+    @property
+    def database(self) -> Database:
+        """
+        The database whose catalogue it is.
+        """
 
 
 class Database:
@@ -72,6 +85,7 @@ class Database:
         self._fingerprint: str | None = None
         self._sessions: dict[tuple[Any, ...], str | None] = {}
         self._failures = 0
+        self._epoch = 0
         self._read_tags: dict[frozenset[str], tuple[str, ...]] = {}
 
     @property
@@ -95,7 +109,12 @@ class Database:
                     )
                     self.in_memory = not identity
                     self.identity = identity or f"memory:{self.serial}"
-                self.catalogue = read_catalogue(dbapi_connection, self.dialect_name)
+                if self._changing():
+                    return
+                epoch = self._epoch
+                catalogue = read_catalogue(dbapi_connection, self.dialect_name)
+                if epoch == self._epoch:
+                    self.catalogue = catalogue
         except (CatalogueUnknown, IdentityUnknown) as error:
             self._failures += 1
             if error.__cause__ is not None and self._failures < _MOST_FAILURES:
@@ -184,10 +203,34 @@ class Database:
         """
         Note that tables, triggers or views may have changed, for every engine on it.
         """
-        self.catalogue = None
-        for other in databases():
+        for other in (self, *databases()):
             if other.identity == self.identity or self.identity is None:
+                other._epoch += 1
                 other.catalogue = None
+
+    def begin_change(self, change: Change) -> None:
+        """
+        Learn nothing until a transaction ends that changes the catalogue.
+
+        Other connections read the old one until it commits.
+        """
+        with _guard:
+            _changes.add(change)
+        self.forget_catalogue()
+
+    @staticmethod
+    def end_change(change: Change) -> None:
+        """
+        Note that such a transaction has ended.
+        """
+        with _guard:
+            _changes.discard(change)
+
+    def _changing(self) -> bool:
+        if not _changes:
+            return False
+        with _guard:
+            return any(self.identity == change.database.identity for change in _changes)
 
     def tags_read(self, tables: frozenset[str]) -> tuple[str, ...]:
         """

@@ -156,6 +156,7 @@ def _engine(session: Any) -> Engine | None:
         bind.__class__ is not Engine
         or getattr(session, "_Session__binds", None)
         or session.__class__.get_bind is not Session.get_bind
+        or "get_bind" in session.__dict__
         or session.dispatch.do_orm_execute
         or session.twophase
         or bind._execution_options

@@ -201,7 +201,7 @@ def _note_effects(
     if analysis.temporary:
         state.contextual = "temporary"
     if analysis.ddl:
-        state.database.forget_catalogue()
+        state.change_catalogue()
     if analysis.unknown_write:
         once(
             "unknown_write",

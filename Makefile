@@ -27,6 +27,7 @@ lint: .venv/.dev  ## format, rules, types, architecture
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	$(PY) -m mypy
+	.venv/bin/basedpyright
 	.venv/bin/lint-imports
 
 fmt: .venv/.dev  ## rewrite the files as lint wants them

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Concatenate, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from yokedcache.core.entry import MISS
 from yokedcache.errors import DeclarationError
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
     from yokedcache.signatures import (
         Arguments,
         Cached,
-        CachedOfClass,
         Decorator,
         P,
-        Q,
         R,
-        S,
     )
 
 
@@ -171,10 +168,6 @@ class CachedMethod:
         return self._wrapper(*args, **kwargs)
 
 
-@overload
-def cached(
-    function: Callable[Concatenate[type[S], Q], R], /
-) -> CachedOfClass[S, Q, R]: ...
 @overload
 def cached(function: Callable[P, R], /) -> Cached[P, R]: ...
 @overload

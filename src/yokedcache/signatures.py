@@ -1,9 +1,9 @@
 """
 What a type checker sees of a cached function: its own signature, everywhere.
 
-Class methods have a protocol of their own, since mypy binds a descriptor to a
-class only if its type says so. A static method is seen right through its class;
-through an instance mypy takes it for a method, pyright doesn't.
+Whether a first parameter is bound is told by its type: mypy asks the descriptor
+alone, whatever stands above `@cached`. `Takes[S, Q, R]` asks whether a function
+takes an S first; mypy matches `Cached[Concatenate[S, Q], R]` with any function.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
-    Concatenate,
     ParamSpec,
     Protocol,
     TypeAlias,
@@ -49,6 +48,17 @@ class Call:
         self.kwargs = kwargs
 
 
+class Takes(Protocol[S_contra, Q, R_co]):
+    """
+    Whatever can be called with an S first.
+    """
+
+    def __call__(self, first: S_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co:
+        """
+        Call it.
+        """
+
+
 class Cached(Protocol[P, R_co]):
     """
     A cached function, with the signature of the function that was decorated.
@@ -65,12 +75,16 @@ class Cached(Protocol[P, R_co]):
         Answer the call from the cache, or run the function.
         """
 
-    @overload
+    @overload  # of a class method, through its class
+    def __get__(self: Takes[S, Q, R], instance: None, owner: S) -> Cached[Q, R]: ...
+    @overload  # of a method, through its class
     def __get__(self, instance: None, owner: type) -> Cached[P, R_co]: ...
-    @overload
+    @overload  # of a method, through an instance
     def __get__(
-        self: Cached[Concatenate[S, Q], R], instance: S, owner: type | None = None
+        self: Takes[S, Q, R], instance: S, owner: type | None = None
     ) -> Cached[Q, R]: ...
+    @overload  # of a class method, through an instance
+    def __get__(self: Takes[S, Q, R], instance: object, owner: S) -> Cached[Q, R]: ...
     @overload  # of a static method, through an instance
     def __get__(
         self, instance: object, owner: type | None = None
@@ -124,29 +138,15 @@ class Cached(Protocol[P, R_co]):
         """
 
 
-class CachedOfClass(
-    Cached[Concatenate[type[S_contra], Q], R_co], Protocol[S_contra, Q, R_co]
-):
-    """
-    A cached class method, which is bound through the class as well.
-    """
-
-    def __get__(  # type: ignore[override]
-        self, instance: S_contra | None, owner: type[S_contra] | None = None
-    ) -> Cached[Q, R_co]: ...
-
-
 class Decorator(Protocol):
     """
     What `cached(...)` with options gives.
     """
 
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[type[S], Q], R], /
-    ) -> CachedOfClass[S, Q, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Cached[P, R]: ...
+    def __call__(self, function: Callable[P, R], /) -> Cached[P, R]:
+        """
+        Decorate a function.
+        """
 
 
 class AttachOptions(TypedDict, total=False):

@@ -1,8 +1,8 @@
 """
-The public API as a user's type checker sees it: checked by mypy, never run.
+The public API as a user's type checker sees it: checked by mypy and pyright, never run.
 
 A line that ends in `type: ignore` is one that a checker must refuse; mypy says
-so if it doesn't. Pyright takes the file as well, but for what it can't be told.
+so if it doesn't.
 """
 
 from __future__ import annotations
@@ -52,6 +52,16 @@ async def bare_async(number: int) -> dict[str, int]:
     return {"number": number}
 
 
+@cached
+def of_anything(value: object, model: type[Session] = Session) -> bool:
+    return isinstance(value, model)
+
+
+@cached(ttl="5m")
+def of_a_class(model: type[Session]) -> str:
+    return model.__name__
+
+
 @cached(ttl="5m", key="{number}")
 async def async_with_options(number: int, *, flag: bool = False) -> str | None:
     return str(number) if flag else None
@@ -92,6 +102,9 @@ def functions() -> None:
     assert_type(bare.uncached(1), list[int])
     assert_type(bare.invalidate(1), bool)
     assert_type(bare.key(1), Hashable)
+    assert_type(of_anything(1, model=Session), bool)
+    assert_type(of_anything(value=1), bool)
+    assert_type(of_a_class(model=Session), str)
     assert_type(bare.warm([bare.call(1), (2,), {"number": 3}]), int)
     assert_type(with_options(1, flag=True), list[int])
     found = bare.peek(1)
@@ -147,12 +160,17 @@ async def methods(repository: Repository) -> None:
     assert_type(Repository.static(1), bytes)
     assert_type(Repository.static.refresh(1), bytes)
     assert_type(Repository.static.peek(1), bytes | Miss)
+    assert_type(repository.static(1), bytes)
+    assert_type(repository.static.refresh(number=1), bytes)
 
     repository.bare("1")  # type: ignore[arg-type]
     repository.bare.refresh("1")  # type: ignore[arg-type]
     await repository.with_options(1, True)  # type: ignore[call-arg]
     Repository.of_class("1")  # type: ignore[arg-type]
     Repository.static("1")  # type: ignore[arg-type]
+    repository.static("1")  # type: ignore[arg-type]
+    repository.of_class("1")  # type: ignore[arg-type]
+    of_a_class(int)  # type: ignore[arg-type]
 
 
 def options() -> None:

@@ -246,6 +246,43 @@ class YokedCache:
 
         integration().detach(target)
 
+    def touches(self, table: str, *others: str) -> None:
+        """
+        Tell which tables a write to a table changes besides it, and no more.
+
+        For triggers and rules that can't be read: without this, a write to such a
+        table drops everything cached of its database.
+
+        Raises:
+            DeclarationError: a name isn't a table's.
+        """
+        from yokedcache.machine import integration
+
+        self.machine.check_open()
+        integration().touches(self.machine, table, others)
+
+    def wrote(self, connection: Any, tables: str | Iterable[str]) -> None:
+        """
+        Tell which tables were written over a connection of the driver's own.
+
+        Without this, a connection that was handed out raw may have written anything:
+        everything cached of its database is dropped when it comes back. Call it after
+        the driver's commit, or before a commit that SQLAlchemy makes.
+
+        Args:
+            connection: a `Connection`, `AsyncConnection`, session, or what
+                `engine.raw_connection()` gave.
+            tables: their names; none says that nothing was written.
+
+        Raises:
+            UsageError: it isn't a connection that is open.
+            DeclarationError: a name isn't a table's.
+        """
+        from yokedcache.machine import integration
+
+        self.machine.check_open()
+        integration().wrote(connection, tables)
+
 
 def default_cache() -> YokedCache:
     """

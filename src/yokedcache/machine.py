@@ -55,6 +55,8 @@ class Machine:
         self.terminal = Terminal(settings.flight_timeout)
         self.tallies: dict[str, Tally] = {}
         self.invalidations = 0
+        self.touched: dict[str, frozenset[str]] = {}
+        """What the app told of tables: the others that a write to each changes."""
         self.closed = False
         _list(self)
         surroundings.install_integrations()

@@ -56,7 +56,8 @@ def test_both_faces_have_the_same_methods() -> None:
 
     from yokedcache.sync import SyncCache
 
-    assert public(YokedCache) - {"attach", "detach"} == public(SyncCache)
+    of_databases = {"attach", "detach", "touches", "wrote"}
+    assert public(YokedCache) - of_databases == public(SyncCache)
     for name in public(SyncCache):
         own = inspect.iscoroutinefunction(getattr(YokedCache, name))
         assert own is (name not in PLAIN)

@@ -19,6 +19,7 @@ from yokedcache.sqlalchemy.catalogue import (
     CatalogueUnknown,
     read_catalogue,
 )
+from yokedcache.sqlalchemy.text import analyse_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,12 @@ CREATE TABLE comments (post REFERENCES POSTS ON DELETE SET NULL);
 CREATE TABLE notes (user REFERENCES users);
 CREATE TABLE logged (id);
 CREATE TRIGGER t AFTER INSERT ON logged BEGIN DELETE FROM notes; END;
+CREATE TABLE odd (id);
 CREATE VIEW v AS SELECT * FROM users;
+CREATE VIEW "W" (a, b) AS SELECT v.id, n.user FROM v, notes n;
+CREATE VIEW late AS SELECT date('now') FROM users;
+CREATE VIEW upon AS SELECT * FROM late;
+CREATE TRIGGER w INSTEAD OF UPDATE ON "W" BEGIN UPDATE logged SET id = new.a; END;
 CREATE VIRTUAL TABLE search USING fts5(x);
 CREATE TABLE searching (id);
 CREATE TEMP TABLE scratch (id);
@@ -52,12 +58,16 @@ def test_sqlite_tells_tables_from_the_rest(sqlite_connection: Any) -> None:
     catalogue = read_catalogue(sqlite_connection, "sqlite")
     assert not sqlite_connection.in_transaction
     assert catalogue.tables == {
-        "users", "posts", "comments", "notes", "logged", "searching",
+        "users", "posts", "comments", "notes", "logged", "searching", "odd",
     }  # fmt: skip
-    assert {"v", "search", "search_data", "scratch"} <= catalogue.opaque
-    assert catalogue.triggers == {"logged"}
+    assert {"late", "upon", "search", "search_data", "scratch"} <= catalogue.opaque
+    assert catalogue.triggers == set()
     assert catalogue.readable({"users", "posts"}) is None
-    assert catalogue.readable({"users", "v"}) == "view:v"
+    assert catalogue.readable({"users", "v", "w"}) is None
+    assert catalogue.read_behind(frozenset({"posts", "w"})) == {
+        "posts", "users", "notes",
+    }  # fmt: skip
+    assert catalogue.readable({"users", "upon"}) == "view:upon"
     assert catalogue.readable({"sqlite_master"}) == "unknown_table:sqlite_master"
 
 
@@ -66,8 +76,12 @@ def test_sqlite_writes_spread(sqlite_connection: Any) -> None:
     assert spread([("delete", "users")]) == ({"users", "posts", "comments"}, False)
     assert spread([("update", "users")]) == ({"users", "posts"}, False)
     assert spread([("insert", "users")]) == ({"users"}, False)
-    assert spread([("insert", "logged")]) == ({"logged"}, True)
-    assert spread([("insert", "v")]) == ({"v"}, True)
+    assert spread([("insert", "logged")]) == ({"logged", "notes"}, False)
+    assert spread([("delete", "v")]) == ({"v", "users", "posts", "comments"}, False)
+    assert spread([("update", "w")]) == (
+        {"w", "v", "users", "posts", "notes", "logged"},
+        False,
+    )
     assert spread([("insert", "nowhere")]) == ({"nowhere"}, True)
     assert spread([]) == (frozenset(), False)
 
@@ -114,6 +128,30 @@ CREATE TABLE ruled (id int);
 CREATE RULE r AS ON INSERT TO ruled DO ALSO INSERT INTO plain VALUES (1);
 CREATE TABLE logged (id int);
 CREATE TRIGGER t BEFORE INSERT ON logged FOR EACH ROW EXECUTE FUNCTION fired();
+CREATE TABLE counted (id int);
+CREATE FUNCTION counting() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        -- EXECUTE 'nothing';
+        UPDATE "Users" SET id = id + 1 WHERE id = NEW.id;
+        INSERT INTO other.comments (post) VALUES (coalesce(NEW.id, 0));
+        RETURN NEW;
+    END $$;
+CREATE TRIGGER t AFTER INSERT ON counted FOR EACH ROW EXECUTE FUNCTION counting();
+CREATE FUNCTION obscure() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN EXECUTE 'DELETE FROM posts'; RETURN new; END $$;
+CREATE TABLE odd (id int);
+CREATE TRIGGER t AFTER INSERT ON odd FOR EACH ROW EXECUTE FUNCTION obscure();
+CREATE VIEW seen AS SELECT p.id, u.id AS user_id FROM posts p, "Users" u;
+CREATE VIEW over AS SELECT id FROM seen WHERE id > 1;
+CREATE VIEW dated AS SELECT now() FROM posts;
+CREATE VIEW calling AS SELECT noisy() FROM posts;
+CREATE FUNCTION lower(int) RETURNS int STABLE LANGUAGE sql
+    AS $$ SELECT max(id) FROM posts $$;
+CREATE FUNCTION lowering() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN new.id := lower(new.id); RETURN new; END $$;
+CREATE TABLE low (id int);
+CREATE TRIGGER t BEFORE INSERT ON low FOR EACH ROW EXECUTE FUNCTION lowering();
+CREATE VIEW lowered AS SELECT lower(id) FROM plain;
 CREATE TABLE events (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10);
 CREATE TABLE marks (event int REFERENCES events ON DELETE CASCADE);
@@ -144,18 +182,56 @@ def test_postgresql_tells_tables_from_the_rest(postgresql_catalogue: Catalogue) 
     catalogue = postgresql_catalogue
     assert catalogue.tables == {
         "users", "posts", "comments", "plain", "fills", "checks", "ruled", "logged",
-        "marks",
+        "marks", "counted", "odd", "events", "events_1", "queue", "queue_1", "parent",
+        "child", "summary", "doubled", "low",
     }  # fmt: skip
     own = {name for name in catalogue.opaque if not name.startswith("pg_")}
-    assert own == {
-        "doubled", "events", "events_1", "queue", "queue_1", "parent", "child",
-        "guarded", "summary", "scratch",
-    }  # fmt: skip
+    assert own == {"guarded", "scratch", "dated", "calling", "lowered"}
     assert "pg_class" in catalogue.opaque
-    assert catalogue.volatile_functions == {"noisy", "fired"}
-    assert catalogue.triggers == {
-        "fills", "checks", "ruled", "logged", "queue", "queue_1",
+    assert catalogue.volatile_functions == {
+        "noisy", "fired", "counting", "obscure", "lowering",
     }  # fmt: skip
+    assert catalogue.triggers == {"fills", "checks", "ruled", "odd", "low"}
+    assert catalogue.shadowing == {"lower"}
+
+
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        ("posts", "posts"),
+        ("seen", "posts users"),
+        ("over", "posts users"),
+        ("doubled", "doubled"),
+        ("events_1", "events"),
+        ("events", "events"),
+        ("child", "parent"),
+        ("summary", "summary"),
+    ],
+)
+def test_postgresql_tells_what_lies_behind_a_name(
+    postgresql_catalogue: Catalogue, name: str, tables: str
+) -> None:
+    assert postgresql_catalogue.readable({name}) is None
+    behind = postgresql_catalogue.read_behind(frozenset({name}))
+    assert behind == frozenset(tables.split())
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "called"),
+    [
+        ("SELECT lower(id) FROM posts", "unknown_function:lower", {"lower"}),
+        ("SELECT upper('a') FROM posts", None, set()),
+        ("SELECT * FROM calling", "view:calling", {"noisy"}),
+        ("SELECT * FROM lowered", "view:lowered", {"lower"}),
+        ("SELECT * FROM dated", "view:dated", set()),
+    ],
+)
+def test_postgresql_tells_functions_of_the_app(
+    postgresql_catalogue: Catalogue, query: str, reason: str | None, called: set[str]
+) -> None:
+    analysis = analyse_text(query, "postgresql")
+    assert postgresql_catalogue.unreadable(analysis) == reason
+    assert postgresql_catalogue.called_by(analysis) == called
 
 
 @pytest.mark.parametrize(
@@ -164,14 +240,18 @@ def test_postgresql_tells_tables_from_the_rest(postgresql_catalogue: Catalogue) 
         ("delete:users", "users posts comments", False),
         ("update:users", "users posts", False),
         ("insert:plain", "plain", False),
-        ("insert:doubled", "doubled", True),
-        ("insert:logged", "logged", True),
+        ("insert:doubled", "doubled", False),
+        ("insert:logged", "logged", False),
+        ("insert:counted", "counted users posts comments", False),
+        ("insert:odd", "odd", True),
+        ("update:over", "over seen posts users", False),
         ("insert:ruled", "ruled", True),
         ("insert:fills", "fills", True),
-        ("insert:queue", "queue", True),
+        ("insert:queue", "queue", False),
         ("delete:events", "events marks", False),
-        ("delete:events_1", "events_1 marks", False),
-        ("insert:parent", "parent", True),
+        ("delete:events_1", "events_1 events marks", False),
+        ("insert:parent", "parent", False),
+        ("insert:child", "parent child", False),
         ("insert:guarded", "guarded", False),
         ("insert:summary", "summary", False),
         ("insert:scratch", "scratch", True),

@@ -44,6 +44,13 @@ class Analysis:
     transaction: str | None = None
     locks: bool = False
     functions: frozenset[str] = frozenset()
+    """
+    Functions that aren't known.
+    """
+    called: frozenset[str] = frozenset()
+    """
+    Functions that are harmless, unless the application has one of that name.
+    """
 
 
 UNKNOWN = Analysis(unknown_write=True, uncacheable="unparsable", context=True)
@@ -91,6 +98,7 @@ class Notes:
     transaction: str | None = None
     locks: bool = False
     functions: set[str] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)
 
     def refuse(self, reason: str) -> None:
         """
@@ -128,6 +136,7 @@ class Notes:
         self.reads |= other.reads
         self.writes |= other.writes
         self.functions |= other.functions
+        self.called |= other.called
         self.unknown_write |= other.unknown_write
         self.ddl |= other.ddl
         self.temporary |= other.temporary
@@ -152,6 +161,7 @@ class Notes:
             transaction=self.transaction,
             locks=self.locks,
             functions=frozenset(self.functions),
+            called=frozenset(self.called),
         )
 
 

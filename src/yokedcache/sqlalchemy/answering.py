@@ -245,15 +245,20 @@ class StatementMiss:
         if not database.known and call is not None:
             database.learn(connection.connection)
             self._key = self._answerer.key_of(call)
+        catalogue = database.catalogue
         state = self._state = existing(connection.connection)
         if state is None:
             self._refused = "untracked"
         else:
             self._refused = unstorable(connection, state, self._analysis)
         if self._refused is None:
-            tags = (*database.tags_read(self._analysis.reads), *self._tags)
-            self._plan = plan = answer_statement(self._key, tags)
+            tags = database.tags_read(self._analysis.reads, catalogue)
+            plan = answer_statement(self._key, (*tags, *self._tags))
             self._advance(plan, next(plan))
+            if database.catalogue is catalogue:
+                self._plan = plan
+            else:  # what lies behind the names may be something else by now
+                self._refused = "changed_meanwhile"
 
     def complete(self, recording: Recording, sql: str, parameters: Any) -> None:
         """

@@ -10,13 +10,19 @@ from yokedcache.errors import UsageError
 from yokedcache.sqlalchemy.answering import SessionAnswerer
 from yokedcache.sqlalchemy.attached import Attachment
 from yokedcache.sqlalchemy.install import install, uninstall
+from yokedcache.sqlalchemy.telling import touched, wrote
 from yokedcache.sqlalchemy.tracking import install as track
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy.orm import Session
 
     from yokedcache.cache import YokedCache
+    from yokedcache.machine import Machine
     from yokedcache.stats import Explanation
+
+__all__ = ["attach", "detach", "explain", "touches", "wrote"]
 
 
 def attach(cache: YokedCache, target: Any, **options: Any) -> Any:
@@ -35,6 +41,14 @@ def detach(target: Any) -> None:
     Undo `attach`.
     """
     uninstall(target)
+
+
+def touches(machine: Machine, table: str, others: Iterable[str]) -> None:
+    """
+    Take down what else a write to a table changes.
+    """
+    name, also = touched(table, others)
+    machine.touched[name] = machine.touched.get(name, frozenset()) | also
 
 
 def explain(machine: Any, target: Any, session: Session | None = None) -> Explanation:

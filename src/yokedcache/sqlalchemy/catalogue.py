@@ -3,9 +3,10 @@ What the database adds by itself, learnt from its own catalogue.
 
 A statement names tables; what lies behind a name (a view, a partition, a virtual
 table) and what a write sets off (cascades, triggers, rules) only the database
-knows. A `Catalogue` says which tables may be read from a cache and how far a write
-reaches. `read_catalogue` fills it over a plain DBAPI connection, in one query on
-PostgreSQL and a handful on SQLite, once an engine and again after DDL.
+knows. A `Catalogue` says what is read behind a name, whether it may be read from a
+cache, and how far a write reaches. `read_catalogue` fills it over a plain DBAPI
+connection, in one query on PostgreSQL and a handful on SQLite, once an engine and
+again after DDL; `findings` puts together what it finds.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.sqlalchemy.analysis import VERBS
 from yokedcache.sqlalchemy.functions import family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from yokedcache.sqlalchemy.analysis import Analysis
 
 Effect = tuple[str, str, str]
 """
 What a foreign key does: on this event of the parent, this verb on that child.
 """
 
+Names = frozenset[str]
 _NOTHING: frozenset[Any] = frozenset()
+_NO_NAMES: Mapping[str, frozenset[Any]] = MappingProxyType({})
 
 
 class CatalogueUnknown(Exception):  # noqa: N818 - a signal to the caller, not an error
@@ -39,29 +45,67 @@ class Catalogue:
     The tables of a database, and what a write to them sets off.
     """
 
-    tables: frozenset[str] = _NOTHING
+    tables: Names = _NOTHING
     """
     Ordinary base tables, by bare case-folded name.
     """
-    opaque: frozenset[str] = _NOTHING
+    opaque: Names = _NOTHING
     """
     Names whose rows come from elsewhere or depend on who asks.
     """
-    triggers: frozenset[str] = _NOTHING
+    triggers: Names = _NOTHING
     """
-    Tables on which a write may write elsewhere, in ways that aren't followed.
+    Tables on which a write may write elsewhere, in ways that can't be told.
     """
-    cascades: Mapping[str, frozenset[Effect]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    volatile_functions: frozenset[str] = _NOTHING
+    cascades: Mapping[str, frozenset[Effect]] = field(default_factory=lambda: _NO_NAMES)
+    volatile_functions: Names = _NOTHING
     """
     Functions of users that may write, by lower-case name.
     """
-    inert: frozenset[str] = _NOTHING
+    inert: Names = _NOTHING
     """
     Opaque names to which a write changes nothing that can be read from a cache.
     """
+    behind: Mapping[str, Names] = field(default_factory=lambda: _NO_NAMES)
+    """
+    The tables that are read behind a name: of a view, of a tree of partitions.
+    """
+    effects: Mapping[str, frozenset[tuple[str, str]]] = field(
+        default_factory=lambda: _NO_NAMES
+    )
+    """
+    What triggers write when a table is written, by verb and table.
+    """
+    under: Mapping[str, Names] = field(default_factory=lambda: _NO_NAMES)
+    """
+    What a write through a view, or to a tree of partitions, writes.
+    """
+
+    shadowing: Names = _NOTHING
+    """
+    Functions of users that are named like a harmless one, and aren't immutable.
+    """
+    calls: Mapping[str, Names] = field(default_factory=lambda: _NO_NAMES)
+    """
+    The functions that are called behind a view, if they aren't known to be harmless.
+    """
+
+    def unreadable(self, analysis: Analysis) -> str | None:
+        """
+        Return None if what a statement reads may be cached, else the reason why not.
+        """
+        for name in sorted(self.shadowing & analysis.called):
+            return f"unknown_function:{name}"
+        return self.readable(analysis.reads)
+
+    def called_by(self, analysis: Analysis) -> Names:
+        """
+        Return the functions that aren't known to be harmless, views' included.
+        """
+        called = analysis.functions | (self.shadowing & analysis.called)
+        if not self.calls or self.calls.keys().isdisjoint(analysis.reads):
+            return called
+        return called.union(*(self.calls.get(n, _NOTHING) for n in analysis.reads))
 
     def readable(self, tables: Iterable[str]) -> str | None:
         """
@@ -70,87 +114,63 @@ class Catalogue:
         for name in sorted(tables):
             if name in self.opaque:
                 return f"view:{name}"
-            if name not in self.tables:
+            if name not in self.tables and name not in self.behind:
                 return f"unknown_table:{name}"
         return None
 
-    def spread(self, writes: Iterable[tuple[str, str]]) -> tuple[frozenset[str], bool]:
+    def read_behind(self, tables: Names) -> Names:
+        """
+        Return the tables that are read behind these names.
+        """
+        behind = self.behind
+        if not behind or behind.keys().isdisjoint(tables):
+            return tables
+        return frozenset().union(*(behind.get(name, {name}) for name in tables))
+
+    def spread(
+        self,
+        writes: Iterable[tuple[str, str]],
+        declared: Mapping[str, Names] = _NO_NAMES,
+    ) -> tuple[Names, bool]:
         """
         Return all tables that these writes change, and whether there may be more.
+
+        `declared` says of tables what else a write to them changes: all that their
+        triggers do, where these can't be read.
         """
         waiting = list(writes)
         seen = set(waiting)
         unknown = False
         while waiting:
             verb, table = waiting.pop()
-            unknown |= self._reaches_further(table)
-            for event, effect, child in self.cascades.get(table, _NOTHING):
-                if event == verb and (effect, child) not in seen:
-                    seen.add((effect, child))
-                    waiting.append((effect, child))
+            unknown |= table not in declared and self._reaches_further(table)
+            for further in self._further(verb, table, declared):
+                if further not in seen:
+                    seen.add(further)
+                    waiting.append(further)
         return frozenset(table for _, table in seen), unknown
+
+    def _further(
+        self, verb: str, table: str, declared: Mapping[str, Names]
+    ) -> Iterable[tuple[str, str]]:
+        for event, effect, child in self.cascades.get(table, _NOTHING):
+            if event == verb:
+                yield effect, child
+        yield from self.effects.get(table, _NOTHING)
+        for name in self.under.get(table, _NOTHING):
+            yield verb, name
+        for name in declared.get(table, _NOTHING):
+            for any_verb in VERBS:
+                yield any_verb, name
 
     def _reaches_further(self, table: str) -> bool:
         if table in self.triggers:
             return True
+        if table in self.under:
+            return False
         if table in self.opaque:
             return table not in self.inert
         return table not in self.tables
-
-
-@dataclass(slots=True)
-class Findings:
-    """
-    A `Catalogue` in the making.
-    """
-
-    tables: set[str] = field(default_factory=set)
-    opaque: set[str] = field(default_factory=set)
-    reaching: set[str] = field(default_factory=set)
-    """
-    Opaque names of the kinds that aren't inert; one in any schema decides.
-    """
-    triggers: set[str] = field(default_factory=set)
-    cascades: dict[str, set[Effect]] = field(default_factory=dict)
-    volatile_functions: set[str] = field(default_factory=set)
-
-    def add_opaque(self, name: str, *, inert: bool = False) -> None:
-        """
-        Note a name that is no ordinary table.
-        """
-        self.opaque.add(name)
-        if not inert:
-            self.reaching.add(name)
-
-    def add_foreign_key(
-        self, parent: str, child: str, on_update: str, on_delete: str
-    ) -> None:
-        """
-        Note a foreign key by its actions, as SQL spells them.
-        """
-        for event, action in (("update", on_update), ("delete", on_delete)):
-            effect = _EFFECTS.get(action.upper())
-            if effect is not None:
-                verb = event if effect == "same" else effect
-                self.cascades.setdefault(parent, set()).add((event, verb, child))
-
-    def freeze(self) -> Catalogue:
-        """
-        Return what was found; a name that is opaque anywhere is opaque.
-        """
-        return Catalogue(
-            tables=frozenset(self.tables - self.opaque),
-            opaque=frozenset(self.opaque),
-            triggers=frozenset(self.triggers),
-            cascades=MappingProxyType(
-                {parent: frozenset(all_) for parent, all_ in self.cascades.items()}
-            ),
-            volatile_functions=frozenset(self.volatile_functions),
-            inert=frozenset(self.opaque - self.reaching),
-        )
-
-
-_EFFECTS = {"CASCADE": "same", "SET NULL": "update", "SET DEFAULT": "update"}
 
 
 def read_catalogue(dbapi_connection: Any, dialect_name: str) -> Catalogue:

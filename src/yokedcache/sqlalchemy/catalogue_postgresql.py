@@ -1,19 +1,26 @@
 """
 PostgreSQL's catalogue, in one query of rows (what, name, other, detail).
 
-Ordinary is a plain table without row security, partitions or inheritance; views
-may hide anything, row security reads other tables, and partitions are read under
-other names than they are written. System relations are opaque by their names,
-those of other sessions' temporary schemas don't exist here.
+Ordinary is a table without row security, which reads other tables. Views count by
+their definitions, trees of partitions and of inheritance as one table; a foreign
+table in one closes it. System relations are opaque by their names, those of other
+sessions' temporary schemas don't exist here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.analysis import fold
-from yokedcache.sqlalchemy.catalogue import Catalogue, Findings
-from yokedcache.sqlalchemy.functions import Kind, classify
+from yokedcache.sqlalchemy.bodies import effects_of_body
+from yokedcache.sqlalchemy.findings import Findings
+from yokedcache.sqlalchemy.functions import Kind, classify, words
+from yokedcache.sqlalchemy.text import analyse_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yokedcache.sqlalchemy.catalogue import Catalogue
 
 _QUERY = """
 WITH relation AS (
@@ -33,20 +40,28 @@ WITH relation AS (
 SELECT 'relation', r.relname::text, '', CASE
     WHEN r.nspname = 'pg_catalog' OR r.nspname LIKE 'pg!_temp!_%' ESCAPE '!'
         THEN 'opaque'
-    WHEN r.relkind IN ('v', 'f') THEN 'opaque'
-    WHEN r.relkind IN ('m', 'p') OR r.relispartition THEN 'inert'
-    WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i
-                 WHERE i.inhrelid = r.oid OR i.inhparent = r.oid) THEN 'opaque'
+    WHEN r.relkind = 'f' THEN 'opaque'
+    WHEN r.relkind = 'v' THEN 'view'
     WHEN r.relrowsecurity THEN 'inert'
     ELSE 'table' END
 FROM relation r
 UNION ALL
-SELECT 'trigger', r.relname::text, '', '' FROM relation r
-WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
-              WHERE t.tgrelid = r.oid AND NOT t.tgisinternal)
-   OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w
-              WHERE w.ev_class = r.oid AND w.rulename <> '_RETURN'
-                AND r.nspname <> 'pg_catalog')
+SELECT 'view', r.relname::text, '', pg_catalog.pg_get_viewdef(r.oid)
+FROM relation r
+WHERE r.relkind = 'v' AND r.nspname <> 'pg_catalog'
+UNION ALL
+SELECT 'trigger', r.relname::text,
+       CASE WHEN l.lanname = 'plpgsql' THEN l.lanname ELSE p.proname END::text,
+       CASE WHEN l.lanname = 'plpgsql' THEN p.prosrc ELSE '' END
+FROM relation r
+JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+UNION ALL
+SELECT 'rule', r.relname::text, '', ''
+FROM relation r
+JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
+WHERE w.rulename <> '_RETURN' AND r.nspname <> 'pg_catalog'
 UNION ALL
 SELECT 'calls', r.relname::text, f.proname::text, ''
 FROM pg_catalog.pg_depend d
@@ -71,9 +86,24 @@ JOIN relation child ON child.oid = k.conrelid
 WHERE k.contype = 'f'
 UNION ALL
 SELECT 'function', f.proname::text, '', '' FROM user_function f
+UNION ALL
+SELECT 'shadow', p.proname::text, '', ''
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE p.provolatile <> 'i' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_proc'::regclass
+                    AND d.objid = p.oid AND d.deptype = 'e')
 """
 
 _ACTIONS = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+_KNOWN_TRIGGERS = words("""
+    moddatetime suppress_redundant_updates_trigger tsvector_update_trigger
+    tsvector_update_trigger_column
+""")
+"""Trigger functions without a body, which change nothing but their own row."""
 
 
 def read(cursor: Any) -> Catalogue:
@@ -82,48 +112,68 @@ def read(cursor: Any) -> Catalogue:
     """
     cursor.execute(_QUERY)
     found = Findings()
-    parents: list[tuple[str, str]] = []
-    for what, name, other, detail in cursor.fetchall():
-        if what == "child":
-            parents.append((fold(name), fold(other)))
-        else:
-            _note(found, what, name, other, detail)
-    _hand_up(found, parents)
+    rows = cursor.fetchall()
+    rows.sort(key=lambda row: row[0] != "shadow")  # triggers may call these
+    for what, name, other, detail in rows:
+        _NOTES[what](found, fold(name), other, detail)
     return found.freeze()
 
 
-def _note(found: Findings, what: str, name: str, other: str, detail: str) -> None:
-    folded = fold(name)
-    if what == "relation":
-        if detail == "table":
-            found.tables.add(folded)
-        else:
-            found.add_opaque(folded, inert=detail == "inert")
-    elif what == "trigger":
-        found.triggers.add(folded)
-    elif what == "calls":
-        # A default such as uuid_generate_v4() is volatile and writes nothing.
-        if classify(other.lower(), "postgresql") is Kind.UNKNOWN:
-            found.triggers.add(folded)
-    elif what == "key":
-        update, delete = (_ACTIONS.get(letter, "") for letter in detail)
-        found.add_foreign_key(folded, fold(other), update, delete)
-    else:
-        found.volatile_functions.add(name.lower())
+def _relation(found: Findings, name: str, _: str, kind: str) -> None:
+    if kind == "table":
+        found.tables.add(name)
+    elif kind != "view":  # which has a row of its own
+        found.add_opaque(name, inert=kind == "inert")
 
 
-def _hand_up(found: Findings, parents: list[tuple[str, str]]) -> None:
-    # A write to a parent reaches its children's rows, and so their triggers and
-    # foreign keys; through any depth.
-    changed = True
-    while changed:
-        changed = False
-        for child, parent in parents:
-            if child in found.triggers and parent not in found.triggers:
-                found.triggers.add(parent)
-                changed = True
-            effects = found.cascades.get(child, set())
-            known = found.cascades.setdefault(parent, set())
-            if not effects <= known:
-                known |= effects
-                changed = True
+def _view(found: Findings, name: str, _: str, query: str) -> None:
+    found.add_view(name, analyse_text(query, "postgresql"))
+
+
+def _trigger(found: Findings, name: str, language: str, body: str) -> None:
+    if language in _KNOWN_TRIGGERS:
+        return
+    readable = language == "plpgsql"
+    effects = effects_of_body(body, "postgresql", found.shadowing) if readable else None
+    found.add_trigger(name, effects)
+
+
+def _rule(found: Findings, name: str, _: str, __: str) -> None:
+    found.add_trigger(name, None)
+
+
+def _calls(found: Findings, name: str, function: str, _: str) -> None:
+    # A default such as uuid_generate_v4() is volatile and writes nothing.
+    if classify(function.lower(), "postgresql") is Kind.UNKNOWN:
+        found.add_trigger(name, None)
+
+
+def _child(found: Findings, name: str, parent: str, _: str) -> None:
+    found.add_child(name, fold(parent))
+
+
+def _key(found: Findings, name: str, child: str, actions: str) -> None:
+    update, delete = (_ACTIONS.get(letter, "") for letter in actions)
+    found.add_foreign_key(name, fold(child), update, delete)
+
+
+def _function(found: Findings, name: str, _: str, __: str) -> None:
+    found.volatile_functions.add(name)
+
+
+def _shadow(found: Findings, name: str, _: str, __: str) -> None:
+    if classify(name, "postgresql") is Kind.HARMLESS:
+        found.shadowing.add(name)
+
+
+_NOTES: dict[str, Callable[[Findings, str, str, str], None]] = {
+    "relation": _relation,
+    "view": _view,
+    "trigger": _trigger,
+    "rule": _rule,
+    "calls": _calls,
+    "child": _child,
+    "key": _key,
+    "function": _function,
+    "shadow": _shadow,
+}

@@ -103,7 +103,7 @@ class ConnectionState:
         Note that the app has the driver's connection in its hands.
         """
         self.handed = True
-        self.note_unknown()
+        self._publish()
 
     def touches(self, tables: frozenset[str]) -> bool:
         """
@@ -113,8 +113,8 @@ class ConnectionState:
             return False
         if self.unknown or self.handed or self.database.dialect_name == "sqlite":
             return True
-        tags = self.tags()
-        return not set(self.database.tags_read(tables)).isdisjoint(tags)
+        read = self.database.tags_read(tables, self.database.catalogue)
+        return not set(read).isdisjoint(self.tags())
 
     def tags(self) -> tuple[str, ...]:
         """

@@ -29,6 +29,7 @@ from yokedcache.sqlalchemy.identity import (
 )
 from yokedcache.sqlalchemy.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
+from yokedcache.sqlalchemy.telling import declared
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -86,7 +87,8 @@ class Database:
         self._sessions: dict[tuple[Any, ...], str | None] = {}
         self._failures = 0
         self._epoch = 0
-        self._read_tags: dict[frozenset[str], tuple[str, ...]] = {}
+        self._read_tags: tuple[Catalogue | None, dict[frozenset[str], tuple[str, ...]]]
+        self._read_tags = (None, {})
 
     @property
     def known(self) -> bool:
@@ -232,15 +234,22 @@ class Database:
         with _guard:
             return any(self.identity == change.database.identity for change in _changes)
 
-    def tags_read(self, tables: frozenset[str]) -> tuple[str, ...]:
+    def tags_read(
+        self, tables: frozenset[str], catalogue: Catalogue | None
+    ) -> tuple[str, ...]:
         """
-        Name what an answer from these tables depends on.
+        Name what an answer from these tables depends on, by one reading of the catalogue.
         """
-        tags = self._read_tags.get(tables)
+        of, known = self._read_tags
+        if of is not catalogue:
+            known = {}
+            self._read_tags = (catalogue, known)
+        tags = known.get(tables)
         if tags is None or self.identity is None:
-            if len(self._read_tags) >= _MOST_READS:
-                self._read_tags.clear()
-            tags = self._read_tags[tables] = read_tags(self.identity or "", tables)
+            if len(known) >= _MOST_READS:
+                known.clear()
+            behind = tables if catalogue is None else catalogue.read_behind(tables)
+            tags = known[tables] = read_tags(self.identity or "", behind)
         return tags
 
     def tags_written(
@@ -254,7 +263,7 @@ class Database:
         if catalogue is None:
             spread, unknown = direct, True
         else:
-            tables, doubt = catalogue.spread(writes)
+            tables, doubt = catalogue.spread(writes, declared())
             spread, unknown = direct | tables, unknown or doubt
         tags = write_tags(self.identity or "", spread)
         return (*tags, database_tag(self.identity or "")) if unknown else tags

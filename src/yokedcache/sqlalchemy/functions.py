@@ -280,6 +280,7 @@ def _reads_clock(
 
 def _note_kind(notes: Notes, name: str, kind: Kind) -> None:
     if kind is Kind.HARMLESS:
+        notes.called.add(name)
         return
     if kind is Kind.UNKNOWN:
         notes.functions.add(name)

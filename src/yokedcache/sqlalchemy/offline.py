@@ -61,6 +61,11 @@ class OfflineCursor:
         Do nothing: there is nothing open.
         """
 
+    async def _async_soft_close(self) -> None:
+        """
+        Do nothing, when an `AsyncSession` gives out a result.
+        """
+
     def __getattr__(self, name: str) -> NoReturn:
         _no_server("cursor", name)
 

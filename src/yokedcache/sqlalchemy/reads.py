@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
+    from yokedcache.runtime.context import OpenCapture
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
@@ -52,25 +53,40 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
         return
     database = state.database
     database.learn(connection.connection)
-    tags = database.tags_read(analysis.reads)
+    catalogue = database.catalogue
+    tags = database.tags_read(analysis.reads, catalogue)
     if capture is not None:
-        reason = unstorable(connection, state, analysis)
-        if reason is None and not capture.varied:
-            reason = _unvaried(connection, users, database)
-        if reason is None:
-            capture.note_stamp(capture.store.stamp(tags))
-        elif reason.startswith("volatile_function"):
-            capture.volatile = reason
-            capture.note_stamp(capture.store.stamp(tags))
-        else:
-            capture.spoil(reason)
+        _note_capture(capture, connection, state, analysis, tags)
+        if database.catalogue is not catalogue:
+            capture.spoil("changed_meanwhile")  # what lies behind the names, maybe
         for session in users:
             if _uses(session, connection):
                 sessions.note_holder(session)
     if users:
         sessions.note_tags(users, tags)
-        if not _dated(connection, database, analysis):
+        if database.catalogue is not catalogue or not _dated(
+            connection, database, analysis
+        ):
             sessions.note_unseen(users)
+
+
+def _note_capture(
+    capture: OpenCapture,
+    connection: Connection,
+    state: ConnectionState,
+    analysis: Analysis,
+    tags: tuple[str, ...],
+) -> None:
+    reason = unstorable(connection, state, analysis)
+    if reason is None and not capture.varied:
+        reason = _unvaried(connection, list(state.sessions), state.database)
+    if reason is None:
+        capture.note_stamp(capture.store.stamp(tags))
+    elif reason.startswith("volatile_function"):
+        capture.volatile = reason
+        capture.note_stamp(capture.store.stamp(tags))
+    else:
+        capture.spoil(reason)
 
 
 def _uses(session: Session, connection: Connection) -> bool:
@@ -115,7 +131,7 @@ def unstorable(
     return (
         database.unlearnt(connection.engine)
         or snapshot(connection, database)
-        or database.catalogue.readable(analysis.reads)
+        or database.catalogue.unreadable(analysis)
     )
 
 

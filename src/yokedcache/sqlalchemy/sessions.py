@@ -120,7 +120,8 @@ def wrote(state: ConnectionState) -> None:
     """
     sessions = list(state.sessions)
     if sessions:
-        tags = state.database.tags_read(frozenset())
+        database = state.database
+        tags = database.tags_read(frozenset(), database.catalogue)
         note_tags(sessions, tags + state.tags())
 
 

@@ -148,8 +148,7 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
-    if analysis.functions:
-        analysis = _with_functions(connection, state, analysis)
+    analysis = _with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
     if _matters(analysis):
@@ -170,11 +169,13 @@ def _with_functions(
     database = state.database
     if database.dialect_name != "postgresql":
         return analysis
+    catalogue = database.catalogue
+    called = analysis.functions if catalogue is None else catalogue.called_by(analysis)
+    if not called:
+        return analysis
     database.learn(connection.connection)
     catalogue = database.catalogue
-    if catalogue is not None and analysis.functions.isdisjoint(
-        catalogue.volatile_functions
-    ):
+    if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
         return analysis
     state.contextual = "function"
     return dataclasses.replace(analysis, unknown_write=True)

@@ -13,6 +13,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from yokedcache.core.causes import Cause, Causes
 from yokedcache.core.durations import seconds
 from yokedcache.core.entry import MISS, Entry, Lifetime, Miss, Tally
 from yokedcache.core.freshness import Verdict, judge
@@ -22,6 +23,7 @@ from yokedcache.runtime import surroundings
 from yokedcache.runtime.clocks import jitter, monotonic
 from yokedcache.runtime.context import hand_on
 from yokedcache.runtime.flights import Terminal
+from yokedcache.runtime.places import here
 from yokedcache.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Machine:
         self.terminal = Terminal(settings.flight_timeout)
         self.tallies: dict[str, Tally] = {}
         self.invalidations = 0
+        self.causes = Causes()
         self.touched: dict[str, frozenset[str]] = {}
         """What the app told of tables: the others that a write to each changes."""
         self.closed = False
@@ -156,8 +159,7 @@ class Machine:
         """
         self.check_open()
         names = checked_tags((tags,) if isinstance(tags, str) else tags)
-        self.invalidations += 1
-        self.store.bump(spread(names, self.store.names()))
+        self._invalidate("invalidate_tags", spread(names, self.store.names()))
 
     def invalidate_prefix(self, prefix: str) -> None:
         """
@@ -172,18 +174,22 @@ class Machine:
                 f"declare it: YokedCache(prefixes=[{name!r}])"
             )
             raise SettingsError(msg, prefix=prefix)
-        self.invalidations += 1
-        self.store.bump([f"prefix:{name}"])
+        self._invalidate("invalidate_prefix", [f"prefix:{name}"])
 
     def invalidate_database(self) -> None:
         """
         Make every answer that was read from any database unservable.
         """
         self.check_open()
-        self.invalidations += 1
-        self.store.bump(
-            [name for name in self.store.names() if name.startswith("database:")]
+        self._invalidate(
+            "invalidate_database",
+            [name for name in self.store.names() if name.startswith("database:")],
         )
+
+    def _invalidate(self, call: str, names: list[str]) -> None:
+        self.invalidations += 1
+        self.causes.note(names, Cause(f"{call}()", here()))
+        self.store.bump(names)
 
     def clear(self) -> None:
         """

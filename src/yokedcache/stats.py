@@ -11,7 +11,7 @@ from yokedcache.core.freshness import judge
 from yokedcache.core.tags import broken_by
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
     from yokedcache.core.entry import Tally
     from yokedcache.machine import Machine
@@ -68,6 +68,9 @@ class Explanation:
     fresh_for: float = 0.0
     """Seconds until its TTL ends."""
     sql: str | None = None
+    invalidated_by: str | None = None
+    """What invalidated it, or anything it depends on, last: a statement or call, and
+    its place in the code."""
     refused: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Why results of the function were not stored so far, if this call's isn't."""
 
@@ -77,6 +80,8 @@ class Explanation:
             lines.append(f"sql: {self.sql}")
         if self.served or self.depends_on:
             lines.append(f"depends on: {', '.join(self.depends_on) or 'time alone'}")
+        if self.invalidated_by:
+            lines.append(f"last invalidated by: {self.invalidated_by}")
         if self.refused:
             told = (f"{reason} ({number})" for reason, number in self.refused.items())
             lines.append(f"refused before: {', '.join(told)}")
@@ -116,11 +121,14 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
     if bypass is not None:
         return Explanation(key, served=False, reason=bypass)
     if entry is None:
-        return Explanation(key, served=False, reason="not stored")
+        gone = machine.store.broken.get(key)
+        if gone is None:
+            return Explanation(key, served=False, reason="not stored")
+        return _broken(machine, key, gone)
     names = tuple(str(tag.name) for tag, _ in entry.vector)
     broken = broken_by(entry.vector)
     if broken is not None:
-        return Explanation(key, False, f"{broken} was invalidated", names)  # noqa: FBT003
+        return _broken(machine, key, broken, names)
     verdict = judge(entry, machine.clock())
     left = max(0.0, entry.fresh_until - machine.clock())
     return Explanation(
@@ -129,6 +137,27 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
         reason=verdict.value,
         depends_on=names,
         fresh_for=left,
+        invalidated_by=blamed(machine, names),
+    )
+
+
+def blamed(machine: Machine, names: Iterable[Hashable]) -> str | None:
+    """
+    Tell what invalidated any of these tags last, if that is remembered.
+    """
+    cause = machine.causes.last(names)
+    return None if cause is None else str(cause)
+
+
+def _broken(
+    machine: Machine, key: Hashable, name: Hashable, names: tuple[str, ...] = ()
+) -> Explanation:
+    return Explanation(
+        key,
+        served=False,
+        reason=f"{name} was invalidated",
+        depends_on=names,
+        invalidated_by=blamed(machine, (name,)),
     )
 
 

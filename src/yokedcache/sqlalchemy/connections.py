@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from yokedcache.machine import machines
+from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class ConnectionState:
         self.orphans: list[Fences] = []
         """Fences of commits whose outcome isn't known."""
         self.writes: set[tuple[str, str]] = set()
+        self.blame = Blame()
         self.unknown = False
         self._watched: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
@@ -158,6 +160,7 @@ class ConnectionState:
             self._changes_catalogue = False
             self.database.end_change(self)
         self.writes.clear()
+        self.blame = Blame()
         self.unknown = False
         self.unwatch()
 

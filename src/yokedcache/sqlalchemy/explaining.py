@@ -17,7 +17,7 @@ from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.install import answering
 from yokedcache.sqlalchemy.scenes import unwrap
-from yokedcache.stats import Explanation, explain_key
+from yokedcache.stats import Explanation, blamed, explain_key
 
 if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
@@ -91,6 +91,11 @@ class _Probe(SessionAnswerer):
                 served=known.served and not too_old,
                 reason="older than the TTL asked for" if too_old else known.reason,
                 depends_on=known.depends_on or tables,
+                invalidated_by=known.invalidated_by
+                or blamed(
+                    self._explained,
+                    database.tags_read(analysis.reads, database.catalogue),
+                ),
                 fresh_for=known.fresh_for,
                 sql=call.prepared.sql,
             )

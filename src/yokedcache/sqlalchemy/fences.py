@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from yokedcache.core.operations import Op
     from yokedcache.core.tags import Fence
+    from yokedcache.sqlalchemy.blame import Blame
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.stores.memory import MemoryStore
 
@@ -28,8 +29,9 @@ class Fences:
     One writer's fences, one in each cache.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], blame: Blame) -> None:
         self._names = names
+        _note_causes(names, blame)
         self._parts: list[tuple[MemoryStore, Fence]] = [
             (machine.store, machine.store.fence(_reached(machine.store, names)))
             for machine in machines()
@@ -62,7 +64,7 @@ class CommitHost:
         return _PERFORM[type(op)](self, op)
 
     def _put(self, op: PutFence) -> Fences:
-        return Fences(op.names)
+        return Fences(op.names, self._state.blame)
 
     def _commit(self, _: Commit) -> Any:
         return self._send()
@@ -93,12 +95,21 @@ def commit_announced(state: ConnectionState, send: Callable[[], Any]) -> Any:
     return run(announce(state.tags()), host.perform)
 
 
-def bump_everywhere(names: tuple[str, ...]) -> None:
+def bump_everywhere(names: tuple[str, ...], blame: Blame) -> None:
     """
     Bump tags in every cache of the process.
     """
+    _note_causes(names, blame)
     for machine in machines():
         machine.store.bump(_reached(machine.store, names))
+
+
+def _note_causes(names: tuple[str, ...], blame: Blame) -> None:
+    for machine in machines():
+        for name in names:
+            cause = blame.of(name)
+            if cause is not None:
+                machine.causes.note((name,), cause)
 
 
 def settle_orphans(state: ConnectionState) -> None:

@@ -56,7 +56,9 @@ def wrote(connection: Any, tables: str | Iterable[str]) -> None:
     state.database.learn(pooled)
     state.note(Analysis(writes=frozenset((v, name) for v in VERBS for name in names)))
     # A connection of the driver's may have committed already.
-    bump_everywhere(state.database.tags_written(state.writes, unknown=False))
+    state.blame.note("cache.wrote()", names)
+    tags = state.database.tags_written(state.writes, unknown=False)
+    bump_everywhere(tags, state.blame)
 
 
 def _pooled(connection: Any) -> Any:

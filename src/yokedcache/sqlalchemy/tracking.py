@@ -105,7 +105,8 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
             "cached of its database was dropped; use Engine.connect()",
         )
         state.note_unknown()
-        bump_everywhere(state.tags())
+        state.blame.note("what was sent over a raw connection", ())
+        bump_everywhere(state.tags(), state.blame)
         state.handed = False
         state.settle()
     if state is not None and not state.database.in_memory:
@@ -128,7 +129,8 @@ def _on_connect(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
     """
     state = existing(record)
     if state is not None and state.database.in_memory:
-        bump_everywhere((database_tag(state.database.identity or ""),))
+        state.blame.note("a new connection to a database in memory", ())
+        bump_everywhere((database_tag(state.database.identity or ""),), state.blame)
 
 
 def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
@@ -217,6 +219,7 @@ def _note_effects(
             state.database.learn(connection.connection)
         sessions.wrote(state)
         state.note(analysis)
+        state.blame.note(statement, [table for _, table in analysis.writes])
     if state.dirty and (analysis.transaction or _commits_itself(connection, analysis)):
         _fence_statement(state)
 
@@ -232,7 +235,7 @@ def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
 
 def _fence_statement(state: ConnectionState) -> None:
     _lift_statement(state)
-    state.fences = Fences(state.tags())
+    state.fences = Fences(state.tags(), state.blame)
 
 
 def _lift_statement(state: ConnectionState) -> None:
@@ -284,11 +287,11 @@ def _end(state: ConnectionState) -> None:
     """
     _lift_statement(state)
     if state.dirty:
-        tags = state.tags()
+        tags, blame = state.tags(), state.blame
         if state.unknown:
             state.database.forget_catalogue()
         state.settle()
-        bump_everywhere(tags)
+        bump_everywhere(tags, blame)
 
 
 def _wrap(dialect: Any) -> None:

@@ -13,7 +13,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from yokedcache.core.eviction import Expiry, S3Fifo
-from yokedcache.core.tags import Fence, Stamp, TagTable, Vector, holds, unfenced
+from yokedcache.core.tags import (
+    Fence,
+    Stamp,
+    TagTable,
+    Vector,
+    broken_by,
+    holds,
+    unfenced,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -22,6 +30,9 @@ if TYPE_CHECKING:
 
 ENTRY_BYTES = 400
 """What an entry costs beside its value: the object, its key, queue and tables."""
+
+LEFT_IN_MIND = 1000
+"""Keys of which it is remembered which tag made their entries unservable."""
 
 LARGEST_SHARE = 8
 """An entry may take at most one part in this many of `max_bytes`."""
@@ -44,6 +55,8 @@ class MemoryStore:
         self.max_bytes = max_bytes
         self.bytes = 0
         self.evictions = 0
+        self.broken: dict[Hashable, Hashable] = {}
+        """The tags that broke entries which are gone; for `explain`."""
         self._clock = clock
         self._lock = threading.RLock()
         self._queues = S3Fifo()
@@ -63,7 +76,7 @@ class MemoryStore:
         if entry.pulse == pulse:
             return entry
         if not holds(entry.vector):
-            self.discard(entry)
+            self._discard_broken(key, entry)
             return None
         if pulse is not None:
             entry.pulse = pulse
@@ -99,6 +112,7 @@ class MemoryStore:
                 return "removed_meanwhile"
             entry.key, entry.weight = key, weight
             entry.pulse = -1 if self.pulse.value is None else self.pulse.value
+            self.broken.pop(key, None)
             self._insert(entry)
         return None
 
@@ -122,6 +136,14 @@ class MemoryStore:
         Drop this entry, if it is still the one under its key.
         """
         with self._lock:
+            if entry.queue:
+                self._drop(entry)
+
+    def _discard_broken(self, key: Hashable, entry: Entry) -> None:
+        with self._lock:
+            self.broken[key] = broken_by(entry.vector)
+            if len(self.broken) > LEFT_IN_MIND:
+                del self.broken[next(iter(self.broken))]
             if entry.queue:
                 self._drop(entry)
 

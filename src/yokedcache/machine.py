@@ -154,12 +154,14 @@ class Machine:
         """
         Make everything that depends on one of the tags unservable.
 
-        Now, and not again when a transaction that is open commits: what it writes is
-        announced by its commit, so that tags of one's own are best invalidated after it.
+        Now, and again when the transactions that are open here have ended: whoever
+        fills the cache before that reads what was there before.
         """
         self.check_open()
         names = checked_tags((tags,) if isinstance(tags, str) else tags)
-        self._invalidate("invalidate_tags", spread(names, self.store.names()))
+        reached = spread(names, self.store.names())
+        self._invalidate("invalidate_tags", reached)
+        surroundings.invalidated(self, reached)
 
     def invalidate_prefix(self, prefix: str) -> None:
         """

@@ -68,6 +68,11 @@ class Examiner(Protocol):
         Tell whether an open transaction forbids an answer of this vector.
         """
 
+    def invalidated(self, machine: Any, names: Iterable[str]) -> None:
+        """
+        Learn that tags were invalidated by hand, maybe inside a transaction.
+        """
+
     def take_down(self, value: object) -> Taken | None:
         """
         Take a value down that has mapped objects in it; `None` if it has none.
@@ -140,6 +145,14 @@ def open_transaction(vector: Vector) -> bool:
     Tell whether an open transaction of the process forbids this answer (rule 5).
     """
     return any(examiner.open_transaction(vector) for examiner in _examiners)
+
+
+def invalidated(machine: Any, names: Iterable[str]) -> None:
+    """
+    Have transactions that are open invalidate tags again when they end.
+    """
+    for examiner in _examiners:
+        examiner.invalidated(machine, names)
 
 
 def take_down(value: object) -> Taken | None:

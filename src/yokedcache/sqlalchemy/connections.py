@@ -20,6 +20,8 @@ from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
@@ -36,6 +38,7 @@ _ISOLATING = re.compile(
     r"isolation|snapshot|uncommitted|repeatable|serializable", re.IGNORECASE
 )
 _open: Counter[str] = Counter()
+_writing: WeakSet[ConnectionState] = WeakSet()
 _guard = threading.RLock()
 
 
@@ -60,6 +63,7 @@ class ConnectionState:
         self.writes: set[tuple[str, str]] = set()
         self.blame = Blame()
         self.unknown = False
+        self._by_hand: set[str] = set()
         self._watched: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
         self._changes_catalogue = False
@@ -100,6 +104,12 @@ class ConnectionState:
             self.unknown = True
             self._publish()
 
+    def note_tags(self, names: Iterable[str]) -> None:
+        """
+        Add tags that the app invalidated by hand before the commit.
+        """
+        self._by_hand.update(names)
+
     def hand_out(self) -> None:
         """
         Note that the app has the driver's connection in its hands.
@@ -123,7 +133,8 @@ class ConnectionState:
         Name what the write set changes.
         """
         unknown = self.unknown or self.handed
-        return self.database.tags_written(self.writes, unknown=unknown)
+        tags = self.database.tags_written(self.writes, unknown=unknown)
+        return (*tags, *self._by_hand) if self._by_hand else tags
 
     def note_isolation(self, statement: str) -> None:
         """
@@ -160,6 +171,7 @@ class ConnectionState:
             self._changes_catalogue = False
             self.database.end_change(self)
         self.writes.clear()
+        self._by_hand.clear()
         self.blame = Blame()
         self.unknown = False
         self.unwatch()
@@ -174,6 +186,7 @@ class ConnectionState:
                 if not _open[name]:
                     del _open[name]
             self._published = ()
+            _writing.discard(self)
             watched, self._watched = self._watched, []
         for store in watched:
             store.unwatch()
@@ -189,6 +202,7 @@ class ConnectionState:
         if self.database.dialect_name == "sqlite":
             tags = (*tags, database_tag(self.database.identity or ""))
         with _guard:
+            _writing.add(self)
             _open.update(set(tags))
             for name in self._published:
                 _open[name] -= 1
@@ -203,6 +217,14 @@ class ConnectionState:
 
 def _moment() -> tuple[int, ...]:
     return tuple([machine.store.tags.counter for machine in machines()])
+
+
+def writing() -> list[ConnectionState]:
+    """
+    List the connections that have written what isn't committed.
+    """
+    with _guard:
+        return list(_writing)
 
 
 def open_transaction(vector: Vector) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy.orm.state import InstanceState
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.surroundings import Scene
-from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy import by_hand, sessions
 from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.connections import existing, open_transaction
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
     from yokedcache.core.tags import Vector
+    from yokedcache.machine import Machine
 
 _CONTAINERS: Final = (list, tuple, set, frozenset)
 _MOST: Final = 1000
@@ -62,6 +63,12 @@ class SessionExaminer:
         Tell whether an open transaction wrote what an answer depends on.
         """
         return open_transaction(vector)
+
+    def invalidated(self, machine: Machine, names: Iterable[str]) -> None:
+        """
+        Have transactions that are open invalidate tags again when they end.
+        """
+        by_hand.invalidated(machine, names)
 
     def take_down(self, value: object) -> Album | None:
         """

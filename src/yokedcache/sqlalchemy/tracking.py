@@ -23,7 +23,7 @@ from sqlalchemy.pool import Pool
 
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.log import once
-from yokedcache.sqlalchemy import handed, reads, sessions
+from yokedcache.sqlalchemy import by_hand, handed, reads, sessions
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
@@ -392,5 +392,7 @@ _LISTENERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Session, "after_begin", sessions.on_begin),
     (Session, "after_commit", sessions.on_commit),
     (Session, "after_soft_rollback", sessions.on_rollback),
+    (Session, "after_commit", by_hand.on_end),
+    (Session, "after_soft_rollback", by_hand.on_end),
     (Session, "detached_to_persistent", sessions.on_attached),
 )

@@ -23,6 +23,7 @@ from yokedcache.runtime import surroundings
 from yokedcache.runtime.clocks import jitter, monotonic
 from yokedcache.runtime.context import hand_on
 from yokedcache.runtime.flights import Terminal
+from yokedcache.runtime.log import once
 from yokedcache.runtime.places import here
 from yokedcache.stores.memory import MemoryStore
 
@@ -39,6 +40,10 @@ KEYS: Final = "keys"
 _open: tuple[weakref.ref[Machine], ...] = ()
 """The caches that are open; replaced whole, so that reading it takes no lock."""
 _guard = threading.Lock()
+
+_MOST_USED: Final = 10_000
+_used: Final[set[str]] = set()
+"""Tags that something of this process was given, as far as they are remembered."""
 
 
 class Machine:
@@ -158,8 +163,10 @@ class Machine:
         fills the cache before that reads what was there before.
         """
         self.check_open()
-        names = checked_tags((tags,) if isinstance(tags, str) else tags)
-        reached = spread(names, self.store.names())
+        names = _checked((tags,) if isinstance(tags, str) else tags)
+        known = self.store.names()
+        reached = spread(names, known)
+        _doubt(names, known)
         self._invalidate("invalidate_tags", reached)
         surroundings.invalidated(self, reached)
 
@@ -284,8 +291,15 @@ def plain_key(key: str) -> Hashable:
 
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """
-    Check that tags are non-empty strings.
+    Check that tags are non-empty strings, and remember that they are in use.
     """
+    names = _checked(tags)
+    if len(_used) < _MOST_USED:
+        _used.update(names)
+    return names
+
+
+def _checked(tags: Iterable[str]) -> tuple[str, ...]:
     if isinstance(tags, (str, bytes)):
         msg = (
             f"tags must be a list of strings, got the string {tags!r}; write [{tags!r}]"
@@ -308,6 +322,24 @@ def spread(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """
     wanted = set(names)
     return [*wanted, *(name for name in known if name.partition("@")[0] in wanted)]
+
+
+def _doubt(names: Iterable[str], known: Iterable[str]) -> None:
+    """
+    Say so if a tag that nobody uses is named like a table that is cached.
+    """
+    for name in names:
+        if name not in _used and any(
+            other.startswith(f"table:{name}@") for other in known
+        ):
+            once(
+                "free_tag",
+                name,
+                "invalidate_tags(%r): nothing was given this tag, but there is a table "
+                "of that name. Its own tag is %r, which commits invalidate by themselves.",
+                name,
+                f"table:{name}",
+            )
 
 
 def integration() -> Any:

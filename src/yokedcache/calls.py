@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from yokedcache.core.freshness import Verdict, judge
+from yokedcache.core.kept_errors import raise_anew
 from yokedcache.core.operations import (
     Await,
     Board,
@@ -30,6 +31,7 @@ from yokedcache.core.operations import (
 from yokedcache.core.plans import lead
 from yokedcache.core.tags import Stamp, Vector, holds
 from yokedcache.errors import ValueNotStorableError
+from yokedcache.generators import Unfinished
 from yokedcache.runtime.clocks import draw
 from yokedcache.runtime.context import OpenCapture, capturing
 from yokedcache.runtime.drive import run, run_async
@@ -207,6 +209,9 @@ class CallHost:
         )
         if life is None:
             return Sealed(None)
+        if isinstance(loaded.value, Unfinished):
+            self.tally.refuse("too_many_items")
+            return Sealed(None, refused="too_many_items", private=True)
         capture.note_stamp(stamp)
         refused = self._late_tags(capture, loaded, stamp)
         value = loaded.value if loaded.error is None else loaded.error
@@ -223,7 +228,7 @@ class CallHost:
             self._say_unstorable(error)
             return Sealed(None, refused="unstorable", private=True)
         if loaded.error is not None:
-            entry.copier = _raise
+            entry.copier = raise_anew
         return self._judged(entry, capture, refused)
 
     def _judged(
@@ -309,22 +314,6 @@ def _settled(key: Any) -> Hashable:
         for item in key
         for part in (item.settled() if hasattr(item, "settled") else (item,))
     )
-
-
-def _raise(error: Exception) -> Any:
-    raise _fresh_exception(error)
-
-
-def _fresh_exception(error: Exception) -> Exception:
-    """
-    Give a copy to raise: a shared one would gather the tracebacks of all callers.
-    """
-    twin = type(error).__new__(type(error), *error.args)
-    twin.__dict__.update(error.__dict__)
-    twin.args = error.args
-    twin.__cause__ = error.__cause__
-    twin.__suppress_context__ = error.__suppress_context__
-    return twin
 
 
 def _refresh_in_background(host: CallHost, op: Refresh) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from yokedcache.core.entry import MISS
 from yokedcache.errors import DeclarationError
 from yokedcache.functions import CachedCall
+from yokedcache.generators import gathering, yielding, yields
 from yokedcache.policy import UNSET, FunctionPolicy, check_cache
 from yokedcache.signatures import Call
 from yokedcache.wrapper import build
@@ -113,6 +114,35 @@ class Handle:
             f"`f.call(...)`, got {call!r}"
         )
         raise DeclarationError(msg, call=call)
+
+
+class GeneratorHandle(Handle):
+    """
+    The methods of a cached generator: what gives a value gives an iterator.
+    """
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """
+        See `Cached.refresh`.
+        """
+
+        def load(*args: Any, **kwargs: Any) -> Any:
+            return self.core.refreshed(self.core.bound(args, kwargs))
+
+        return yielding(load, is_async=self.core.is_async)(*args, **kwargs)
+
+    def peek(self, *args: Any, **kwargs: Any) -> Any | Miss:
+        """
+        See `Cached.peek`.
+        """
+        found = self.core.peek(self.core.bound(args, kwargs))
+        if found is MISS or not self.core.is_async:
+            return found if found is MISS else iter(found)
+
+        async def give() -> Any:
+            return found
+
+        return yielding(give, is_async=True)()
 
 
 _METHODS = ("call", "invalidate", "key", "peek", "refresh", "uncached", "warm")
@@ -255,6 +285,8 @@ def _decorate(function: Any, cache: YokedCache | None, options: dict[str, Any]) 
     core = CachedCall(
         function, policy, _finder(cache), is_async=is_async, method=method
     )
+    if yields(function):
+        core.function = gathering(function, lambda: core.machine.settings.max_rows)
     wrapper, cells = build(
         function,
         core.answer_async if is_async else core.answer,
@@ -262,9 +294,13 @@ def _decorate(function: Any, cache: YokedCache | None, options: dict[str, Any]) 
         is_async=is_async,
         plain=policy.plain and not method,
     )
-    functools.update_wrapper(wrapper, function)
     core.cells = cells
-    return _dressed(wrapper, Handle(core, function), method=method)
+    handle = Handle(core, function)
+    if yields(function):
+        wrapper = yielding(wrapper, is_async=is_async)
+        handle = GeneratorHandle(core, function)
+    functools.update_wrapper(wrapper, function)
+    return _dressed(wrapper, handle, method=method)
 
 
 def _dressed(wrapper: Any, handle: Handle, *, method: bool) -> Any:
@@ -286,16 +322,10 @@ def _check_function(function: Any) -> bool:
     if not callable(function) or isinstance(function, type):
         msg = f"@cached decorates functions and methods, got {function!r}"
         raise DeclarationError(msg, function=function)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        msg = (
-            f"{function.__qualname__} is a generator: what it yields can't be served "
-            "twice; return a list instead"
-        )
-        raise DeclarationError(msg, function=function)
     if not hasattr(function, "__qualname__"):
         msg = f"@cached needs a function with a name, got {function!r}"
         raise DeclarationError(msg, function=function)
-    return inspect.iscoroutinefunction(function)
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _in_class(function: Any, names: tuple[str, ...]) -> bool:

@@ -19,7 +19,7 @@ from yokedcache.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
 
 class WithoutValue:
@@ -86,20 +86,6 @@ async def test_results_that_cannot_be_kept_are_given_counted_and_said_once(
     lines = [record.getMessage() for record in said.records]
     assert len(lines) == 2
     assert "blocking is not cached" in lines[0]
-
-
-async def test_generators_are_refused_when_they_are_decorated(
-    cache: YokedCache,
-) -> None:
-    def blocking() -> Iterator[int]:
-        yield 1
-
-    async def waiting() -> AsyncIterator[int]:
-        yield 1
-
-    for function in (blocking, waiting):
-        with pytest.raises(DeclarationError, match="return a list"):
-            cached(cache=cache)(function)
 
 
 @pytest.mark.parametrize(

@@ -129,11 +129,11 @@ class PostgresServer:
             return False
         return True
 
-    def create_database(self) -> PostgresDatabase:
+    def create_database(self, name: str | None = None) -> PostgresDatabase:
         """
-        Make an empty database with a name that nobody else uses.
+        Make an empty database with a name that nobody else uses, or this one.
         """
-        name = f"yc_{os.getpid()}_{next(_numbers)}"
+        name = name or f"yc_{os.getpid()}_{next(_numbers)}"
         with self.connect() as connection:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(

@@ -26,6 +26,7 @@ from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
     database_identity,
     engine_fingerprint,
+    server_epoch,
 )
 from yokedcache.sqlalchemy.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
@@ -78,6 +79,8 @@ class Database:
         self.dialect_name = dialect.name
         self.serial = next(_serials)
         self.identity: str | None = None
+        self.epoch = ""
+        """Since when the server runs, as its name may stay when its data is lost."""
         self.catalogue: Catalogue | None = None
         self.context: str | None = None
         """The statement that made answers of this engine depend on context."""
@@ -110,6 +113,7 @@ class Database:
                         dbapi_connection, self.dialect_name, None
                     )
                     self.in_memory = not identity
+                    self.epoch = server_epoch(dbapi_connection, self.dialect_name)
                     self.identity = identity or f"memory:{self.serial}"
                 if self._changing():
                     return
@@ -129,6 +133,13 @@ class Database:
                 self.dialect_name,
                 error,
             )
+
+    def forget(self) -> None:
+        """
+        Know nothing any more: the database isn't the one that it was.
+        """
+        self._epoch += 1
+        self.identity = self.catalogue = self.unlearnable = None
 
     def fingerprint(self, engine: Engine) -> str:
         """

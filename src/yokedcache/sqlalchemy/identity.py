@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.sqlalchemy.births import birth
 from yokedcache.sqlalchemy.functions import family
 
 if TYPE_CHECKING:
@@ -85,7 +86,24 @@ def _sqlite(cursor: Any) -> str:
     if not path:
         return ""
     status = os.stat(path)  # noqa: PTH116 - SQLite gives the whole path
-    return f"sqlite:{status.st_dev}:{status.st_ino}"
+    return f"sqlite:{status.st_dev}:{status.st_ino}:{birth(path)}"
+
+
+def server_epoch(dbapi_connection: Any, dialect_name: str) -> str:
+    """
+    Ask a server since when it runs: after a crash or a failover it may have lost commits.
+    """
+    if family(dialect_name) != "postgresql":
+        return ""
+    cursor = dbapi_connection.cursor()
+    try:
+        cursor.execute("SELECT pg_catalog.pg_postmaster_start_time()::text")
+        return str(cursor.fetchone()[0])
+    except Exception as error:
+        msg = f"the server doesn't say since when it runs: {error}"
+        raise IdentityUnknown(msg) from error
+    finally:
+        cursor.close()
 
 
 def engine_fingerprint(engine: Engine) -> str:

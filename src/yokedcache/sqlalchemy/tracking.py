@@ -40,6 +40,7 @@ from yokedcache.sqlalchemy.fences import (
     settle_orphans,
 )
 from yokedcache.sqlalchemy.names import database_tag
+from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.scenes import examiner
 from yokedcache.sqlalchemy.statements import analysis_of
 
@@ -83,11 +84,12 @@ def _on_connection(connection: Connection) -> None:
     state_of(info, database_of(connection.dialect)).raw = False
 
 
-def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:  # noqa: ARG001
+def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
     state = existing(record)
     if state is None:
         dialect = proxy._pool._dialect
         _wrap(dialect)
+        recognise(database_of(dialect), dbapi_connection)
         state = state_of(record.info, database_of(dialect))
     state.raw = True
 

@@ -197,7 +197,7 @@ class Machine:
 
     def _invalidate(self, call: str, names: list[str]) -> None:
         self.invalidations += 1
-        self.causes.note(names, Cause(f"{call}()", here()))
+        self.causes.note(names, Cause(f"{call}()", here()), self.clock())
         self.store.bump(names)
 
     def clear(self) -> None:

@@ -45,6 +45,8 @@ class Settings:
     """How long a caller waits for another's load before it loads by itself, in seconds."""
     orphan_grace: float = 60.0
     """How long a commit of unknown outcome keeps its tags uncached, in seconds."""
+    verify: float = 0.0
+    """Part of the statements' hits that are asked of the database again, from 0 to 1."""
     prefixes: tuple[str, ...] = ()
     """Prefixes of keys (parts before a `:`) that can be invalidated as a whole."""
 
@@ -117,6 +119,10 @@ def _checked(name: str, value: Any) -> Any:
             value,
             "0 <= jitter < 1",
         )
+        return float(value)
+    if name == "verify":
+        share = isinstance(value, (int, float)) and not isinstance(value, bool)
+        _require(share and 0 <= value <= 1, name, value, "0 <= verify <= 1")
         return float(value)
     if name == "prefixes":
         if isinstance(value, str):

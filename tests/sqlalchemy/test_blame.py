@@ -157,11 +157,12 @@ async def test_a_write_of_an_async_session(
 def test_causes_are_bounded_and_the_last_one_counts() -> None:
     causes = Causes()
     for number in range(5000):
-        causes.note((number % 3000,), Cause(f"write {number}", lambda: None))
+        causes.note((number % 3000,), Cause(f"write {number}", lambda: None), number)
     assert causes.last([2999, 2000]) is None
     assert str(causes.last([0, 2999])) == "write 3000"
     assert str(causes.last([1999, 0, 1])) == "write 4999"
     assert causes.last([]) is None
+    assert [name for name, _ in causes.since(4998)] == [1999, 1998]
 
 
 def test_long_statements_are_cut() -> None:

@@ -42,10 +42,10 @@ class Causes:
     """
 
     def __init__(self) -> None:
-        self._last: dict[Hashable, tuple[int, Cause]] = {}
+        self._last: dict[Hashable, tuple[int, float, Cause]] = {}
         self._numbers = itertools.count()
 
-    def note(self, names: Iterable[Hashable], cause: Cause) -> None:
+    def note(self, names: Iterable[Hashable], cause: Cause, now: float) -> None:
         """
         Remember what invalidated some names just now.
         """
@@ -53,7 +53,7 @@ class Causes:
         last = self._last
         for name in names:
             last.pop(name, None)
-            last[name] = (number, cause)
+            last[name] = (number, now, cause)
         while len(last) > _MOST:
             del last[next(iter(last))]
 
@@ -62,4 +62,11 @@ class Causes:
         Give what invalidated any of the names last, if that is remembered.
         """
         found = [self._last[name] for name in names if name in self._last]
-        return max(found, key=lambda pair: pair[0])[1] if found else None
+        return max(found, key=lambda told: told[0])[-1] if found else None
+
+    def since(self, moment: float) -> list[tuple[Hashable, Cause]]:
+        """
+        List the names that were invalidated since a moment, last first, with the cause.
+        """
+        told = sorted(self._last.items(), key=lambda item: item[1][0], reverse=True)
+        return [(name, cause) for name, (_, when, cause) in told if when >= moment]

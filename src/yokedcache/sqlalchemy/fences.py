@@ -106,10 +106,11 @@ def bump_everywhere(names: tuple[str, ...], blame: Blame) -> None:
 
 def _note_causes(names: tuple[str, ...], blame: Blame) -> None:
     for machine in machines():
+        now = machine.clock()
         for name in names:
             cause = blame.of(name)
             if cause is not None:
-                machine.causes.note((name,), cause)
+                machine.causes.note((name,), cause, now)
 
 
 def settle_orphans(state: ConnectionState) -> None:

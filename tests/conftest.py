@@ -8,6 +8,7 @@ of ours inside an event loop.
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def nobody_else_is_seen() -> Iterator[None]:
+    """
+    Keep test processes from noticing each other: numbers of files are used again.
+    """
+    with tempfile.TemporaryDirectory(prefix="yc-") as place:
+        os.environ["YOKEDCACHE_RUN_DIR"] = place
+        yield
+        del os.environ["YOKEDCACHE_RUN_DIR"]
+
+
+@pytest.fixture(scope="session", autouse=True)
 def own_faults_are_seen() -> Iterator[None]:
     """
     Let faults of the library fail the test that meets them.
@@ -67,6 +79,10 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
     """
     with blockbuster_ctx(scanned_modules=["yokedcache"]) as blockbuster:
         # once an engine: an aiosqlite engine's file is known by device and inode
-        asks = ("yokedcache/sqlalchemy/identity.py", "_sqlite")
+        asks = ("yokedcache/sqlalchemy/identity.py", "file_identity")
         blockbuster.functions["os.stat"].can_block_in(*asks)
+        # a few microseconds, and only while somebody else may change the file
+        for name, function in blockbuster.functions.items():
+            if name.startswith("sqlite3."):
+                function.can_block_in("yokedcache/sqlalchemy/file_watch.py", "version")
         yield blockbuster

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from yokedcache.machine import Machine
 from yokedcache.runtime.clocks import monotonic
+from yokedcache.runtime.forks import Guard
 from yokedcache.settings import read
 from yokedcache.sync import SyncCache, loader_host
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _default: YokedCache | None = None
-_guard = threading.Lock()
+_guard = Guard()
 
 
 class YokedCache:

@@ -8,8 +8,6 @@ Everything of a cache but the waiting: what both faces stand on.
 from __future__ import annotations
 
 import importlib
-import os
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +21,7 @@ from yokedcache.runtime import surroundings
 from yokedcache.runtime.clocks import jitter, monotonic
 from yokedcache.runtime.context import hand_on
 from yokedcache.runtime.flights import Terminal
+from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
 from yokedcache.runtime.places import here
 from yokedcache.stores.memory import MemoryStore
@@ -39,7 +38,7 @@ KEYS: Final = "keys"
 
 _open: tuple[weakref.ref[Machine], ...] = ()
 """The caches that are open; replaced whole, so that reading it takes no lock."""
-_guard = threading.Lock()
+_guard = Guard()
 
 _MOST_USED: Final = 10_000
 _used: Final[set[str]] = set()
@@ -59,7 +58,9 @@ class Machine:
         self.store = MemoryStore(
             clock, max_entries=settings.max_entries, max_bytes=settings.max_bytes
         )
-        self.terminal = Terminal(settings.flight_timeout)
+        self.terminal = Terminal(settings.flight_timeout, self.store.ask)
+        self.shared: dict[str, str] = {}
+        """Databases of which nothing is kept, for other processes use them; and why."""
         self.tallies: dict[str, Tally] = {}
         self.invalidations = 0
         self.causes = Causes()
@@ -367,12 +368,10 @@ def _list(new: Machine | None) -> None:
 
 
 def _after_fork() -> None:
-    global _guard  # noqa: PLW0603 - the parent's lock may be held by a thread that is gone
-    _guard = threading.Lock()
     for machine in machines():
-        machine.store.renew_locks()
-        machine.terminal.renew_locks()
+        machine.store.begin_anew()
+        machine.terminal.begin_anew()
+        machine.shared.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork(_after_fork)

@@ -47,11 +47,16 @@ class Settings:
     """How long a commit of unknown outcome keeps its tags uncached, in seconds."""
     verify: float = 0.0
     """Part of the statements' hits that are asked of the database again, from 0 to 1."""
+    single_process: bool = False
+    """No other process uses the databases: whatever speaks against it isn't heeded."""
+    watch_files: bool = False
+    """Ask SQLite files at each look-up whether any program has changed them."""
     prefixes: tuple[str, ...] = ()
     """Prefixes of keys (parts before a `:`) that can be invalidated as a whole."""
 
 
 _DURATIONS: Final = frozenset({"ttl", "flight_timeout", "orphan_grace"})
+_SWITCH: Final = {"true": True, "1": True, "false": False, "0": False}
 _FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -103,6 +108,8 @@ def _from_text(name: str, text: str) -> Any:
             return int(text)
         if kind == "float":
             return float(text)
+        if kind == "bool":
+            return _SWITCH.get(text.lower(), text)
     except ValueError as error:
         msg = f"setting {name!r} of the URL can't be read: {text!r}"
         raise SettingsError(msg, setting=name, value=text) from error
@@ -135,6 +142,9 @@ def _checked(name: str, value: Any) -> Any:
             "non-empty strings",
         )
         return tuple(prefix.rstrip(":") for prefix in prefixes)
+    if _FIELDS[name].type == "bool":
+        _require(isinstance(value, bool), name, value, "true or false")
+        return value
     whole = isinstance(value, int) and not isinstance(value, bool)
     _require(whole and value > 0, name, value, "a whole number above 0")
     return value

@@ -52,6 +52,8 @@ class Stats:
     evictions: int
     invalidations: int
     tags: int
+    several_processes: Mapping[str, str]
+    """Databases that other processes use, too, and what says so."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def count(machine: Machine) -> Stats:
         evictions=machine.store.evictions,
         invalidations=machine.invalidations,
         tags=len(machine.store.names()),
+        several_processes=dict(machine.shared),
     )
 
 

@@ -75,6 +75,7 @@ def test_the_environment_names_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
         ("memory://?max_entries=many", ["max_entries", "many"]),
         ("memory://?max_entries=0", ["max_entries", "above 0"]),
         ("memory://?jitter=2", ["jitter"]),
+        ("memory://?single_process=perhaps", ["single_process", "true or false"]),
     ],
 )
 def test_urls_that_cannot_be_meant(url: str, words: list[str]) -> None:
@@ -107,6 +108,8 @@ def test_a_url_is_a_string(url: Any) -> None:
         ("prefixes", [":"]),
         ("prefixes", [1]),
         ("prefixes", 1),
+        ("single_process", 1),
+        ("watch_files", "true"),
         ("unknown", 1),
     ],
 )
@@ -128,6 +131,12 @@ def test_an_unknown_setting_names_the_known_ones() -> None:
         made(max_size=3)
     for name in ("max_entries", "max_bytes", "ttl", "prefixes"):
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1"])
+def test_switches_in_a_url(text: str) -> None:
+    assert made(f"memory://?single_process={text}").single_process
+    assert not made("memory://?single_process=false").single_process
 
 
 def test_prefixes_are_written_with_or_without_the_colon() -> None:

@@ -69,6 +69,8 @@ ELSEWHERE = {
     "max_recording": "tests/holes/test_hole_21.py",
     "flight_timeout": "tests/cache/test_cached_bad_input.py",
     "orphan_grace": "tests/footguns/test_options.py",
+    "single_process": "tests/workers/test_two_workers.py",
+    "watch_files": "tests/workers/test_file_watch.py",
 }
 
 

@@ -4,6 +4,7 @@ Who a database says it is, and what tells engines apart.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -72,12 +73,14 @@ async def test_drivers_agree_on_who_a_postgresql_is(
         raw = connection.connection.dbapi_connection
         return database_identity(raw, "postgresql", connection.engine.url)
 
-    found = []
-    for database in (first, second):
+    def ask_blocking(database: PostgresDatabase) -> str:
         engine = sa.create_engine(database.url("psycopg"))
         with engine.connect() as connection:
-            found.append(ask(connection))
+            name = ask(connection)
         engine.dispose()
+        return name
+
+    found = [await asyncio.to_thread(ask_blocking, each) for each in (first, second)]
     async_engine = create_async_engine(first.url("asyncpg"))
     async with async_engine.connect() as async_connection:
         found.append(await async_connection.run_sync(ask))

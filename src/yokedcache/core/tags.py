@@ -195,6 +195,13 @@ class TagTable:
         if not self._watchers:
             self.pulse.value = self.counter
 
+    def begin_anew(self) -> None:
+        """
+        Break every vector and forget all tags, with whatever fences are up on them.
+        """
+        self._renew(list(self._tags.values()))
+        self._tags = WeakValueDictionary()
+
     def _renew(self, tags: Iterable[Tag]) -> None:
         self.counter += 1
         for tag in tags:

@@ -16,7 +16,7 @@ from yokedcache.core.flights import Caller, Flight, FlightTable, Role, Seat
 from yokedcache.runtime.context import current_chain
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
     from concurrent.futures import Future
 
     from yokedcache.core.operations import Sealed
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 class Terminal:
     """
     All flights of one cache, and who waits for them.
+
+    `ask` is called when a wait is over, before it is judged whether what came in
+    still holds: it looks for changes that nobody announces.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, ask: Callable[[], None] | None = None) -> None:
         self.timeout = timeout
+        self._ask = ask
         self._table = FlightTable()
         self._lock = threading.Lock()
         self._waiting: WeakKeyDictionary[Flight, set[Future[None]]] = (
@@ -97,6 +101,8 @@ class Terminal:
             future.cancel()
         finally:
             self._leave(flight, future)
+        if self._ask is not None:
+            self._ask()
         return flight.sealed
 
     async def wait_async(self, flight: Flight) -> Sealed | None:
@@ -112,13 +118,15 @@ class Terminal:
             pass
         finally:
             self._leave(flight, future)
+        if self._ask is not None:
+            self._ask()
         return flight.sealed
 
-    def renew_locks(self) -> None:
+    def begin_anew(self) -> None:
         """
         Start anew after a fork: no flight of the parent will land here.
         """
-        self.__init__(self.timeout)  # type: ignore[misc]
+        self.__init__(self.timeout, self._ask)  # type: ignore[misc]
 
     def _enlist(self, flight: Flight) -> Future[None]:
         from concurrent.futures import Future

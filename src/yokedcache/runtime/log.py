@@ -7,13 +7,14 @@ importing the library should cost little.
 
 from __future__ import annotations
 
-import threading
 from typing import Final
+
+from yokedcache.runtime.forks import Guard, after_fork
 
 NAME: Final = "yokedcache"
 
 _said: set[tuple[str, str]] = set()
-_guard = threading.Lock()
+_guard = Guard()
 _MOST = 10_000
 
 
@@ -71,3 +72,13 @@ def forget() -> None:
     """
     with _guard:
         _said.clear()
+
+
+def _after_fork() -> None:
+    """
+    Let a child say its own lines.
+    """
+    _said.clear()
+
+
+after_fork(_after_fork)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from yokedcache.runtime.forks import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,7 +104,7 @@ class Taken(Protocol):
 
 
 _examiners: list[Examiner] = []
-_installing = threading.Lock()
+_installing = Guard()
 _INTEGRATION: Final = "yokedcache.sqlalchemy.tracking"
 
 

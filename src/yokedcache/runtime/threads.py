@@ -13,13 +13,15 @@ import functools
 import threading
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.runtime.forks import Guard
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import ContextVar
 
 _variables: tuple[ContextVar[Any], ...] = ()
 _worker: Any = None
-_guard = threading.Lock()
+_guard = Guard()
 
 
 def carry(*variables: ContextVar[Any]) -> None:

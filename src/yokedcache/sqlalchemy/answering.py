@@ -39,6 +39,7 @@ from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.quick import Quick
 from yokedcache.sqlalchemy.reads import snapshot, unstorable
+from yokedcache.sqlalchemy.several import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -84,7 +85,7 @@ class SessionAnswerer:
         if isinstance(option_of(call.statement), NoCache):
             return "no_cache"
         database = database_of(call.engine.dialect)
-        reason = database.unlearnt(call.engine)
+        reason = database.unlearnt(call.engine) or refusal(database, self._machine)
         if reason is None and self.attachment.vary is UNSET:
             reason = database.unfit(call.engine, call.session)
         return reason or _level(call, database)
@@ -250,7 +251,9 @@ class StatementMiss:
         if state is None:
             self._refused = "untracked"
         else:
-            self._refused = unstorable(connection, state, self._analysis)
+            self._refused = refusal(database, self._machine) or unstorable(
+                connection, state, self._analysis
+            )
         if self._refused is None:
             tags = database.tags_read(self._analysis.reads, catalogue)
             plan = answer_statement(self._key, (*tags, *self._tags))

@@ -10,12 +10,12 @@ who share the connection share it, and it goes when the connection goes.
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from yokedcache.machine import machines
+from yokedcache.runtime.forks import Guard
 from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
 
@@ -39,7 +39,7 @@ _ISOLATING = re.compile(
 )
 _open: Counter[str] = Counter()
 _writing: WeakSet[ConnectionState] = WeakSet()
-_guard = threading.RLock()
+_guard = Guard()
 
 
 class ConnectionState:

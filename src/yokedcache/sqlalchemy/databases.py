@@ -10,7 +10,6 @@ anyway, through plain DBAPI cursors.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 import weakref
@@ -19,7 +18,9 @@ from weakref import WeakSet
 
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
+from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
+from yokedcache.sqlalchemy import several
 from yokedcache.sqlalchemy.catalogue import CatalogueUnknown, read_catalogue
 from yokedcache.sqlalchemy.identity import (
     CREATOR,
@@ -30,27 +31,28 @@ from yokedcache.sqlalchemy.identity import (
 )
 from yokedcache.sqlalchemy.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
+from yokedcache.sqlalchemy.sheltered import sheltered
 from yokedcache.sqlalchemy.telling import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Hashable, Iterable
 
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.orm import Session
 
     from yokedcache.sqlalchemy.catalogue import Catalogue
+    from yokedcache.sqlalchemy.several import Company
 
 _known: WeakSet[Database] = WeakSet()
 _changes: WeakSet[Change] = WeakSet()
 _PLACE = "_yokedcache_database"
 """Where a dialect object keeps what is known of its database."""
 _serials = itertools.count(1)
-_guard = threading.Lock()
+_guard = Guard()
 
 _WATCH = "_yokedcache_watch"
 _MOST_READS = 2000
 _MOST_FAILURES = 10
-_SAVEPOINT = "yokedcache_learning"
 
 _SHARING = (SingletonThreadPool, StaticPool)
 
@@ -77,6 +79,7 @@ class Database:
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect_name = dialect.name
+        self._dialect = weakref.ref(dialect)
         self.serial = next(_serials)
         self.identity: str | None = None
         self.epoch = ""
@@ -86,6 +89,8 @@ class Database:
         """The statement that made answers of this engine depend on context."""
         self.unlearnable: str | None = None
         self.in_memory = False
+        self.company: Company | None = None
+        """Who else uses it; told once it is known who it is."""
         self._fingerprint: str | None = None
         self._sessions: dict[tuple[Any, ...], str | None] = {}
         self._failures = 0
@@ -100,6 +105,13 @@ class Database:
         """
         return self.catalogue is not None and self.identity is not None
 
+    @property
+    def dialect(self) -> Any:
+        """
+        The dialect object that it belongs to.
+        """
+        return self._dialect()
+
     def learn(self, dbapi_connection: Any) -> None:
         """
         Ask the database who it is and what it does by itself, if not known.
@@ -107,13 +119,15 @@ class Database:
         if self.known or self.unlearnable:
             return
         try:
-            with _sheltered(dbapi_connection, self.dialect_name):
+            with sheltered(dbapi_connection, self.dialect_name):
                 if self.identity is None:
                     identity = database_identity(
                         dbapi_connection, self.dialect_name, None
                     )
                     self.in_memory = not identity
                     self.epoch = server_epoch(dbapi_connection, self.dialect_name)
+                    if identity:
+                        self.company = several.enter(self, dbapi_connection, identity)
                     self.identity = identity or f"memory:{self.serial}"
                 if self._changing():
                     return
@@ -317,39 +331,6 @@ class Unsettled:
         return (self,) if engine is None else self._database.key(engine)
 
 
-@contextlib.contextmanager
-def _sheltered(dbapi_connection: Any, dialect_name: str) -> Iterator[None]:
-    """
-    Keep a question of ours that fails from failing the app's transaction.
-    """
-    if dialect_name != "postgresql" or not _said(
-        dbapi_connection, f"SAVEPOINT {_SAVEPOINT}"
-    ):
-        yield
-        return
-    try:
-        yield
-    except BaseException:
-        _said(dbapi_connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
-        raise
-    finally:
-        _said(dbapi_connection, f"RELEASE SAVEPOINT {_SAVEPOINT}")
-
-
-def _said(dbapi_connection: Any, statement: str) -> bool:
-    """
-    Send a statement; tell whether the server took it.
-    """
-    cursor = dbapi_connection.cursor()
-    try:
-        cursor.execute(statement)
-    except Exception:  # noqa: BLE001 - in autocommit mode, or the transaction has failed
-        return False
-    finally:
-        cursor.close()
-    return True
-
-
 def database_of(dialect: Dialect) -> Database:
     """
     Give what is known of the database behind a dialect object.
@@ -380,3 +361,17 @@ def isolation(dialect: Any, options: Any) -> str | None:
         # set with an engine's first connection
         or getattr(dialect, "default_isolation_level", None)
     )
+
+
+def _after_fork() -> None:
+    """
+    Ask anew in a child who each database is, and so tell the others of the child.
+    """
+    _changes.clear()
+    for database in list(_known):
+        if not database.in_memory:
+            database.company = None
+            database.forget()
+
+
+after_fork(_after_fork)

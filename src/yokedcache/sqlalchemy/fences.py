@@ -13,6 +13,7 @@ from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
 from yokedcache.runtime.log import logger
 from yokedcache.sqlalchemy.names import ANY_DATABASE
+from yokedcache.sqlalchemy.several import stranger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +92,27 @@ def commit_announced(state: ConnectionState, send: Callable[[], Any]) -> Any:
     """
     Send a commit with its write set announced on both sides (rule 2).
     """
+    stranger(state.database)
     host = CommitHost(state, send)
     return run(announce(state.tags()), host.perform)
+
+
+def fence_statement(state: ConnectionState) -> None:
+    """
+    Put fences up around one statement that commits by itself.
+    """
+    lift_statement(state)
+    stranger(state.database)
+    state.fences = Fences(state.tags(), state.blame)
+
+
+def lift_statement(state: ConnectionState) -> None:
+    """
+    Take down the fences around a statement, if there are any.
+    """
+    fences, state.fences = state.fences, None
+    if fences is not None:
+        fences.lift()
 
 
 def bump_everywhere(names: tuple[str, ...], blame: Blame) -> None:

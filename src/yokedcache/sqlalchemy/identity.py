@@ -85,6 +85,13 @@ def _sqlite(cursor: Any) -> str:
     path = files.get("main")
     if not path:
         return ""
+    return file_identity(path)
+
+
+def file_identity(path: str) -> str:
+    """
+    Name the SQLite file at a path.
+    """
     status = os.stat(path)  # noqa: PTH116 - SQLite gives the whole path
     return f"sqlite:{status.st_dev}:{status.st_ino}:{birth(path)}"
 

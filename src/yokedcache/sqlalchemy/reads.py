@@ -16,6 +16,7 @@ from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, isolation
 from yokedcache.sqlalchemy.listeners import rewriter
+from yokedcache.sqlalchemy.several import capture_refusal
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -77,7 +78,8 @@ def _note_capture(
     analysis: Analysis,
     tags: tuple[str, ...],
 ) -> None:
-    reason = unstorable(connection, state, analysis)
+    reason = capture_refusal(state.database, capture.store)
+    reason = reason or unstorable(connection, state, analysis)
     if reason is None and not capture.varied:
         reason = _unvaried(connection, list(state.sessions), state.database)
     if reason is None:

@@ -23,7 +23,7 @@ from sqlalchemy.pool import Pool
 
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.log import once
-from yokedcache.sqlalchemy import by_hand, handed, reads, sessions
+from yokedcache.sqlalchemy import by_hand, handed, reads, sessions, several
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
@@ -33,10 +33,11 @@ from yokedcache.sqlalchemy.connections import (
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
-    Fences,
     abandon_orphans,
     bump_everywhere,
     commit_announced,
+    fence_statement,
+    lift_statement,
     settle_orphans,
 )
 from yokedcache.sqlalchemy.names import database_tag
@@ -94,7 +95,7 @@ def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
     state.raw = True
 
 
-def _on_checkin(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
+def _on_checkin(dbapi_connection: Any, record: Any) -> None:
     """
     A connection comes back; one handed out raw may have written anything.
     """
@@ -108,6 +109,7 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
         )
         state.note_unknown()
         state.blame.note("what was sent over a raw connection", ())
+        several.came_back_raw(state.database, dbapi_connection)
         bump_everywhere(state.tags(), state.blame)
         state.handed = False
         state.settle()
@@ -223,7 +225,7 @@ def _note_effects(
         state.note(analysis)
         state.blame.note(statement, [table for _, table in analysis.writes])
     if state.dirty and (analysis.transaction or _commits_itself(connection, analysis)):
-        _fence_statement(state)
+        fence_statement(state)
 
 
 def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
@@ -233,17 +235,6 @@ def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
     if analysis.ddl and connection.dialect.name in {"mysql", "mariadb"}:
         return True
     return autocommit(connection)
-
-
-def _fence_statement(state: ConnectionState) -> None:
-    _lift_statement(state)
-    state.fences = Fences(state.tags(), state.blame)
-
-
-def _lift_statement(state: ConnectionState) -> None:
-    fences, state.fences = state.fences, None
-    if fences is not None:
-        fences.lift()
 
 
 def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
@@ -267,7 +258,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
     if state.fences is not None:
-        _lift_statement(state)
+        lift_statement(state)
         if autocommit(connection):
             state.settle()
 
@@ -280,14 +271,14 @@ def _on_error(context: Any) -> None:
     if connection is not None and not connection.closed and not connection.invalidated:
         state = existing(connection.connection)
         if state is not None:
-            _lift_statement(state)
+            lift_statement(state)
 
 
 def _end(state: ConnectionState) -> None:
     """
     A transaction ended without a commit of ours: bump what it had written.
     """
-    _lift_statement(state)
+    lift_statement(state)
     if state.dirty:
         tags, blame = state.tags(), state.blame
         if state.unknown:
@@ -319,7 +310,7 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     state = existing(holder)
     if state is None or not state.dirty:
         return original(holder)
-    _lift_statement(state)
+    lift_statement(state)
     result = commit_announced(state, functools.partial(original, holder))
     _committed(state)
     return result

@@ -57,6 +57,8 @@ class MemoryStore:
         self.evictions = 0
         self.broken: dict[Hashable, Hashable] = {}
         """The tags that broke entries which are gone; for `explain`."""
+        self.askers: tuple[Callable[[], None], ...] = ()
+        """Asked before a vector is compared: what changes unheard, and may be bumped."""
         self._clock = clock
         self._lock = threading.RLock()
         self._queues = S3Fifo()
@@ -75,6 +77,8 @@ class MemoryStore:
         pulse = self.pulse.value
         if entry.pulse == pulse:
             return entry
+        if self.askers:
+            self.ask()
         if not holds(entry.vector):
             self._discard_broken(key, entry)
             return None
@@ -100,6 +104,8 @@ class MemoryStore:
         """
         Store an entry if its vector holds unfenced; else say why it was not.
         """
+        if self.askers:  # not under the lock: it takes other stores' locks
+            self.ask()
         weight = entry.weight + ENTRY_BYTES
         if weight > self.max_bytes // LARGEST_SHARE:
             return "too_large"
@@ -198,6 +204,30 @@ class MemoryStore:
         with self._lock:
             self.tags.unwatch()
 
+    def ask(self) -> None:
+        """
+        Have everything bumped that was changed unheard.
+        """
+        for asker in self.askers:
+            asker()
+
+    def cover(self, asker: Callable[[], None]) -> None:
+        """
+        Have `asker` asked at every look-up from now on.
+        """
+        with self._lock:
+            self.askers = (*self.askers, asker)
+            self.tags.watch()
+
+    def uncover(self, asker: Callable[[], None]) -> None:
+        """
+        Ask it no longer.
+        """
+        with self._lock:
+            if asker in self.askers:
+                self.askers = tuple(one for one in self.askers if one is not asker)
+                self.tags.unwatch()
+
     def names(self) -> list[str]:
         """
         List the tags that something depends on now.
@@ -219,11 +249,22 @@ class MemoryStore:
             self._expiry.clear()
             self.bytes = 0
 
-    def renew_locks(self) -> None:
+    def begin_anew(self) -> None:
         """
-        Make new locks after a fork: another thread may have held the old one.
+        Begin anew in a forked child: nothing is kept, and nothing under way will be.
+
+        Another thread may have held the lock, in the middle of a change.
         """
         self._lock = threading.RLock()
+        for _ in self.askers:
+            self.tags.unwatch()
+        self.askers = ()
+        self.entries.clear()  # the same object: wrappers of functions hold it
+        self.broken.clear()
+        self.bytes = 0
+        self._queues = S3Fifo()
+        self._expiry = Expiry(self._drop)
+        self.tags.begin_anew()
 
     def _insert(self, entry: Entry) -> None:
         now = self._clock()

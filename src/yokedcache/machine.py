@@ -22,7 +22,7 @@ from yokedcache.errors import ClosedError, SettingsError, UsageError
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.clocks import jitter, monotonic
 from yokedcache.runtime.context import hand_on
-from yokedcache.runtime.flights import Terminal
+from yokedcache.runtime.flights import Terminal, renew_lock
 from yokedcache.runtime.log import once
 from yokedcache.runtime.places import here
 from yokedcache.stores.memory import MemoryStore
@@ -369,9 +369,10 @@ def _list(new: Machine | None) -> None:
 def _after_fork() -> None:
     global _guard  # noqa: PLW0603 - the parent's lock may be held by a thread that is gone
     _guard = threading.Lock()
+    renew_lock()
     for machine in machines():
         machine.store.renew_locks()
-        machine.terminal.renew_locks()
+        machine.terminal.renew()
 
 
 if hasattr(os, "register_at_fork"):

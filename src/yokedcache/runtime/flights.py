@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
     from yokedcache.core.operations import Sealed
 
+_lock = threading.Lock()
+"""One for all flights of the process: a circle may lead through several caches."""
+
 
 class Terminal:
     """
-    All flights of one cache, and who waits for them.
+    All flights of one cache, and who waits for them: threads, tasks, greenlets.
     """
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
         self._table = FlightTable()
-        self._lock = threading.Lock()
         self._waiting: WeakKeyDictionary[Flight, set[Future[None]]] = (
             WeakKeyDictionary()
         )
@@ -39,11 +41,17 @@ class Terminal:
         """
         Draw the number that says when a caller began.
         """
-        with self._lock:
+        with _lock:
             return self._table.ticket()
 
     def board(
-        self, key: Hashable, *, blocking: bool, may_lead: bool, may_wait: bool
+        self,
+        key: Hashable,
+        *,
+        blocking: bool,
+        may_lead: bool,
+        may_wait: bool,
+        once: Hashable = None,
     ) -> Seat:
         """
         Give the calling thread or task its part in the key's flight.
@@ -55,8 +63,8 @@ class Terminal:
             may_lead=may_lead,
             may_wait=may_wait,
         )
-        with self._lock:
-            seat = self._table.board(key, caller)
+        with _lock:
+            seat = self._table.board(key, caller, once=once)
             if seat.role is Role.WAIT and seat.flight is not None:
                 for led in caller.chain:
                     led.waits.append(seat.flight)
@@ -67,8 +75,29 @@ class Terminal:
         Note that the versions of a seat's flight are being taken now.
         """
         if seat.role is Role.LEAD and seat.flight is not None:
-            with self._lock:
+            with _lock:
                 self._table.take_off(seat.flight)
+
+    def drift(self, seat: Seat) -> bool:
+        """
+        Let a flight go on at its leader's leisure; false if somebody waits for it.
+        """
+        with _lock:
+            return self._table.drift(seat)
+
+    def resume(self, seat: Seat) -> None:
+        """
+        Let callers wait for a flight that drifted: its rows are being fetched.
+        """
+        with _lock:
+            self._table.resume(seat, threading.get_ident())
+
+    def flying(self, key: Hashable) -> bool:
+        """
+        Tell whether somebody is loading a key for everyone who asks.
+        """
+        with _lock:
+            return self._table.flying(key) is not None
 
     def land(self, seat: Seat, sealed: Sealed | None) -> None:
         """
@@ -77,7 +106,7 @@ class Terminal:
         flight = seat.flight
         if flight is None:
             return
-        with self._lock:
+        with _lock:
             if flight.landed:
                 return
             self._table.land(flight, sealed)
@@ -114,7 +143,7 @@ class Terminal:
             self._leave(flight, future)
         return flight.sealed
 
-    def renew_locks(self) -> None:
+    def renew(self) -> None:
         """
         Start anew after a fork: no flight of the parent will land here.
         """
@@ -124,7 +153,7 @@ class Terminal:
         from concurrent.futures import Future
 
         future: Future[None] = Future()
-        with self._lock:
+        with _lock:
             if flight.landed:
                 future.set_result(None)
             else:
@@ -132,10 +161,18 @@ class Terminal:
         return future
 
     def _leave(self, flight: Flight, future: Future[None]) -> None:
-        with self._lock:
+        with _lock:
             waiting = self._waiting.get(flight)
             if waiting is not None:
                 waiting.discard(future)
             for led in current_chain():
                 if flight in led.waits:
                     led.waits.remove(flight)
+
+
+def renew_lock() -> None:
+    """
+    Start anew after a fork: a thread that is gone may hold the parent's lock.
+    """
+    global _lock  # noqa: PLW0603 - the process's
+    _lock = threading.Lock()

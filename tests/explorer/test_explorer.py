@@ -67,6 +67,7 @@ WITHOUT = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCOPES)
 def test_no_order_of_events_breaks_a_promise(name: str) -> None:
     scope, least = SCOPES[name]

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, CursorResult
 
-    from yokedcache.sqlalchemy.answering import StatementMiss
     from yokedcache.sqlalchemy.facade import CachingConnection, StatementCall
+    from yokedcache.sqlalchemy.misses import StatementMiss
 
 _PLENTY = 10**9
 _STORED = "_conformance_stored"
@@ -166,7 +166,7 @@ def _store_in_advance(counts: collections.Counter[str], asking: Asking) -> None:
                 stored = _loaded(apart, call, miss)
         else:
             result = plainly(self, call, miss)
-            if miss._plan is None:
+            if not miss.under_way:
                 return result  # it won't be stored, and that is right
             stored = True
             result._fetchall_impl()
@@ -204,7 +204,7 @@ def _apart(call: StatementCall) -> Connection | None:
 
 def _loaded(apart: Connection, call: StatementCall, miss: StatementMiss) -> bool:
     miss.before_read(apart)
-    if miss._plan is None:
+    if not miss.under_way:
         return False
     try:
         result = apart.execute(

@@ -255,7 +255,8 @@ class CachedCall:
             return None
         if answer.how == "joined":
             tally.shared += 1
-        entry.hits += 1
+        else:
+            entry.hits += 1
         hand_on(entry.vector)
         return self._read(entry, request)
 

@@ -73,6 +73,8 @@ class Explanation:
     invalidated_by: str | None = None
     """What invalidated it, or anything it depends on, last: a statement or call, and
     its place in the code."""
+    loading: bool = False
+    """Somebody is loading it: whoever may wait is handed that."""
     refused: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Why results of the function were not stored so far, if this call's isn't."""
 
@@ -84,6 +86,8 @@ class Explanation:
             lines.append(f"depends on: {', '.join(self.depends_on) or 'time alone'}")
         if self.invalidated_by:
             lines.append(f"last invalidated by: {self.invalidated_by}")
+        if self.loading:
+            lines.append("being loaded: who asks now and may wait is handed that")
         if self.refused:
             told = (f"{reason} ({number})" for reason, number in self.refused.items())
             lines.append(f"refused before: {', '.join(told)}")
@@ -121,12 +125,13 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
     Tell how a key is answered now.
     """
     entry = machine.store.entries.get(key)
+    loading = machine.terminal.flying(key)
     if bypass is not None:
         return Explanation(key, served=False, reason=bypass)
     if entry is None:
         gone = machine.store.broken.get(key)
         if gone is None:
-            return Explanation(key, served=False, reason="not stored")
+            return Explanation(key, served=False, reason="not stored", loading=loading)
         return _broken(machine, key, gone)
     names = tuple(str(tag.name) for tag, _ in entry.vector)
     broken = broken_by(entry.vector)
@@ -141,6 +146,7 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
         depends_on=names,
         fresh_for=left,
         invalidated_by=blamed(machine, names),
+        loading=loading,
     )
 
 
@@ -161,12 +167,13 @@ def _broken(
         reason=f"{name} was invalidated",
         depends_on=names,
         invalidated_by=blamed(machine, (name,)),
+        loading=machine.terminal.flying(key),
     )
 
 
 def _counts(tally: Tally, hits: int, saved: float) -> Counts:
     return Counts(
-        hits=tally.hits + hits - tally.shared,
+        hits=tally.hits + hits,
         loads=tally.loads,
         shared=tally.shared,
         saved_seconds=tally.saved + saved,

@@ -231,3 +231,65 @@ def test_tickets_are_one_order() -> None:
     table.take_off(flight)
     assert flight.ticket is not None
     assert before < flight.ticket < table.ticket()
+
+
+class TestDrifting:
+    def test_a_flight_that_nobody_waits_for_may_drift(self) -> None:
+        table = FlightTable()
+        seat = table.board("k", task())
+        assert table.drift(seat)
+        assert seat.role is Role.ALONE  # nothing to land, should it be dropped
+        assert len(table) == 0
+        assert table.board("k", task()).role is Role.LEAD
+
+    def test_one_that_is_waited_for_may_not(self) -> None:
+        table = FlightTable()
+        seat = table.board("k", task())
+        assert table.board("k", task()).role is Role.WAIT
+        assert not table.drift(seat)
+        assert seat.role is Role.LEAD
+        assert table.flying("k") is seat.flight
+
+    def test_who_goes_alone_keeps_no_flight_from_drifting(self) -> None:
+        table = FlightTable()
+        seat = table.board("k", blocking())
+        assert table.board("k", blocking()).role is Role.ALONE
+        assert table.drift(seat)
+
+    def test_one_that_picks_up_again_is_waited_for(self) -> None:
+        table = FlightTable()
+        seat = table.board("k", task())
+        table.drift(seat)
+        table.resume(seat, THERE)
+        assert seat.role is Role.LEAD
+        assert flight_of(seat).thread == THERE
+        assert table.board("k", task()).flight is seat.flight
+        table.land(flight_of(seat), None)
+        assert len(table) == 0
+
+    def test_it_takes_nobodys_place(self) -> None:
+        table = FlightTable()
+        first = table.board("k", task())
+        table.drift(first)
+        second = table.board("k", task())
+        table.resume(first, HERE)
+        assert table.flying("k") is second.flight
+        table.land(flight_of(first), None)
+        assert table.flying("k") is second.flight
+
+    def test_one_that_landed_stays_on_the_ground(self) -> None:
+        table = FlightTable()
+        seat = table.board("k", task())
+        table.drift(seat)
+        table.land(flight_of(seat), None)
+        table.resume(seat, HERE)
+        assert len(table) == 0
+
+
+def test_a_flight_is_met_under_what_its_key_was_once() -> None:
+    table = FlightTable()
+    flight = flight_of(table.board("once", task()))
+    assert table.board("k", task(), once="once").flight is flight
+    table.land(flight, None)
+    assert table.board("k", task(), once="once").role is Role.LEAD
+    assert table.flying("once") is None

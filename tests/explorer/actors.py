@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core import operations as ops
 from yokedcache.core.capture import Capture
 from yokedcache.core.entry import Entry, Lifetime
-from yokedcache.core.flights import Caller, Role
+from yokedcache.core.flights import Caller, Role, Seat
 from yokedcache.core.freshness import Verdict, judge
-from yokedcache.core.plans import answer_call, answer_statement, lead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +23,11 @@ if TYPE_CHECKING:
     from tests.explorer.world import Value, World
     from yokedcache.core.tags import Stamp
 
-EVERYONE = -1
-"""A ticket older than every flight: whoever has it is served by all of them."""
+STATEMENTS = ("statement", "connected")
+"""Kinds of readers whose rows their caller takes when it likes."""
 
+_TAKING = ("looks who waits", "fetches what remains", "has it all")
+"""What is done with the rows of a statement that was executed."""
 
 MOST_WAITS = 2
 """How many flights a caller may wait for, one after the other."""
@@ -106,6 +107,8 @@ class Loader(Actor):
         self.read: Value = ()
         self.value: Value | None = None
         self.waits = 0
+        self.unshared = False
+        self.led: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,6 +130,8 @@ class Loader(Actor):
                 yield "fails to load"
             if budget["cancelled"]:
                 yield "is cancelled"
+            if budget["unshared"] and self._executed():
+                yield "can't be kept"
         elif isinstance(op, ops.Await) and budget["cancelled"]:
             yield "is cancelled"
 
@@ -136,6 +141,8 @@ class Loader(Actor):
             return "stamps" if self.step else "takes off"
         if isinstance(op, ops.Load):
             row, part = divmod(self.step, 2)
+            if self._executed():
+                return _TAKING[self.step - 2 * len(self.world.rows)]
             if self.kind == "captured" and not part:
                 return f"captures the tag of row {row}"
             return f"reads row {row}"
@@ -156,7 +163,14 @@ class Loader(Actor):
             self.go_on(self.op.flight.sealed)
         elif deed == "fails to load":
             world.spend("failing")
-            self.loaded(ops.Loaded(error=LookupError()))
+            if self.kind in STATEMENTS:
+                self.go_on(error=CancelledHere())
+            else:
+                self.loaded(ops.Loaded(error=LookupError()))
+        elif deed == "can't be kept":
+            world.spend("unshared")
+            self.unshared = True
+            self.loaded(ops.Loaded())
         elif deed == "is cancelled":
             world.spend("cancelled")
             self.go_on(error=CancelledHere())
@@ -188,7 +202,7 @@ class Loader(Actor):
             verdict = judge(entry, world.now) if entry else Verdict.GONE
             self.go_on(ops.Found(entry, verdict))
         elif isinstance(op, ops.Board):
-            self.go_on(world.flights.board(op.key, Caller(id(self), blocking=False)))
+            self.go_on(self._board(op))
         elif isinstance(op, ops.Await):
             self.go_on(op.flight.sealed)
         elif isinstance(op, ops.TakeStamp):
@@ -203,9 +217,23 @@ class Loader(Actor):
             world.flights.land(op.seat.flight, op.sealed)
             self.go_on()
         else:
-            name = f"{self.name}'s refresh"
-            world.spawn(Refresher(world, name, self.kind, op))
+            world.spawn(f"{self.name}'s refresh", self.kind, op)
             self.go_on(answer=True)
+
+    def _board(self, op: ops.Board) -> Seat:
+        if self.kind == "connected":
+            return Seat(Role.ALONE)
+        seat = self.world.flights.board(op.key, Caller(id(self), blocking=False))
+        self.led = seat if seat.role is Role.LEAD else None
+        return seat
+
+    def _executed(self) -> bool:
+        """
+        Tell whether a flight's statement was executed: its rows are there to be taken.
+        """
+        return self.kind in STATEMENTS and (
+            self.led is not None and len(self.read) == len(self.world.rows)
+        )
 
     def _leads(self) -> Any:
         seat = self.op.seat
@@ -229,6 +257,9 @@ class Loader(Actor):
     def _load(self) -> None:
         world, (row, part) = self.world, divmod(self.step, 2)
         assert self.capture is not None
+        if self._executed():
+            self._take_rows(row, part)
+            return
         if not part:
             self.read = () if not row else self.read
             if self.kind == "captured":
@@ -238,12 +269,29 @@ class Loader(Actor):
             self.step += 1
         self.read = (*self.read, world.rows[row])
         self.step += 1
-        if len(self.read) == len(world.rows):
+        if len(self.read) == len(world.rows) and not self._executed():
             self.loaded(ops.Loaded(self.read))
+
+    def _take_rows(self, row: int, part: int) -> None:
+        """
+        Read them ahead where somebody waits; else at the caller's leisure.
+        """
+        flights, seat = self.world.flights, self.led
+        if row == len(self.world.rows) and not part:
+            if flights.drift(seat):
+                self.step += 1
+                return
+        elif part:
+            flights.resume(seat, id(self))
+            self.step += 1
+            return
+        self.loaded(ops.Loaded(self.read))
 
     def _seal(self, op: ops.Seal) -> ops.Sealed:
         if op.loaded.error is not None:
             return ops.Sealed(None)
+        if self.unshared:
+            return ops.Sealed(None, refused="unshared", private=True)
         capture, stamp = self.capture, op.stamp
         assert capture is not None
         if self.world.off == "1":
@@ -272,68 +320,3 @@ class Loader(Actor):
         for tag, number in zip(tags, fences, strict=True):
             tag.fences = number
         return refused
-
-
-class Reader(Loader):
-    """
-    Someone who calls a function or executes a statement, once.
-
-    Kinds: `function` names its tags, `captured` finds them out as it reads,
-    `statement` starts no flight.
-    """
-
-    def __init__(self, world: World, name: str, kind: str) -> None:
-        super().__init__(world, name, kind)
-        self.began = False
-        self.ticket = 0
-        self.floor: Value = ()
-
-    def next_deed(self) -> str:
-        return super().next_deed() if self.began else "begins"
-
-    def do(self, deed: str) -> None:
-        if deed == "begins":
-            self._begin()
-        else:
-            super().do(deed)
-
-    def _begin(self) -> None:
-        world = self.world
-        self.began, self.floor = True, world.floor
-        if self.kind == "statement":
-            # It draws no ticket: nobody can tell its beginning from its look-up.
-            self.plan = answer_statement("answer", self.names)
-            self.advance()
-            super().do("looks up")
-            return
-        self.ticket = EVERYONE if world.off == "11" else world.flights.ticket()
-        self.plan = answer_call("answer", self.names, ticket=self.ticket)
-        self.advance()
-
-    def end(self, outcome: Any) -> None:
-        super().end(outcome)
-        self.stamp = self.capture = None
-        if outcome is None:
-            return
-        if outcome.loaded is None:
-            self.value = outcome.entry.value
-        elif outcome.loaded.error is None:
-            self.value = outcome.loaded.value
-        if self.value is not None:
-            if any(map(int.__lt__, self.value, self.floor)):
-                raise Breach(
-                    f"{self.name} got {self.value}, but {self.floor} was told "
-                    "before it began"
-                )
-            self.world.returned(self.value)
-
-
-class Refresher(Loader):
-    """
-    A refresh in the background: leads, and hands its value to no caller.
-    """
-
-    def __init__(self, world: World, name: str, kind: str, op: ops.Refresh) -> None:
-        super().__init__(world, name, kind)
-        self.plan = lead("answer", op.tags, op.seat)
-        self.go_on()

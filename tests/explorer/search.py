@@ -13,7 +13,8 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.explorer.actors import Breach, Reader
+from tests.explorer.actors import Breach
+from tests.explorer.readers import Reader
 from tests.explorer.world import World
 from tests.explorer.writers import Writer
 from yokedcache.core import operations as ops
@@ -173,7 +174,7 @@ def portrait(world: World) -> Hashable:
         fences,
         _entry(entry) if entry is not None else None,
         entry is not None and entry.pulse == store.pulse.value,
-        _flight(flight, 0),
+        _flight(flight, 0, world),
         frozenset(actors.items()),
         frozenset(orphans.items()),
     )
@@ -195,21 +196,22 @@ def _actor(actor: Any, world: World) -> Hashable:
         actor.step,
         actor.waits,
         actor.read,
+        actor.unshared,
         (*_vector(actor.stamp.vector), actor.stamp.fenced) if actor.stamp else None,
         (_vector(capture.vector), capture.spoiled) if capture else None,
         _older(ticket, world.flights._flights.get("answer")),
-        _op(actor.op, ticket),
-        _frames(actor.plan, ticket),
+        _op(actor.op, ticket, world),
+        _frames(actor.plan, ticket, world),
     )
 
 
-def _op(op: Any, ticket: int) -> Hashable:
+def _op(op: Any, ticket: int, world: World) -> Hashable:
     if isinstance(op, ops.Await):
-        return ("Await", _flight(op.flight, ticket))
+        return ("Await", _flight(op.flight, ticket, world))
     return type(op).__name__
 
 
-def _frames(plan: Any, ticket: int) -> Hashable:
+def _frames(plan: Any, ticket: int, world: World) -> Hashable:
     """
     Draw where a plan is, and what its variables hold.
     """
@@ -219,14 +221,14 @@ def _frames(plan: Any, ticket: int) -> Hashable:
         frames.append(
             (
                 plan.gi_frame.f_lasti,
-                *((name, _draw(local[name], ticket)) for name in sorted(local)),
+                *((name, _draw(local[name], ticket, world)) for name in sorted(local)),
             )
         )
         plan = plan.gi_yieldfrom
     return tuple(frames)
 
 
-def _draw(value: Any, ticket: int) -> Hashable:  # noqa: PLR0911 - one a kind
+def _draw(value: Any, ticket: int, world: World) -> Hashable:  # noqa: PLR0911 - one a kind
     if value is None or isinstance(value, (bool, str, tuple)):
         return value
     if isinstance(value, ops.Found):
@@ -236,9 +238,9 @@ def _draw(value: Any, ticket: int) -> Hashable:  # noqa: PLR0911 - one a kind
     if isinstance(value, ops.Loaded):
         return (value.value, value.error is None)
     if type(value).__name__ == "Seat":
-        return (value.role, _flight(value.flight, ticket))
+        return (value.role, _flight(value.flight, ticket, world))
     if type(value).__name__ == "Flight":
-        return _flight(value, ticket)
+        return _flight(value, ticket, world)
     if type(value).__name__ == "Entry":
         return _entry(value)
     # Numbers are counts of waits; tickets and stamps are drawn elsewhere.
@@ -260,11 +262,13 @@ def _sealed(sealed: ops.Sealed | None) -> Hashable:
     return (entry, sealed.refused, sealed.private)
 
 
-def _flight(flight: Flight | None, ticket: int) -> Hashable:
+def _flight(flight: Flight | None, ticket: int, world: World) -> Hashable:
     if flight is None:
         return None
     off = flight.ticket is not None
-    return (off, flight.landed, _sealed(flight.sealed), _older(ticket, flight))
+    met = world.flights.flying("answer") is flight
+    sealed = _sealed(flight.sealed)
+    return (off, flight.landed, flight.awaited, met, sealed, _older(ticket, flight))
 
 
 def _older(ticket: int, flight: Flight | None) -> bool | None:

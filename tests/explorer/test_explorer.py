@@ -16,13 +16,13 @@ import pytest
 from tests.explorer.search import Outcome, explore
 from tests.explorer.world import Scope, World
 
-F, C, S = "function", "captured", "statement"
+F, C, S, H = "function", "captured", "statement", "connected"
 ROW: tuple[int, ...] = (0,)
 DEEP = os.environ.get("YOKEDCACHE_EXPLORE") == "deep"
 
 SCOPES = {
-    "three readers": (Scope((F, F, S), (ROW,)), 7_000),
-    "two writers": (Scope((F, F), (ROW, ROW)), 3_500),
+    "three readers": (Scope((F, F, H), (ROW,)), 7_000),
+    "two writers": (Scope((F, F), (ROW, ROW)), 3_400),
     "lost commit": (Scope((F, C), (ROW,), lost=1), 1_700),
     "everything fails": (
         Scope((F, F), (ROW,), lost=1, failing=1, cancelled=1, impatient=1),
@@ -32,8 +32,20 @@ SCOPES = {
     "warm": (Scope((F, F), (ROW, ROW), warm="fresh"), 500),
     "stale": (Scope((F, F), (ROW,), warm="stale", cancelled=1), 500),
     "two rows": (Scope((C, S), ((0, 1),), rows=2), 1_500),
+    "statements": (Scope((S, S), (ROW,), unshared=1), 3_000),
+    "a function and a statement": (Scope((F, S), (ROW,)), 2_000),
+    "statements fail": (
+        Scope((S, S), (), failing=1, cancelled=1, impatient=1, unshared=1),
+        400,
+    ),
 }
 LARGE = {
+    "three readers": Scope((F, F, S), (ROW,)),
+    "statements": Scope((S, S, H), (ROW,), unshared=1),
+    "statements and writers": Scope((S, S), (ROW, ROW), lost=1),
+    "statements fail": Scope(
+        (S, S), (ROW,), failing=1, cancelled=1, impatient=1, unshared=1
+    ),
     "writers and a statement": Scope((F, S), (ROW, ROW), lost=1),
     "rows and writers": Scope((C, S), (ROW, (0, 1)), rows=2),
     "many readers": Scope((F, F, C, S), (ROW,)),
@@ -55,6 +67,7 @@ WITHOUT = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCOPES)
 def test_no_order_of_events_breaks_a_promise(name: str) -> None:
     scope, least = SCOPES[name]
@@ -79,7 +92,7 @@ def scope_for(rule: str, *, off: bool) -> Scope:
     """
     A world small enough to find a counterexample at once.
     """
-    readers = (F, F) if rule == "11" else (F, F, S)
+    readers = (F, F) if rule == "11" else (F, F, H)
     return Scope(readers, (ROW,), lost=int(rule == "4"), off=rule if off else "")
 
 
@@ -92,6 +105,12 @@ def counterexample(rule: str) -> Outcome:
 def test_without_the_rule_a_promise_breaks(rule: str) -> None:
     outcome = counterexample(rule)
     print(f"rule {rule} off: {WITHOUT[rule]}\n{outcome}")  # noqa: T201 - shown by -rP
+    assert outcome.story
+    assert len(outcome.story) <= 16
+
+
+def test_without_rule_11_statements_break_it_too() -> None:
+    outcome = explore(Scope((S, S), (ROW,), off="11"))
     assert outcome.story
     assert len(outcome.story) <= 16
 
@@ -109,7 +128,7 @@ def test_with_the_rule_the_same_story_ends_well(rule: str) -> None:
 
 def test_random_histories_of_a_large_world_break_nothing() -> None:
     scope = Scope(
-        (F, F, F, C, S, S),
+        (F, F, F, C, S, S, H),
         (ROW, (0, 1), (1,)),
         rows=2,
         warm="stale",
@@ -117,6 +136,7 @@ def test_random_histories_of_a_large_world_break_nothing() -> None:
         failing=2,
         cancelled=2,
         impatient=2,
+        unshared=2,
     )
     for seed in range(20_000 if DEEP else 400):
         dice = random.Random(seed)

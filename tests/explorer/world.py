@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.explorer.actors import Actor, Breach, Reader, Refresher
+from tests.explorer.actors import Actor, Breach
+from tests.explorer.readers import Reader, Refresher
 from tests.explorer.writers import Orphan, Writer
 from yokedcache.core.flights import FlightTable
 from yokedcache.core.tags import holds
@@ -20,6 +21,8 @@ from yokedcache.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from yokedcache.core.operations import Refresh
 
 KEY = "answer"
 """The one key that all readers want."""
@@ -44,6 +47,7 @@ class Scope:
         failing: int = 0,
         cancelled: int = 0,
         impatient: int = 0,
+        unshared: int = 0,
         off: str = "",
     ) -> None:
         self.readers = readers
@@ -56,6 +60,7 @@ class Scope:
             "failing": failing,
             "cancelled": cancelled,
             "impatient": impatient,
+            "unshared": unshared,
         }
         self.off = off
 
@@ -124,11 +129,11 @@ class World:
         """
         self.floor = tuple(map(max, self.floor, value))
 
-    def spawn(self, refresher: Refresher) -> None:
+    def spawn(self, name: str, kind: str, op: Refresh) -> None:
         """
         Let a background refresh take part.
         """
-        self.actors.append(refresher)
+        self.actors.append(Refresher(self, name, kind, op))
 
     def check(self) -> None:
         """

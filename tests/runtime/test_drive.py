@@ -8,9 +8,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from yokedcache.core.operations import Load, Op, Plan, Store
-from yokedcache.runtime.drive import run, run_async
+from yokedcache.runtime.drive import Journey, run, run_async, switching
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,11 +53,20 @@ def plan() -> Plan[Any]:
 async def drive(host: Host, face: str) -> Any:
     if face == "blocking":
         return run(plan(), host.perform)
+    if face == "greenlet":
+        return await greenlet_spawn(run, plan(), switching(host, await_only))
     return await run_async(plan(), host)
 
 
 faces = pytest.mark.parametrize(
-    ("face", "waits"), [("blocking", False), ("async", False), ("async", True)]
+    ("face", "waits"),
+    [
+        ("blocking", False),
+        ("async", False),
+        ("async", True),
+        ("greenlet", False),
+        ("greenlet", True),
+    ],
 )
 
 
@@ -116,3 +126,34 @@ def test_a_coroutine_that_is_thrown_away_cleans_up() -> None:
     coroutine.send(None)
     coroutine.close()
     assert host.done == [Store]
+
+
+class TestJourney:
+    @staticmethod
+    def begun() -> tuple[Journey[Any], list[type[Op[Any]]]]:
+        host = Host(lambda: None, waits=False)
+        journey = Journey(plan(), host.perform, frozenset({Load}))
+        journey.go_on()
+        return journey, host.done
+
+    def test_it_stops_where_it_is_told_and_goes_on_with_an_answer(self) -> None:
+        journey, done = self.begun()
+        assert isinstance(journey.at, Load)
+        assert done == []
+        journey.go_on(7)
+        assert (journey.at, journey.result) == (None, 7)
+        assert done == [Store]
+
+    def test_an_error_comes_out_when_all_is_cleaned_up(self) -> None:
+        journey, done = self.begun()
+        with pytest.raises(KeyboardInterrupt):
+            journey.fail(KeyboardInterrupt())
+        assert (journey.at, journey.result) == (None, None)
+        assert done == [Store]
+
+    def test_what_an_operation_raises_goes_into_the_plan(self) -> None:
+        host = Host(lambda: 1 // 0, waits=False)
+        journey = Journey(plan(), host.perform, frozenset())
+        with pytest.raises(ZeroDivisionError):
+            journey.go_on()
+        assert host.done == [Load, Store]

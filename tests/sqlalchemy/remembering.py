@@ -54,6 +54,17 @@ class _Miss:
         self.owner = owner
         self.key = key
 
+    flight = None
+
+    def join(self) -> None:
+        return None
+
+    def ahead(self, size: int) -> int:
+        return 0
+
+    def resume(self) -> None:
+        pass
+
     def before_read(self, connection: Connection) -> None:
         assert connection.in_transaction() or not connection.closed
 

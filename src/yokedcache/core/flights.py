@@ -63,11 +63,22 @@ class Flight:
     One load of one key under way.
     """
 
-    __slots__ = ("__weakref__", "key", "landed", "sealed", "thread", "ticket", "waits")
+    __slots__ = (
+        "__weakref__",
+        "awaited",
+        "key",
+        "landed",
+        "sealed",
+        "thread",
+        "ticket",
+        "waits",
+    )
 
     def __init__(self, key: Hashable, thread: int) -> None:
         self.key = key
         self.thread = thread
+        self.awaited = False
+        """Somebody was told to wait for it."""
         self.ticket: int | None = None
         self.waits: list[Flight] = []
         self.landed = False
@@ -119,11 +130,13 @@ class FlightTable:
         self._tickets += 1
         return self._tickets
 
-    def board(self, key: Hashable, caller: Caller) -> Seat:
+    def board(self, key: Hashable, caller: Caller, *, once: Hashable = None) -> Seat:
         """
         Give a caller its part: lead a new flight, wait for one, or go alone.
+
+        `once` is what the key was before it was known in full.
         """
-        flight = self._flights.get(key)
+        flight = self.flying(key, once=once)
         if flight is None:
             if not caller.may_lead:
                 return Seat(Role.ALONE)
@@ -131,7 +144,17 @@ class FlightTable:
             return Seat(Role.LEAD, flight)
         if not caller.may_wait or self._hopeless(flight, caller):
             return Seat(Role.ALONE)
+        flight.awaited = True
         return Seat(Role.WAIT, flight)
+
+    def flying(self, key: Hashable, *, once: Hashable = None) -> Flight | None:
+        """
+        Give the flight of a key that a caller would meet.
+        """
+        flight = self._flights.get(key)
+        if flight is None and once is not None:
+            flight = self._flights.get(once)
+        return flight
 
     def take_off(self, flight: Flight) -> None:
         """
@@ -139,12 +162,39 @@ class FlightTable:
         """
         flight.ticket = self.ticket()
 
+    def drift(self, seat: Seat) -> bool:
+        """
+        Let a flight go on at its leader's leisure; false if somebody waits for it.
+
+        Until it picks up again (`resume`) callers of its key start another, and its
+        leader may drop it: there is nothing to land.
+        """
+        flight = seat.flight
+        if flight is None or flight.awaited:
+            return False
+        self._remove(flight)
+        seat.role = Role.ALONE
+        return True
+
+    def resume(self, seat: Seat, thread: int) -> None:
+        """
+        Let callers wait for a flight again, unless another one took its place.
+        """
+        flight = seat.flight
+        if flight is not None and not flight.landed:
+            flight.thread = thread
+            seat.role = Role.LEAD
+            self._flights.setdefault(flight.key, flight)
+
     def land(self, flight: Flight, sealed: Sealed | None) -> None:
         """
         End a flight; later callers of its key start another.
         """
         flight.sealed = sealed
         flight.landed = True
+        self._remove(flight)
+
+    def _remove(self, flight: Flight) -> None:
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
 

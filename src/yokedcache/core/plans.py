@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from yokedcache.core.entry import Entry
+    from yokedcache.core.flights import Flight
     from yokedcache.core.operations import Found, Loaded, Sealed
 
 _ALONE: Final = Seat(Role.ALONE)
@@ -90,14 +91,27 @@ def answer_call(
                 return Answer("stale", entry=entry)
         if seat.role is not Role.WAIT or seat.flight is None:
             return (yield from lead(key, tags, seat, found))
-        sealed = yield from Await(seat.flight)
-        if seat.flight.serves(ticket, anew=force) and sealed is not None:
-            return Answer("joined", entry=sealed.entry)
-        # a flight that can't be shared, or never came in: nobody waits twice for it;
+        shared, alone = yield from _waited(seat.flight, ticket, anew=force)
+        if shared is not None:
+            return Answer("joined", entry=shared)
         # loads that fail one after the other would else be waited for one by one
         waits += 1
-        unshared = sealed is not None and sealed.private
-        alone = not seat.flight.landed or unshared or waits == MOST_WAITS
+        alone = alone or waits == MOST_WAITS
+
+
+def _waited(
+    flight: Flight, ticket: int, *, anew: bool = False
+) -> Plan[tuple[Entry | None, bool]]:
+    """
+    Wait for a flight; give what it brought this caller, else whether to go alone.
+
+    Nobody waits twice for what can't be shared, or never came in.
+    """
+    sealed = yield from Await(flight)
+    if flight.serves(ticket, anew=anew) and sealed is not None:
+        return sealed.entry, False
+    unshared = sealed is not None and sealed.private
+    return None, unshared or not flight.landed
 
 
 def _handed_over(key: Hashable, tags: tuple[str, ...], seat: Seat) -> Plan[bool]:
@@ -136,17 +150,29 @@ def lead(
     return Answer("miss", loaded=loaded, entry=sealed.entry, refused=refused)
 
 
-def answer_statement(key: Hashable, tags: tuple[str, ...]) -> Plan[Answer]:
+def answer_statement(
+    key: Hashable, tags: tuple[str, ...], *, ticket: int
+) -> Plan[Answer]:
     """
-    Answer a statement. No flight: a session that waits holds up its transaction.
+    Answer a statement, by one flight a key.
 
-    The rows of a miss go on to the caller while they are recorded; `Load` is
-    answered when the last of them was fetched.
+    Who may neither wait nor lead is told so by `Board`: a session that holds a
+    connection. `Load` is answered when the last row was fetched, which is when the
+    caller takes it, or at once where somebody waits.
     """
-    found = yield from Fetch(key)
-    if found.verdict is Verdict.FRESH:
-        return Answer("hit", entry=found.entry)
-    return (yield from lead(key, tags, _ALONE))
+    alone, waits = False, 0
+    while True:
+        found = yield from Fetch(key)
+        if found.verdict is Verdict.FRESH:
+            return Answer("hit", entry=found.entry)
+        seat = _ALONE if alone else (yield from Board(key))
+        if seat.role is not Role.WAIT or seat.flight is None:
+            return (yield from lead(key, tags, seat))
+        shared, alone = yield from _waited(seat.flight, ticket)
+        if shared is not None:
+            return Answer("joined", entry=shared)
+        waits += 1
+        alone = alone or waits == MOST_WAITS
 
 
 def announce(names: tuple[str, ...]) -> Plan[Any]:

@@ -75,6 +75,21 @@ def capturing(
             outer.absorb(capture)
 
 
+@contextmanager
+def leading(flight: Flight | None) -> Iterator[None]:
+    """
+    Say in the block that a flight is led here: whoever it waits for is waited for.
+    """
+    if flight is None:
+        yield
+        return
+    token = _chain.set((*_chain.get(), flight))
+    try:
+        yield
+    finally:
+        _chain.reset(token)
+
+
 def hand_on(vector: Vector) -> None:
     """
     Tell the open capture, if any, what an answer that was served depends on.

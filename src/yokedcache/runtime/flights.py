@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from yokedcache.core.flights import Caller, Flight, FlightTable, Role, Seat
 from yokedcache.runtime.context import current_chain
+from yokedcache.runtime.forks import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
     from yokedcache.core.operations import Sealed
 
+_lock = Guard()
+"""One for all flights of the process: a circle may lead through several caches."""
+
 
 class Terminal:
     """
-    All flights of one cache, and who waits for them.
+    All flights of one cache, and who waits for them: threads, tasks, greenlets.
 
     `ask` is called when a wait is over, before it is judged whether what came in
     still holds: it looks for changes that nobody announces.
@@ -34,7 +38,6 @@ class Terminal:
         self.timeout = timeout
         self._ask = ask
         self._table = FlightTable()
-        self._lock = threading.Lock()
         self._waiting: WeakKeyDictionary[Flight, set[Future[None]]] = (
             WeakKeyDictionary()
         )
@@ -43,11 +46,17 @@ class Terminal:
         """
         Draw the number that says when a caller began.
         """
-        with self._lock:
+        with _lock:
             return self._table.ticket()
 
     def board(
-        self, key: Hashable, *, blocking: bool, may_lead: bool, may_wait: bool
+        self,
+        key: Hashable,
+        *,
+        blocking: bool,
+        may_lead: bool,
+        may_wait: bool,
+        once: Hashable = None,
     ) -> Seat:
         """
         Give the calling thread or task its part in the key's flight.
@@ -59,8 +68,8 @@ class Terminal:
             may_lead=may_lead,
             may_wait=may_wait,
         )
-        with self._lock:
-            seat = self._table.board(key, caller)
+        with _lock:
+            seat = self._table.board(key, caller, once=once)
             if seat.role is Role.WAIT and seat.flight is not None:
                 for led in caller.chain:
                     led.waits.append(seat.flight)
@@ -71,8 +80,29 @@ class Terminal:
         Note that the versions of a seat's flight are being taken now.
         """
         if seat.role is Role.LEAD and seat.flight is not None:
-            with self._lock:
+            with _lock:
                 self._table.take_off(seat.flight)
+
+    def drift(self, seat: Seat) -> bool:
+        """
+        Let a flight go on at its leader's leisure; false if somebody waits for it.
+        """
+        with _lock:
+            return self._table.drift(seat)
+
+    def resume(self, seat: Seat) -> None:
+        """
+        Let callers wait for a flight that drifted: its rows are being fetched.
+        """
+        with _lock:
+            self._table.resume(seat, threading.get_ident())
+
+    def flying(self, key: Hashable) -> bool:
+        """
+        Tell whether somebody is loading a key for everyone who asks.
+        """
+        with _lock:
+            return self._table.flying(key) is not None
 
     def land(self, seat: Seat, sealed: Sealed | None) -> None:
         """
@@ -81,7 +111,7 @@ class Terminal:
         flight = seat.flight
         if flight is None:
             return
-        with self._lock:
+        with _lock:
             if flight.landed:
                 return
             self._table.land(flight, sealed)
@@ -132,7 +162,7 @@ class Terminal:
         from concurrent.futures import Future
 
         future: Future[None] = Future()
-        with self._lock:
+        with _lock:
             if flight.landed:
                 future.set_result(None)
             else:
@@ -140,7 +170,7 @@ class Terminal:
         return future
 
     def _leave(self, flight: Flight, future: Future[None]) -> None:
-        with self._lock:
+        with _lock:
             waiting = self._waiting.get(flight)
             if waiting is not None:
                 waiting.discard(future)

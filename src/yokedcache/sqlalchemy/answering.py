@@ -12,50 +12,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.core.entry import Entry
-from yokedcache.core.freshness import Verdict
 from yokedcache.core.keys import exact_key
-from yokedcache.core.operations import (
-    Fetch,
-    Found,
-    Load,
-    Loaded,
-    Seal,
-    Sealed,
-    Store,
-    TakeStamp,
-)
-from yokedcache.core.plans import answer_statement
-from yokedcache.core.values import weigh
 from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
-from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
+from yokedcache.sqlalchemy.databases import (
+    STATEMENT_LEVEL,
+    Unsettled,
+    database_of,
+    isolation,
+)
 from yokedcache.sqlalchemy.facade import Bypass, Hit
+from yokedcache.sqlalchemy.fitness import ready
+from yokedcache.sqlalchemy.misses import StatementMiss
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
-from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.quick import Quick
-from yokedcache.sqlalchemy.reads import snapshot, unstorable
+from yokedcache.sqlalchemy.reads import snapshot
 from yokedcache.sqlalchemy.several import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
 
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.orm import Session
 
-    from yokedcache.core.operations import Op, Plan
-    from yokedcache.core.plans import Answer
-    from yokedcache.core.tags import Stamp
+    from yokedcache.core.entry import Entry
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.attached import Attachment
-    from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
-    from yokedcache.sqlalchemy.rows import Recording
+    from yokedcache.sqlalchemy.playing import Kept
     from yokedcache.sqlalchemy.stamping import Template
 
 STATEMENTS: Final = "statements"
@@ -70,7 +59,7 @@ class SessionAnswerer:
     def __init__(self, attachment: Attachment) -> None:
         self.attachment = attachment
         self._machine = attachment.machine
-        self._tally = attachment.machine.tally(STATEMENTS)
+        self.tally = attachment.machine.tally(STATEMENTS)
         self._vary_key = attachment.vary_key
         own = attachment.ttl
         self._ttl = attachment.machine.settings.ttl if own is None else own
@@ -107,7 +96,7 @@ class SessionAnswerer:
         except KeyArgumentError:
             return Bypass("unkeyable_parameter")
         entry = self._machine.store.fetch(key)
-        if entry is not None and self._fresh(entry, self.wishes(call)[0]):
+        if entry is not None and self.fresh(entry, self.wishes(call)[0]):
             if database.shares_connections(call.engine) and open_transaction(
                 entry.vector
             ):
@@ -119,13 +108,22 @@ class SessionAnswerer:
         """
         Count a statement that went to the database without being looked up.
         """
-        self._tally.bypass(reason)
+        self.tally.bypass(reason)
 
     def key_of(self, call: StatementCall) -> Hashable:
         """
         Give the key of a prepared statement.
         """
         return self._key(call)
+
+    def once_key_of(self, call: StatementCall) -> Hashable:
+        """
+        Give the key that it had, or has, before its database said who it is.
+        """
+        database = database_of(call.engine.dialect)
+        place = len(database.key(call.engine))
+        sql, parameters, *rest = self._key(call)
+        return (sql, parameters, Unsettled(database, call.engine), *rest[place:])
 
     def serve(
         self, session: Session, engine: Engine, compiled: Any, parameters: Any
@@ -145,13 +143,29 @@ class SessionAnswerer:
             return None
         key = self._key_for(session, engine, compiled.string, parameters)
         entry = self._machine.store.fetch(key)
-        if entry is None or not self._fresh(entry, self._ttl):
+        if entry is None or not self.fresh(entry, self._ttl):
             return None
         if database.shares_connections(engine) and open_transaction(entry.vector):
             return None
         kept: Kept = entry.value
         template = kept.template_for(compiled)
         return None if template is None else (entry, template)
+
+    def joined(self, call: StatementCall, entry: Entry) -> Hit | str:
+        """
+        Give what a flight brought, or the reason why this session may not have it.
+        """
+        engine = call.engine
+        if not ready(call.session):
+            return "inactive_session"
+        if database_of(engine.dialect).shares_connections(engine) and open_transaction(
+            entry.vector
+        ):
+            return "dirty"
+        hit = self._hit(call, entry)
+        entry.hits -= 1  # it counts as shared, not as a hit
+        self.tally.shared += 1
+        return hit
 
     def served(self, session: Session, entry: Entry) -> None:
         """
@@ -163,7 +177,7 @@ class SessionAnswerer:
             sessions.note_holder(session)
         sessions.note_vector(session, self._machine.store, entry.vector)
 
-    def _fresh(self, entry: Entry, ttl: float) -> bool:
+    def fresh(self, entry: Entry, ttl: float) -> bool:
         """
         Tell whether an entry will do, also one that somebody with another TTL stored.
         """
@@ -183,7 +197,7 @@ class SessionAnswerer:
             None if isinstance(option_of(call.statement), FromCache) else "other_tables"
         )
 
-    def _key(self, call: StatementCall) -> Hashable:
+    def _key(self, call: StatementCall) -> tuple[Hashable, ...]:
         prepared = call.prepared
         key = self._key_for(
             call.session, call.engine, prepared.sql, prepared.parameters
@@ -206,129 +220,6 @@ class SessionAnswerer:
         if isinstance(option, FromCache):
             return self._ttl if option.ttl is None else option.ttl, option.tags
         return self._ttl, ()
-
-
-class StatementMiss:
-    """
-    A statement under way: drives `answer_statement` while its rows are fetched.
-    """
-
-    def __init__(
-        self,
-        answerer: SessionAnswerer,
-        call: StatementCall,
-        analysis: Analysis,
-        key: Hashable,
-    ) -> None:
-        machine = answerer.attachment.machine
-        self.max_rows = machine.settings.max_rows
-        self.max_bytes = machine.settings.max_recording
-        self._machine = machine
-        self._tally = machine.tally(STATEMENTS)
-        self._answerer = answerer
-        self._call: StatementCall | None = call
-        self._analysis = analysis
-        self._key = key
-        self._ttl, self._tags = answerer.wishes(call)
-        self._sent = (call.prepared.sql, call.prepared.parameters)
-        self._plan: Plan[Answer] | None = None
-        self._began = 0.0
-        self._refused: str | None = None
-        self._state: ConnectionState | None = None
-
-    def before_read(self, connection: Connection) -> None:
-        """
-        Take the versions: nothing was read yet (rule 1).
-        """
-        self._began = self._machine.clock()
-        database = database_of(connection.dialect)
-        call, self._call = self._call, None
-        if not database.known and call is not None:
-            database.learn(connection.connection)
-            self._key = self._answerer.key_of(call)
-        catalogue = database.catalogue
-        state = self._state = existing(connection.connection)
-        if state is None:
-            self._refused = "untracked"
-        else:
-            self._refused = refusal(database, self._machine) or unstorable(
-                connection, state, self._analysis
-            )
-        if self._refused is None:
-            tags = database.tags_read(self._analysis.reads, catalogue)
-            plan = answer_statement(self._key, (*tags, *self._tags))
-            self._advance(plan, next(plan))
-            if database.catalogue is catalogue:
-                self._plan = plan
-            else:  # what lies behind the names may be something else by now
-                self._refused = "changed_meanwhile"
-
-    def complete(self, recording: Recording, sql: str, parameters: Any) -> None:
-        """
-        Store the rows, if the cursor was sent what the key says.
-        """
-        plan, state = self._plan, self._state
-        if plan is None or state is None:
-            self.abandon(self._refused or "untracked")
-        elif (sql, parameters) != self._sent:
-            self.abandon("rewritten")
-        elif state.touches(self._analysis.reads):
-            self.abandon("dirty")
-        else:
-            cost = self._machine.clock() - self._began
-            self._resume(plan, Loaded(recording, cost=cost))
-
-    def abandon(self, reason: str) -> None:
-        """
-        Count an answer that isn't stored.
-        """
-        self._tally.loads += 1
-        self._tally.refuse(reason)
-
-    def _advance(self, plan: Plan[Answer], op: Op[Any]) -> None:
-        while type(op) is not Load:
-            op = plan.send(_PERFORM[type(op)](self, op))
-
-    def _resume(self, plan: Plan[Answer], loaded: Loaded) -> None:
-        self._tally.loads += 1
-        try:
-            op = plan.send(loaded)
-            while True:
-                op = plan.send(_PERFORM[type(op)](self, op))
-        except StopIteration as stop:
-            if stop.value.refused:
-                self._tally.refuse(stop.value.refused)
-
-    def _fetch(self, _: Fetch) -> Found:
-        return Found(None, Verdict.GONE)
-
-    def _take_stamp(self, op: TakeStamp) -> Stamp:
-        return self._machine.store.stamp(op.names)
-
-    def _seal(self, op: Seal) -> Sealed:
-        recording: Recording = op.loaded.value
-        entry = Entry(
-            Kept(recording),
-            copier=None,
-            vector=op.stamp.vector,
-            born=self._machine.clock(),
-            cost=op.loaded.cost,
-            lifetime=self._machine.lifetime(self._ttl),
-            weight=weigh(recording.rows),
-        )
-        entry.owner = self._tally
-        return Sealed(entry, refused="commit_in_flight" if op.stamp.fenced else None)
-
-    def _store(self, op: Store) -> str | None:
-        return self._machine.store.put(op.key, op.entry)
-
-
-_PERFORM: dict[type[Any], Callable[[StatementMiss, Any], Any]] = {
-    Fetch: StatementMiss._fetch,
-    TakeStamp: StatementMiss._take_stamp,
-    Seal: StatementMiss._seal,
-    Store: StatementMiss._store,
-}
 
 
 def _level(call: StatementCall, database: Database) -> str | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.base import Executable
 
+    from yokedcache.core.flights import Flight
     from yokedcache.sqlalchemy.offline import Options, Prepared
     from yokedcache.sqlalchemy.playing import Kept
     from yokedcache.sqlalchemy.rows import Recording
@@ -87,6 +88,27 @@ class Miss(Protocol):
 
     max_rows: int
     max_bytes: int
+
+    @property
+    def flight(self) -> Flight | None:
+        """
+        The flight that is led while the statement runs.
+        """
+
+    def join(self) -> Hit | None:
+        """
+        Wait for another's execution of the same statement, if that is right.
+        """
+
+    def ahead(self, size: int) -> int:
+        """
+        Say how many rows to fetch at a time without waiting for the caller: `size` or 0.
+        """
+
+    def resume(self) -> None:
+        """
+        Learn that the caller fetches all remaining rows now.
+        """
 
     def before_read(self, connection: Connection) -> None:
         """

@@ -98,6 +98,7 @@ class _Probe(SessionAnswerer):
                 ),
                 fresh_for=known.fresh_for,
                 sql=call.prepared.sql,
+                loading=known.loading,
             )
         )
 

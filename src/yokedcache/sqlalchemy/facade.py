@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import CacheStats
 from sqlalchemy.sql.selectable import Select
 from sqlalchemy.util import immutabledict
 
+from yokedcache.runtime.context import leading
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy.calls import Answerer, Bypass, Hit, Miss, StatementCall
 from yokedcache.sqlalchemy.fitness import (
@@ -28,6 +29,7 @@ from yokedcache.sqlalchemy.fitness import (
     drainable,
     established,
     forbidden,
+    read_ahead_size,
     reads,
     written_by_hand,
 )
@@ -139,8 +141,8 @@ class CachingConnection:
     ) -> CursorResult[Any]:
         if isinstance(plan, Hit):
             return play(call, plan)
-        keep_log_true(call)
         if isinstance(plan, Bypass):
+            keep_log_true(call)
             self._answerer.bypassed(call, plan.reason)
             return self._executed(call)
         return self._recorded(call, plan)
@@ -164,12 +166,18 @@ class CachingConnection:
 
     def _recorded(self, call: StatementCall, miss: Miss) -> CursorResult[Any]:
         try:
-            miss.before_read(self._get_connection())
-            result = self._executed(call)
+            hit = miss.join()
+            if hit is not None:
+                return play(call, hit)
+            keep_log_true(call)
+            with leading(miss.flight):
+                miss.before_read(self._get_connection())
+                result = self._executed(call)
+            sql, parameters = sent(result)
+            ahead = miss.ahead(read_ahead_size(call))
         except BaseException:
             miss.abandon("error")
             raise
-        sql, parameters = sent(result)
         return record(
             result,
             on_complete=lambda recording: miss.complete(recording, sql, parameters),
@@ -177,6 +185,8 @@ class CachingConnection:
             max_rows=miss.max_rows,
             max_bytes=miss.max_bytes,
             drain=drainable(call),
+            ahead=ahead,
+            on_fetch=miss.resume,
         )
 
     def scalar(

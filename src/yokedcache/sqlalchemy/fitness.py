@@ -51,6 +51,16 @@ def drainable(call: StatementCall) -> int:
     return 1 if _gives_one_row(call.statement) else 0
 
 
+def read_ahead_size(call: StatementCall) -> int:
+    """
+    Say how many rows to fetch at a time for others who wait for them.
+
+    Async drivers have them all at hand. Where fetching may fail in the middle,
+    what comes before the failure is the caller's, row by row.
+    """
+    return _SOME_ROWS if call.engine.dialect.is_async else 1
+
+
 _SOME_ROWS = 100
 _AGGREGATES = frozenset({"avg", "count", "max", "min", "sum", "total"})
 
@@ -101,6 +111,20 @@ def established(session: Session, bind: Any) -> Connection | None:
             return connection
         transaction = transaction._parent
     return bind if isinstance(bind, Connection) else None
+
+
+def holds_connection(session: Session, bind: Any) -> bool:
+    """
+    Tell whether a session holds a connection, which others may wait for.
+    """
+    if isinstance(bind, Connection):
+        return True
+    transaction: Any = session._transaction
+    while transaction is not None:
+        if transaction._connections:
+            return True
+        transaction = transaction._parent
+    return False
 
 
 def base_options(call: StatementCall) -> Options:

@@ -22,6 +22,7 @@ from sqlalchemy.engine.cursor import (
     ResultFetchStrategy,
 )
 
+from yokedcache.sqlalchemy.ahead import read_ahead
 from yokedcache.sqlalchemy.recordings import (
     IMMUTABLE,
     Recording,
@@ -72,12 +73,16 @@ def record(
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
     drain: int = 0,
+    ahead: int = 0,
+    on_fetch: Callable[[], None] | None = None,
 ) -> CursorResult[Any]:
     """
     Take down the rows of `result` as its caller fetches them.
 
     When the caller closes it early, up to `drain` more rows are fetched to see
-    whether that was the end after all.
+    whether that was the end after all. With `ahead` they are fetched and taken down
+    now, that many at a time, without waiting for the caller. `on_fetch` is called
+    when the caller begins to fetch all that remain.
 
     Exactly one of the callbacks is called, once, when the last row was fetched
     or it became certain that the recording will not be whole; neither for a
@@ -95,7 +100,10 @@ def record(
         max_rows=max_rows,
         max_bytes=max_bytes,
     )
-    result.cursor_strategy = _Tee(result.cursor_strategy, tape, drain)
+    if ahead and type(result.cursor_strategy) is CursorFetchStrategy:
+        read_ahead(result, tape, ahead)
+    else:
+        result.cursor_strategy = _Tee(result.cursor_strategy, tape, drain, on_fetch)
     return result
 
 
@@ -199,12 +207,19 @@ class _Tee(ResultFetchStrategy):
     comes while a fetch is under way is the end, any other one is early.
     """
 
-    __slots__ = ("_drain", "_ended", "_fetching", "_inner", "_tape")
+    __slots__ = ("_drain", "_ended", "_fetching", "_inner", "_on_fetch", "_tape")
 
-    def __init__(self, inner: ResultFetchStrategy, tape: _Tape, drain: int = 0) -> None:
+    def __init__(
+        self,
+        inner: ResultFetchStrategy,
+        tape: _Tape,
+        drain: int = 0,
+        on_fetch: Callable[[], None] | None = None,
+    ) -> None:
         self._inner = inner
         self._tape = tape
         self._drain = drain
+        self._on_fetch = on_fetch
         self._fetching = False
         self._ended = False
 
@@ -286,6 +301,8 @@ class _Tee(ResultFetchStrategy):
         """
         if self._tape.done:
             return self._inner.fetchall(result, dbapi_cursor)
+        if self._on_fetch is not None:
+            self._on_fetch()
         rows = self._watched(self._inner.fetchall, result, dbapi_cursor)
         return self._noted(rows, rows)
 

@@ -33,12 +33,19 @@ from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
-from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
+from yokedcache.sqlalchemy.databases import (
+    STATEMENT_LEVEL,
+    database_of,
+    isolation,
+)
 from yokedcache.sqlalchemy.facade import Bypass, Hit
+from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.quick import Quick
 from yokedcache.sqlalchemy.reads import snapshot, unstorable
+from yokedcache.sqlalchemy.rewriting import Rewrites, differs
+from yokedcache.sqlalchemy.varying import misplaced, unvaried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -71,6 +78,7 @@ class SessionAnswerer:
         self._machine = attachment.machine
         self._tally = attachment.machine.tally(STATEMENTS)
         self._vary_key = attachment.vary_key
+        self.rewrites = None if attachment.vary is UNSET else Rewrites()
         own = attachment.ttl
         self._ttl = attachment.machine.settings.ttl if own is None else own
         self.quick = Quick(self)
@@ -98,7 +106,9 @@ class SessionAnswerer:
         analysis = analyse_compiled(prepared.compiled, database.dialect_name)
         reason = analysis.uncacheable or self._beside(call, analysis)
         if reason is None and call.connected is not None:
-            reason = _over(call.connected, database, analysis)
+            reason = _over(call.connected, database, analysis) or misplaced(
+                self.attachment, call, call.connected
+            )
         if reason is not None:
             return Bypass(reason)
         try:
@@ -110,6 +120,8 @@ class SessionAnswerer:
             if database.shares_connections(call.engine) and open_transaction(
                 entry.vector
             ):
+                return Bypass("dirty")
+            if call.connected is not None and _wrote(call.connected, entry):
                 return Bypass("dirty")
             return self._hit(call, entry)
         return StatementMiss(self, call, analysis, key)
@@ -152,13 +164,19 @@ class SessionAnswerer:
         template = kept.template_for(compiled)
         return None if template is None else (entry, template)
 
-    def served(self, session: Session, entry: Entry) -> None:
+    def served(self, session: Session, engine: Engine, entry: Entry) -> None:
         """
         Count a hit, and tell whoever captures what it depends on.
         """
         entry.hits += 1
-        if current_capture() is not None:
+        capture = current_capture()
+        if capture is not None:
             hand_on(entry.vector)
+            if not capture.varied:
+                capture.note_stamp(capture.store.stamp((LISTENERS,)))
+            reason = unvaried(capture, engine, session)
+            if reason is not None:
+                capture.spoil(reason)
             sessions.note_holder(session)
         sessions.note_vector(session, self._machine.store, entry.vector)
 
@@ -170,7 +188,7 @@ class SessionAnswerer:
         return now < entry.soft_until and now < entry.born + ttl
 
     def _hit(self, call: StatementCall, entry: Entry) -> Hit:
-        self.served(call.session, entry)
+        self.served(call.session, call.engine, entry)
         kept: Kept = entry.value
         return Hit(kept.recording, kept, self.quick.learn)
 
@@ -225,8 +243,11 @@ class StatementMiss:
         self._machine = machine
         self._tally = machine.tally(STATEMENTS)
         self._answerer = answerer
+        self._rewrites = answerer.rewrites
+        self._dialect = call.engine.dialect
         self._call: StatementCall | None = call
         self._analysis = analysis
+        self._reads = analysis.reads
         self._key = key
         self._ttl, self._tags = answerer.wishes(call)
         self._sent = (call.prepared.sql, call.prepared.parameters)
@@ -250,9 +271,15 @@ class StatementMiss:
         if state is None:
             self._refused = "untracked"
         else:
-            self._refused = unstorable(connection, state, self._analysis)
+            varied = self._rewrites is not None
+            self._refused = unstorable(connection, state, self._analysis, varied=varied)
+        if self._refused is None and call is not None:
+            self._refused = misplaced(self._answerer.attachment, call, connection)
+        if self._refused is None and self._rewrites is not None:
+            self._reads |= self._rewrites.tables(self._key)
+            self._refused = database.readable(self._reads)
         if self._refused is None:
-            tags = database.tags_read(self._analysis.reads, catalogue)
+            tags = database.tags_read(self._reads, catalogue)
             plan = answer_statement(self._key, (*tags, *self._tags))
             self._advance(plan, next(plan))
             if database.catalogue is catalogue:
@@ -267,13 +294,20 @@ class StatementMiss:
         plan, state = self._plan, self._state
         if plan is None or state is None:
             self.abandon(self._refused or "untracked")
-        elif (sql, parameters) != self._sent:
-            self.abandon("rewritten")
-        elif state.touches(self._analysis.reads):
+        elif reason := self._rewritten(sql, parameters, state.database):
+            self.abandon(reason)
+        elif state.touches(self._reads):
             self.abandon("dirty")
         else:
             cost = self._machine.clock() - self._began
             self._resume(plan, Loaded(recording, cost=cost))
+
+    def _rewritten(self, sql: str, parameters: Any, database: Database) -> str | None:
+        if not differs(self._sent, sql, parameters, database.dialect_name):
+            return None
+        if self._rewrites is None:
+            return "rewritten"
+        return self._rewrites.confirm(self._key, self._dialect, sql, parameters)
 
     def abandon(self, reason: str) -> None:
         """
@@ -336,6 +370,16 @@ def _level(call: StatementCall, database: Database) -> str | None:
         return None
     level = isolation(call.engine.dialect, call.options)
     return None if level is None or level in STATEMENT_LEVEL else "snapshot"
+
+
+def _wrote(connection: Connection, entry: Entry) -> bool:
+    """
+    Tell whether what an entry depends on, besides what the statement says, was written.
+    """
+    state = existing(connection.connection)
+    if state is None or not state.dirty:
+        return False
+    return not {tag.name for tag, _ in entry.vector}.isdisjoint(state.tags())
 
 
 def _over(connection: Connection, database: Database, analysis: Analysis) -> str | None:

@@ -383,52 +383,6 @@ def test_hole_04_a_vary_value_that_changes_under_a_session(
     assert cache.stats().total.bypasses["vary_changed"] == 2
 
 
-def test_hole_04_a_listener_that_comes_late(blog: Blog, cache: YokedCache) -> None:
-    sessions = blog.attached(cache)
-
-    @cached(cache=cache)
-    def everybody() -> list[str]:
-        with sessions() as session:
-            return names(session)
-
-    for _ in range(3):
-        assert everybody() == ALL
-    with sessions() as session:
-        assert names(session) == ALL
-
-    @event.listens_for(blog.engine, "before_cursor_execute", retval=True)
-    def own(_c: Any, _k: Any, sql: str, values: Any, *_: Any) -> Any:
-        return sql.replace("ORDER BY", "WHERE users.name = 'bob' ORDER BY"), values
-
-    for _ in range(3):
-        assert everybody() == ["bob"]
-        with sessions() as session:
-            assert names(session) == ["bob"]
-    event.remove(blog.engine, "before_cursor_execute", own)
-    assert everybody() == ALL
-
-
-@pytest.mark.parametrize("vary", [None, "same"])
-def test_hole_04_engines_that_differ_by_their_listeners_share_no_answers(
-    blog: Blog, cache: YokedCache, vary: Any
-) -> None:
-    twin = create_engine(blog.engine.url)
-
-    @event.listens_for(twin, "before_cursor_execute", retval=True)
-    def own(_c: Any, _k: Any, sql: str, values: Any, *_: Any) -> Any:
-        return sql.replace("ORDER BY", "WHERE users.name = 'bob' ORDER BY"), values
-
-    plain = blog.attached(cache, vary=vary)
-    filtered = cache.attach(sessionmaker(twin), vary=vary)
-    for _ in range(4):
-        with plain() as session:
-            assert names(session) == ALL
-        with filtered() as session:
-            assert names(session) == ["bob"]
-    assert cache.stats().total.hits == 5
-    twin.dispose()
-
-
 async def test_hole_04_what_a_statement_sets_on_the_event_loop(
     pg: Blog, cache: YokedCache
 ) -> None:

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from yokedcache.machine import Machine
 
 _background: set[asyncio.Task[Any]] = set()
+_SHARED = frozenset({None, "commit_in_flight", "changed_meanwhile", "condition"})
+"""Why a result isn't stored that may yet be given to those who wait for it."""
 
 
 class Policy(Protocol):
@@ -69,6 +71,8 @@ class Policy(Protocol):
     """A TTL was given: what the database makes up anew each time may be kept."""
     varied: bool
     """It was said what answers vary on, if only that nothing does."""
+    varies: bool
+    """What they vary on is asked of the caller's context, so only that may load."""
 
     def lifetime(self, machine: Machine, cost: float) -> Lifetime:
         """
@@ -186,8 +190,9 @@ class CallHost:
     @contextmanager
     def _capturing(self) -> Iterator[None]:
         install_integrations()
+        store, policy, varies = self.machine.store, self.policy, self.scene.varies
         with capturing(
-            self.machine.store, self._flight, varied=self.policy.varied
+            store, self._flight, varied=policy.varied, varies=varies
         ) as capture:
             self._capture = capture
             capture.note(self.scene.vector)
@@ -239,12 +244,7 @@ class CallHost:
             reason = reason or capture.volatile
         if self._late:
             reason = reason or "tracking_began"
-        private = reason not in {
-            None,
-            "commit_in_flight",
-            "changed_meanwhile",
-            "condition",
-        }
+        private = reason not in _SHARED
         if reason:
             self.tally.refuse(reason)
         return Sealed(entry, refused=reason, private=private, guard=self._guard)
@@ -288,7 +288,7 @@ class CallHost:
         self.machine.terminal.land(op.seat, op.sealed)
 
     def _refresh(self, op: Refresh) -> bool:
-        if self.scene is not NOTHING and self.scene.session is not None:
+        if self.scene.session is not None or self.policy.varies:
             return False
         return _refresh_in_background(self, op)
 

@@ -16,9 +16,9 @@ from yokedcache.core.entry import MISS, Miss
 from yokedcache.core.keys import EXACT, canonical, instance_key, is_ignored
 from yokedcache.core.plans import Answer, answer_call
 from yokedcache.policy import UNSET
-from yokedcache.runtime.context import hand_on
+from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.runtime.drive import run, run_async
-from yokedcache.runtime.surroundings import open_transaction
+from yokedcache.runtime.surroundings import open_context, open_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -120,10 +120,13 @@ class CachedCall:
             KeyArgumentError: an argument can't be part of a key.
         """
         scene = examine_call(values)
+        around = current_capture()
+        if around is not None:
+            around.demand(own=self.policy.varies, varies=scene.varies)
         call = functools.partial(self._invoke, values)
         bypass = scene.bypass
-        if bypass == "listeners" and self.policy.vary is not UNSET:
-            bypass = None
+        if not self.policy.varied:
+            bypass = bypass or scene.contextual
         if self.machine.closed:
             bypass = "closed"
         key = self._key(values, scene)
@@ -226,7 +229,16 @@ class CachedCall:
         if entry is not None and forbidden(entry):
             self.tally().bypass("open_transaction")
             return True
-        return False
+        return entry is not None and self._contextual(entry)
+
+    def _contextual(self, entry: Entry) -> bool:
+        """
+        Tell whether what was set over a connection may make another answer right.
+        """
+        if self.policy.varied or not open_context(entry.vector):
+            return False
+        self.tally().bypass("context")
+        return True
 
     def _foreign(self, answer: Answer) -> bool:
         """
@@ -235,14 +247,12 @@ class CachedCall:
         It is asked again because before the load nobody knew what it depends on.
         """
         entry = answer.entry
-        if (
-            answer.loaded is None
-            and entry is not None
-            and open_transaction(entry.vector)
-        ):
+        if answer.loaded is not None or entry is None:
+            return False
+        if open_transaction(entry.vector):
             self.tally().bypass("open_transaction")
             return True
-        return False
+        return self._contextual(entry)
 
     def _result(self, answer: Answer, request: Request) -> Any:
         tally = self.tally()

@@ -56,6 +56,7 @@ class FunctionPolicy:
         self.condition = condition
         self.vary = vary
         self.varied = vary is not UNSET
+        self.varies = callable(vary)
         self.timed = ttl is not None
         self.copy = copy
         self._result_tags = result_tags

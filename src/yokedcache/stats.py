@@ -133,7 +133,9 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
         if gone is None:
             return Explanation(key, served=False, reason="not stored", loading=loading)
         return _broken(machine, key, gone)
-    names = tuple(str(tag.name) for tag, _ in entry.vector)
+    tags = (str(tag.name) for tag, _ in entry.vector)
+    # a name that ends in a colon is of the library's own affairs
+    names = tuple(name for name in tags if not name.endswith(":"))
     broken = broken_by(entry.vector)
     if broken is not None:
         return _broken(machine, key, broken, names)

@@ -185,6 +185,7 @@ class _LoaderPolicy:
     beta = 0.0
     copy = True
     varied = False
+    varies = False
 
     def __init__(self, ttl: float | None, tags: tuple[str, ...]) -> None:
         self.ttl = ttl

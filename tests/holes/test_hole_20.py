@@ -5,12 +5,14 @@ Hole 20: the key must be what the driver is sent, not what the statement says.
 from __future__ import annotations
 
 import contextvars
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import (
     Column,
     Integer,
+    MetaData,
     String,
     Table,
     TypeDecorator,
@@ -20,15 +22,16 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from tests.support.models import User
+from tests.support.models import Post, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
 
-    from tests.support.databases import Blog
+    from tests.support.databases import AsyncBlog, Blog
     from yokedcache import YokedCache
 
 secret = contextvars.ContextVar("secret", default="")
@@ -46,17 +49,18 @@ class Sealed(TypeDecorator[str]):
         return f"{secret.get()}:{value}"
 
 
+SAFE = Table(
+    "safe",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("word", Sealed()),
+    Column("content", String),
+)
+
+
 @pytest.fixture
 def safe(any_blog: Blog) -> Table:
-    from sqlalchemy import MetaData
-
-    table = Table(
-        "safe",
-        MetaData(),
-        Column("id", Integer, primary_key=True),
-        Column("word", Sealed()),
-        Column("content", String),
-    )
+    table = SAFE
     table.create(any_blog.engine)
     with any_blog.engine.begin() as connection:
         for number, owner in enumerate(("ann", "bob")):
@@ -115,6 +119,101 @@ def test_hole_20_values_bound_in_any_way_are_part_of_the_key(
                 truth = VARIANTS[number](session, value)
             with sessions() as session:
                 assert VARIANTS[number](session, value) == truth
+
+
+def test_hole_20_a_callable_is_asked_once_an_execution(
+    any_blog: Blog, cache: YokedCache
+) -> None:
+    def ask(maker: Any) -> tuple[list[str], int]:
+        asked = itertools.count()
+
+        def following() -> int:
+            return next(asked) % 3 + 1
+
+        query = select(User.name).where(User.id == bindparam("n", callable_=following))
+        found = []
+        for _ in range(6):
+            with maker() as session:
+                found.append(session.scalars(query).one())
+        return found, next(asked)
+
+    truth = ask(any_blog.sessions)
+    assert truth == (["ann", "bob", "eve"] * 2, 6)
+    assert ask(any_blog.attached(cache)) == truth
+    assert cache.stats().total.bypasses == {"callable_parameter": 6}
+
+
+def test_hole_20_values_that_sqlalchemy_asks_for_are_part_of_the_key(
+    any_blog: Blog, cache: YokedCache
+) -> None:
+    sessions = any_blog.attached(cache)
+    for _ in range(3):
+        for number, name in ((1, "ann"), (2, "bob")):
+            with sessions() as session:
+                user = session.get_one(User, number)
+                query = select(Post.title).where(Post.author == user).limit(1)
+                assert session.scalars(query).one() == f"{name}'s 1"
+    assert cache.stats().total.hits > 4
+
+
+class Opened(TypeDecorator[str]):
+    """
+    Text that reads differently for whoever asks.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Any) -> str | None:
+        return f"{secret.get()} reads {value}"
+
+
+class Letter(DeclarativeBase):
+    pass
+
+
+class Note(Letter):
+    __tablename__ = "notes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[str] = mapped_column(Opened())
+
+
+def test_hole_20_result_processors_run_for_whoever_asks(
+    any_blog: Blog, cache: YokedCache
+) -> None:
+    Letter.metadata.create_all(any_blog.engine)
+    with any_blog.sessions.begin() as session:
+        session.add(Note(id=1, content="hello"))
+    sessions = any_blog.attached(cache)
+    for owner in ("ann", "ann", "ann", "bob", "bob"):
+        secret.set(owner)
+        with sessions() as session:
+            note = session.get_one(Note, 1)
+            assert note.content == f"{owner} reads hello"
+            (other,) = session.scalars(select(Note).where(Note.id == 1))
+            assert other is note
+            found = session.scalars(select(Note.content)).one()
+            assert found == f"{owner} reads hello"
+    assert cache.stats().total.hits > 4
+
+
+async def test_hole_20_bind_processors_on_the_event_loop(
+    async_blog: AsyncBlog, cache: YokedCache
+) -> None:
+    async with async_blog.engine.begin() as connection:
+        await connection.run_sync(Letter.metadata.create_all)
+        await connection.run_sync(SAFE.create)
+        for number, owner in enumerate(("ann", "bob")):
+            secret.set(owner)
+            row = {"id": number, "word": "open", "content": f"{owner}'s"}
+            await connection.execute(insert(SAFE).values(row))
+    sessions = async_blog.attached(cache)
+    query = select(SAFE.c.content).where(SAFE.c.word == "open")
+    for owner in ("ann", "bob", "ann", "bob"):
+        secret.set(owner)
+        async with sessions() as session:
+            assert await session.scalar(query) == f"{owner}'s"
+    assert cache.stats().total.hits == 2
 
 
 def test_hole_20_types_of_values_are_part_of_the_key(

@@ -186,7 +186,10 @@ def test_postgresql_tells_tables_from_the_rest(postgresql_catalogue: Catalogue) 
         "child", "summary", "doubled", "low",
     }  # fmt: skip
     own = {name for name in catalogue.opaque if not name.startswith("pg_")}
-    assert own == {"guarded", "scratch", "dated", "calling", "lowered"}
+    assert own == {"scratch", "dated", "calling", "lowered"}
+    assert catalogue.guarded == {"guarded"}
+    assert catalogue.readable({"guarded"}) == "row_security:guarded"
+    assert catalogue.readable({"guarded"}, varied=True) is None
     assert "pg_class" in catalogue.opaque
     assert catalogue.volatile_functions == {
         "noisy", "fired", "counting", "obscure", "lowering",

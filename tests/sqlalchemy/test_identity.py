@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from yokedcache.sqlalchemy.identity import (
-    CREATOR,
     IdentityUnknown,
     database_identity,
     engine_fingerprint,
@@ -141,7 +140,7 @@ def test_a_password_is_no_part_of_it() -> None:
     ],
 )
 def test_a_creator_tells_nothing(options: dict[str, Any]) -> None:
-    assert fingerprint("sqlite://", **options) == CREATOR
+    assert fingerprint("sqlite://", **options) == "creator"
 
 
 def test_an_async_creator_tells_nothing() -> None:
@@ -151,7 +150,7 @@ def test_an_async_creator_tells_nothing() -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://u@h/d", async_creator=connect
     ).sync_engine
-    assert engine_fingerprint(engine) == CREATOR
+    assert engine_fingerprint(engine) == "creator"
 
 
 def test_processes_agree() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.capture import Capture
 from yokedcache.runtime.threads import carry
@@ -29,16 +29,30 @@ class OpenCapture(Capture):
     A capture under way, the store whose tags it notes, and the one around it.
     """
 
-    __slots__ = ("outer", "store", "varied")
+    __slots__ = ("outer", "store", "varied", "varies")
 
     def __init__(
-        self, store: MemoryStore, outer: OpenCapture | None, *, varied: bool
+        self,
+        store: MemoryStore,
+        outer: OpenCapture | None,
+        *,
+        varied: bool,
+        varies: frozenset[Any],
     ) -> None:
         super().__init__()
         self.store = store
         self.outer = outer
         self.varied = varied
         """The function says itself what it varies on."""
+        self.varies = varies
+        """What of the sessions at hand is part of its key."""
+
+    def demand(self, *, own: bool, varies: frozenset[Any]) -> None:
+        """
+        Learn what an answer inside varied on: this one must have it in its key, too.
+        """
+        if not self.varied and (own or not varies <= self.varies):
+            self.spoil("unvaried")
 
 
 _capture: ContextVar[OpenCapture | None] = ContextVar(
@@ -52,14 +66,18 @@ current_chain = _chain.get
 
 @contextmanager
 def capturing(
-    store: MemoryStore, flight: Flight | None, *, varied: bool
+    store: MemoryStore,
+    flight: Flight | None,
+    *,
+    varied: bool,
+    varies: frozenset[Any] = frozenset(),
 ) -> Iterator[OpenCapture]:
     """
     Open a capture for the block; what it saw is handed on to the one around it.
     """
     carry(_capture, _chain)
     outer = _capture.get()
-    capture = OpenCapture(store, outer, varied=varied)
+    capture = OpenCapture(store, outer, varied=varied, varies=varies)
     token = _capture.set(capture)
     chain = _chain.set((*_chain.get(), flight)) if flight is not None else None
     store.watch()

@@ -26,19 +26,25 @@ class Scene:
 
     __slots__ = (
         "bypass",
+        "contextual",
         "holds_connection",
         "key",
         "private",
         "session",
         "spoiled",
+        "varies",
         "vector",
     )
 
     def __init__(self) -> None:
         self.bypass: str | None = None
         """Why the call must neither be answered from the cache nor stored."""
+        self.contextual: str | None = None
+        """The same, unless the function says what it varies on."""
         self.key: tuple[Any, ...] = ()
         """What of the surroundings is part of the key: database, `vary` value."""
+        self.varies: frozenset[Any] = frozenset()
+        """The `vary` values of the sessions at hand, which are part of the key."""
         self.vector: Vector = ()
         """Versions under which what the sessions hold was read."""
         self.spoiled: str | None = None
@@ -72,6 +78,11 @@ class Examiner(Protocol):
     def invalidated(self, machine: Any, names: Iterable[str]) -> None:
         """
         Learn that tags were invalidated by hand, maybe inside a transaction.
+        """
+
+    def open_context(self, vector: Vector) -> bool:
+        """
+        Tell whether it does unless the function says what it varies on.
         """
 
     def take_down(self, value: object) -> Taken | None:
@@ -154,6 +165,13 @@ def invalidated(machine: Any, names: Iterable[str]) -> None:
     """
     for examiner in _examiners:
         examiner.invalidated(machine, names)
+
+
+def open_context(vector: Vector) -> bool:
+    """
+    Tell whether what somebody set over a connection forbids it, if unvaried.
+    """
+    return any(examiner.open_context(vector) for examiner in _examiners)
 
 
 def take_down(value: object) -> Taken | None:

@@ -28,10 +28,13 @@ from yokedcache.sqlalchemy.databases import (
 from yokedcache.sqlalchemy.facade import Bypass, Hit
 from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.misses import StatementMiss
+from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.quick import Quick
 from yokedcache.sqlalchemy.reads import snapshot
+from yokedcache.sqlalchemy.rewriting import Rewrites
 from yokedcache.sqlalchemy.several import refusal
+from yokedcache.sqlalchemy.varying import misplaced, unvaried
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -61,6 +64,7 @@ class SessionAnswerer:
         self._machine = attachment.machine
         self.tally = attachment.machine.tally(STATEMENTS)
         self._vary_key = attachment.vary_key
+        self.rewrites = None if attachment.vary is UNSET else Rewrites()
         own = attachment.ttl
         self._ttl = attachment.machine.settings.ttl if own is None else own
         self.quick = Quick(self)
@@ -88,7 +92,9 @@ class SessionAnswerer:
         analysis = analyse_compiled(prepared.compiled, database.dialect_name)
         reason = analysis.uncacheable or self._beside(call, analysis)
         if reason is None and call.connected is not None:
-            reason = _over(call.connected, database, analysis)
+            reason = _over(call.connected, database, analysis) or misplaced(
+                self.attachment, call, call.connected
+            )
         if reason is not None:
             return Bypass(reason)
         try:
@@ -100,6 +106,8 @@ class SessionAnswerer:
             if database.shares_connections(call.engine) and open_transaction(
                 entry.vector
             ):
+                return Bypass("dirty")
+            if call.connected is not None and _wrote(call.connected, entry):
                 return Bypass("dirty")
             return self._hit(call, entry)
         return StatementMiss(self, call, analysis, key)
@@ -167,13 +175,19 @@ class SessionAnswerer:
         self.tally.shared += 1
         return hit
 
-    def served(self, session: Session, entry: Entry) -> None:
+    def served(self, session: Session, engine: Engine, entry: Entry) -> None:
         """
         Count a hit, and tell whoever captures what it depends on.
         """
         entry.hits += 1
-        if current_capture() is not None:
+        capture = current_capture()
+        if capture is not None:
             hand_on(entry.vector)
+            if not capture.varied:
+                capture.note_stamp(capture.store.stamp((LISTENERS,)))
+            reason = unvaried(capture, engine, session)
+            if reason is not None:
+                capture.spoil(reason)
             sessions.note_holder(session)
         sessions.note_vector(session, self._machine.store, entry.vector)
 
@@ -185,7 +199,7 @@ class SessionAnswerer:
         return now < entry.soft_until and now < entry.born + ttl
 
     def _hit(self, call: StatementCall, entry: Entry) -> Hit:
-        self.served(call.session, entry)
+        self.served(call.session, call.engine, entry)
         kept: Kept = entry.value
         return Hit(kept.recording, kept, self.quick.learn)
 
@@ -230,6 +244,16 @@ def _level(call: StatementCall, database: Database) -> str | None:
         return None
     level = isolation(call.engine.dialect, call.options)
     return None if level is None or level in STATEMENT_LEVEL else "snapshot"
+
+
+def _wrote(connection: Connection, entry: Entry) -> bool:
+    """
+    Tell whether what an entry depends on, besides what the statement says, was written.
+    """
+    state = existing(connection.connection)
+    if state is None or not state.dirty:
+        return False
+    return not {tag.name for tag, _ in entry.vector}.isdisjoint(state.tags())
 
 
 def _over(connection: Connection, database: Database, analysis: Analysis) -> str | None:

@@ -64,8 +64,7 @@ def attachment_of(session: Session) -> Attachment | None:
     Give the options under which a session is attached.
     """
     method = session._connection_for_bind
-    answerer = getattr(method, ANSWERER, None)
-    return None if answerer is None else answerer.attachment
+    return getattr(getattr(method, ANSWERER, None), "attachment", None)
 
 
 def _tables(tables: Any) -> frozenset[str] | None:

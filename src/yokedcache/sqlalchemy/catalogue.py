@@ -90,13 +90,18 @@ class Catalogue:
     The functions that are called behind a view, if they aren't known to be harmless.
     """
 
-    def unreadable(self, analysis: Analysis) -> str | None:
+    guarded: Names = _NOTHING
+    """
+    Tables of which everybody sees other rows, by policies that may read further ones.
+    """
+
+    def unreadable(self, analysis: Analysis, *, varied: bool = False) -> str | None:
         """
         Return None if what a statement reads may be cached, else the reason why not.
         """
         for name in sorted(self.shadowing & analysis.called):
             return f"unknown_function:{name}"
-        return self.readable(analysis.reads)
+        return self.readable(analysis.reads, varied=varied)
 
     def called_by(self, analysis: Analysis) -> Names:
         """
@@ -107,13 +112,17 @@ class Catalogue:
             return called
         return called.union(*(self.calls.get(n, _NOTHING) for n in analysis.reads))
 
-    def readable(self, tables: Iterable[str]) -> str | None:
+    def readable(self, tables: Iterable[str], *, varied: bool = False) -> str | None:
         """
         Return None if all of these may be cached, else the reason why not.
+
+        `varied` says that the app has said what answers vary on.
         """
         for name in sorted(tables):
             if name in self.opaque:
                 return f"view:{name}"
+            if name in self.guarded and not varied:
+                return f"row_security:{name}"
             if name not in self.tables and name not in self.behind:
                 return f"unknown_table:{name}"
         return None
@@ -170,7 +179,7 @@ class Catalogue:
             return False
         if table in self.opaque:
             return table not in self.inert
-        return table not in self.tables
+        return table not in self.tables and table not in self.guarded
 
 
 def read_catalogue(dbapi_connection: Any, dialect_name: str) -> Catalogue:

@@ -1,7 +1,8 @@
 """
 PostgreSQL's catalogue, in one query of rows (what, name, other, detail).
 
-Ordinary is a table without row security, which reads other tables. Views count by
+Ordinary is a table without row security, by which everybody sees other rows, told by
+policies that may read further tables. Views count by
 their definitions, trees of partitions and of inheritance as one table; a foreign
 table in one closes it. System relations are opaque by their names, those of other
 sessions' temporary schemas don't exist here.
@@ -42,7 +43,7 @@ SELECT 'relation', r.relname::text, '', CASE
         THEN 'opaque'
     WHEN r.relkind = 'f' THEN 'opaque'
     WHEN r.relkind = 'v' THEN 'view'
-    WHEN r.relrowsecurity THEN 'inert'
+    WHEN r.relrowsecurity THEN 'guarded'
     ELSE 'table' END
 FROM relation r
 UNION ALL
@@ -72,6 +73,16 @@ LEFT JOIN pg_catalog.pg_constraint k
     ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid
 JOIN relation r ON r.oid = coalesce(a.adrelid, k.conrelid)
 WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass
+UNION ALL
+SELECT 'policy', r.relname::text, coalesce(c.relname::text, ''), ''
+FROM pg_catalog.pg_policy y
+JOIN relation r ON r.oid = y.polrelid
+JOIN pg_catalog.pg_depend d
+    ON d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = y.oid
+LEFT JOIN pg_catalog.pg_class c
+    ON d.refclassid = 'pg_catalog.pg_class'::regclass AND c.oid = d.refobjid
+WHERE (c.oid IS NOT NULL AND c.oid <> r.oid)
+   OR d.refclassid = 'pg_catalog.pg_proc'::regclass
 UNION ALL
 SELECT 'child', child.relname::text, parent.relname::text, ''
 FROM pg_catalog.pg_inherits i
@@ -122,8 +133,17 @@ def read(cursor: Any) -> Catalogue:
 def _relation(found: Findings, name: str, _: str, kind: str) -> None:
     if kind == "table":
         found.tables.add(name)
+    elif kind == "guarded":
+        found.guarded.setdefault(name, set())
     elif kind != "view":  # which has a row of its own
         found.add_opaque(name, inert=kind == "inert")
+
+
+def _policy(found: Findings, name: str, table: str, _: str) -> None:
+    if table:
+        found.guarded.setdefault(name, set()).add(fold(table))
+    else:  # a function of users, which may read anything
+        found.add_opaque(name, inert=True)
 
 
 def _view(found: Findings, name: str, _: str, query: str) -> None:
@@ -168,6 +188,7 @@ def _shadow(found: Findings, name: str, _: str, __: str) -> None:
 
 _NOTES: dict[str, Callable[[Findings, str, str, str], None]] = {
     "relation": _relation,
+    "policy": _policy,
     "view": _view,
     "trigger": _trigger,
     "rule": _rule,

@@ -16,7 +16,9 @@ from weakref import WeakSet, ref
 
 from yokedcache.machine import machines
 from yokedcache.runtime.forks import Guard
+from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy.blame import Blame
+from yokedcache.sqlalchemy.contexts import Settings
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class ConnectionState:
         """Taken out of its `Connection`: writes unknown until it goes back."""
         self.contextual: str | None = None
         """Temporary objects were made on it: they may shadow tables."""
+        self.settings = Settings(database.left)
+        """What statements have set on it."""
         self.fences: Fences | None = None
         """Fences around one statement that commits by itself."""
         self.orphans: list[Fences] = []
@@ -135,6 +139,30 @@ class ConnectionState:
         unknown = self.unknown or self.handed
         tags = self.database.tags_written(self.writes, unknown=unknown)
         return (*tags, *self._by_hand) if self._by_hand else tags
+
+    def check_in(self) -> None:
+        """
+        Note that nobody uses the connection any more; in memory, others may.
+        """
+        self.settings.check_in()
+        if not self.database.in_memory:
+            self.sessions.clear()
+
+    def note_context(self, connection: Connection, statement: str) -> None:
+        """
+        Note that a statement made answers depend on more than is in the key.
+        """
+        database = self.database
+        undone = database.dialect_name == "postgresql" and not autocommit(connection)
+        if self.settings.read(statement, database.identity, undone=undone):
+            once(
+                "context",
+                f"{database.serial}:{statement[:40]}",
+                "what is read over a connection is not cached since a statement set "
+                "context on it: %.200s. Name what answers vary on: "
+                "attach(..., vary=...), or vary=None for nothing.",
+                statement,
+            )
 
     def note_isolation(self, statement: str) -> None:
         """
@@ -268,7 +296,7 @@ def autocommit(connection: Connection) -> bool:
         if file.in_transaction:  # an app may send its own BEGIN
             return False
         return file.isolation_level is None or getattr(file, "autocommit", None) is True
-    if _begun_by_hand(connection.connection.driver_connection):
+    if begun_by_hand(connection.connection.driver_connection):
         return False
     driver: Any = connection.connection.dbapi_connection
     for name in ("autocommit", "get_autocommit"):
@@ -278,7 +306,7 @@ def autocommit(connection: Connection) -> bool:
     return True
 
 
-def _begun_by_hand(driver: Any) -> bool:
+def begun_by_hand(driver: Any) -> bool:
     """
     Ask a PostgreSQL driver, without a round trip, whether a transaction is open.
     """

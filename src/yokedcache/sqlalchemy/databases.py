@@ -23,7 +23,6 @@ from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import several
 from yokedcache.sqlalchemy.catalogue import CatalogueUnknown, read_catalogue
 from yokedcache.sqlalchemy.identity import (
-    CREATOR,
     IdentityUnknown,
     database_identity,
     engine_fingerprint,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from yokedcache.sqlalchemy.catalogue import Catalogue
+    from yokedcache.sqlalchemy.contexts import Settings
     from yokedcache.sqlalchemy.several import Company
 
 _known: WeakSet[Database] = WeakSet()
@@ -85,8 +85,8 @@ class Database:
         self.epoch = ""
         """Since when the server runs, as its name may stay when its data is lost."""
         self.catalogue: Catalogue | None = None
-        self.context: str | None = None
-        """The statement that made answers of this engine depend on context."""
+        self.left: WeakSet[Settings] = WeakSet()
+        """What was set on connections and stays there, whoever gets them next."""
         self.unlearnable: str | None = None
         self.in_memory = False
         self.company: Company | None = None
@@ -167,27 +167,22 @@ class Database:
         """
         Give what tells this engine's answers from those of others.
         """
+        marks = watch_of(engine).marks
         if self.in_memory:
             thread = isinstance(engine.pool, SingletonThreadPool)
-            return (self.serial, threading.get_ident() if thread else 0)
+            return (self.serial, threading.get_ident() if thread else 0, *marks)
         if self.identity is None:
             return (Unsettled(self, engine),)
         # One URL may lead to several databases: a relative path does.
-        return (self.fingerprint(engine), self.identity)
+        return (self.fingerprint(engine), self.identity, *marks)
 
     def unfit(self, engine: Engine, session: Session | None) -> str | None:
         """
         Name why this engine's answers may depend on more than the statement.
         """
-        if self.context is not None:
+        if self.left:
             return "context"
-        watch: Watch | None = engine.__dict__.get(_WATCH)
-        if watch is None or not watch.holds(engine):
-            watch = engine.__dict__[_WATCH] = Watch(engine)
-            self._fingerprint = None
-        place = watch.meddler
-        if place is None and self.fingerprint(engine) == CREATOR:
-            place = "its `creator`"
+        place = watch_of(engine).meddler
         if place is None and session is not None:
             listeners = tuple(session.dispatch.after_begin)
             if listeners not in self._sessions:
@@ -205,19 +200,13 @@ class Database:
             return "private_memory"
         return None
 
-    def note_context(self, statement: str) -> None:
+    def readable(self, tables: frozenset[str]) -> str | None:
         """
-        Note that a statement made answers depend on more than is in the key.
+        Name why answers from some of these tables can't be kept, whatever they vary on.
         """
-        if self.context is None:
-            self.context = statement
-            once(
-                "context",
-                str(self.serial),
-                "an engine is no longer cached since a statement set context: %.200s. "
-                "Name what answers vary on: attach(..., vary=...), or vary=None.",
-                statement,
-            )
+        if self.catalogue is None:
+            return "catalogue_unknown"
+        return self.catalogue.readable(tables, varied=True)
 
     @staticmethod
     def shares_connections(engine: Engine) -> bool:
@@ -341,6 +330,16 @@ def database_of(dialect: Dialect) -> Database:
             database = dialect.__dict__.setdefault(_PLACE, Database(dialect))
             _known.add(database)
     return database
+
+
+def watch_of(engine: Engine) -> Watch:
+    """
+    Give what listens on an engine now.
+    """
+    watch: Watch | None = engine.__dict__.get(_WATCH)
+    if watch is None or not watch.holds():
+        watch = engine.__dict__[_WATCH] = Watch(engine)
+    return watch
 
 
 def databases() -> list[Database]:

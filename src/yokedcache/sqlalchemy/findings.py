@@ -35,6 +35,10 @@ class Findings:
     """
     Opaque names of the kinds that aren't inert; one in any schema decides.
     """
+    guarded: dict[str, set[str]] = field(default_factory=dict)
+    """
+    Tables with row security, and what their policies read.
+    """
     triggers: set[str] = field(default_factory=set)
     effects: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     cascades: dict[str, set[Effect]] = field(default_factory=dict)
@@ -98,10 +102,14 @@ class Findings:
         """
         Return what was found; a name that is opaque anywhere is opaque.
         """
+        self.tables -= self.guarded.keys()
+        for name in self.guarded.keys() & {n for pair in self._parents for n in pair}:
+            self.add_opaque(name, inert=True)
         calls = self._calls()
         trees = self._trees()
         self._hand_up()
         behind = self._resolved(trees)
+        guarded = self._policed(behind)
         opaque = self.opaque | (self._views.keys() - behind.keys())
         under = {name: set(reads) for name, reads in self._views.items()}
         for name, root in trees.items():
@@ -114,11 +122,12 @@ class Findings:
             cascades=_frozen(self.cascades),
             volatile_functions=frozenset(self.volatile_functions),
             inert=frozenset(opaque - self.reaching - self._views.keys()),
-            behind=_frozen(behind),
+            behind=_frozen({**behind, **guarded}),
             effects=_frozen(self.effects),
             under=_frozen(under),
             shadowing=frozenset(self.shadowing),
             calls=_frozen(calls),
+            guarded=frozenset(guarded),
         )
 
     def _calls(self) -> dict[str, set[str]]:
@@ -199,6 +208,28 @@ class Findings:
                         found.append(frozenset({trees.get(name, name)}))
                     behind[name] = frozenset().union(*found)
         return behind
+
+    def _policed(self, behind: Mapping[str, Names]) -> dict[str, set[str]]:
+        """
+        Give guarded tables with all that is read when they are; close the unclear ones.
+        """
+        policed: dict[str, set[str]] = {}
+        for name in self.guarded:
+            seen, waiting = {name}, [name]
+            while waiting:
+                for read in self.guarded[waiting.pop()] - seen:
+                    if read in self.guarded:
+                        seen.add(read)
+                        waiting.append(read)
+                    elif self._known(read, behind):
+                        seen |= behind.get(read, {read})
+                    else:
+                        self.add_opaque(name, inert=True)
+            if seen.isdisjoint(self.opaque):
+                policed[name] = seen
+            else:
+                self.add_opaque(name, inert=True)
+        return policed
 
     def _known(self, name: str, behind: Mapping[str, Names]) -> bool:
         if name in behind:

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
 _SECRETS = frozenset({"password", "passwd", "pass", "pwd", "sslpassword", "pwfile"})
-CREATOR = "creator"
-"""
-The fingerprint of an engine whose connections come from the app's own function.
-"""
 
 
 class IdentityUnknown(Exception):  # noqa: N818 - a signal to the caller, not an error
@@ -117,12 +113,12 @@ def engine_fingerprint(engine: Engine) -> str:
     """
     Return a digest of all that decides what an engine's connections answer.
 
-    It is `CREATOR` where connections are made by a function of the app, about
-    which nothing can be said; the caller fails closed then.
+    Where connections are made by a function of the app, nothing can be said about
+    those; `listeners` tells such engines apart.
     """
     arguments = _connect_arguments(engine)
     if arguments is None:
-        return CREATOR
+        return "creator"
     url = engine.url
     parts = [
         f"{engine.dialect.name}+{engine.dialect.driver}",

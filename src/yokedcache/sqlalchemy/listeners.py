@@ -3,92 +3,77 @@ Whether an app's event listeners may change what a database answers.
 
 Caching fails closed: an engine on which the app listens where context can be
 set or statements changed is left alone until the app says what answers vary on.
-Listeners of SQLAlchemy itself and of this library don't count, nor do connect
-listeners that run nothing but PRAGMA statements (told by their code).
+Listeners of SQLAlchemy itself and of this library don't count, nor do those that
+are seen to change nothing (`judging`).
 """
 
 from __future__ import annotations
 
-import re
+import itertools
+import threading
 import types
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from yokedcache.sqlalchemy.judging import begins, is_known, observes, prepares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from sqlalchemy.engine import Engine
     from sqlalchemy.orm import Session
 
-_POOL = ("connect", "first_connect", "checkout", "reset")
-_DIALECT = ("do_connect", "do_execute", "do_executemany", "do_execute_no_params")
-_ENGINE = ("engine_connect", "begin")
-_VALUED = ("before_execute", "before_cursor_execute")
-_WRAPPERS = frozenset({"wrap_before_execute", "wrap_before_cursor_execute"})
-_PRAGMA = re.compile(r"\s*PRAGMA\b", re.IGNORECASE)
-_PRAGMA_CODE = frozenset({"cursor", "execute", "close", "isinstance", "fetchall"})
+_POOL: Final = ("connect", "first_connect", "checkout", "checkin", "reset")
+_DIALECT: Final = ("do_connect", "do_execute", "do_executemany", "do_execute_no_params")
+_ENGINE: Final = ("engine_connect", "begin")
+_CURSOR: Final = ("before_cursor_execute", "after_cursor_execute")
+ON_ENGINES: Final = frozenset((*_POOL, *_DIALECT, *_ENGINE, *_CURSOR, "before_execute"))
+"""Events of engines and pools whose listeners may change answers."""
+ON_SESSIONS: Final = frozenset({"do_orm_execute", "before_compile", "after_begin"})
+"""Events of sessions and queries whose listeners may."""
+_CLINGING: Final = frozenset((*_POOL, *_ENGINE, "do_connect"))
+_WRAPPERS: Final = frozenset({"wrap_before_execute", "wrap_before_cursor_execute"})
+
+
+class Moment:
+    """
+    Counts how often somebody began or ceased to listen on an engine.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.watched = False
+
+
+moment: Final = Moment()
 
 
 class Watch:
     """
     What was found listening on an engine, and how it was judged.
 
-    Whether it is still the same is asked at every look-up, so the listeners are
-    compared where SQLAlchemy keeps them, without a call of its own.
+    Whether it still holds is asked at every look-up, so that is one comparison.
     """
 
-    __slots__ = ("_collections", "_deques", "_functions", "meddler")
+    __slots__ = ("_moment", "clinging", "marks", "meddler")
 
     def __init__(self, engine: Engine) -> None:
-        self._collections = _collections(engine)
-        self._deques = [
-            deque for collection in self._collections for deque in _deques(collection)
-        ]
-        self._functions = list(chain.from_iterable(self._deques))
-        self.meddler = meddler(engine)
+        self._moment = moment.number
+        found = list(_listening(engine))
+        meddlers = [(name, own) for name, own, harmless in found if not harmless]
+        self.meddler = place(meddlers[0][1]) if meddlers else None
         """The first listener that may change answers, with its place in the code."""
+        self.clinging = any(name in _CLINGING for name, _ in meddlers)
+        """What it sets stays with a connection, whoever uses that later."""
+        self.marks: tuple[Hashable, ...] = tuple([mark(own) for _, own, _ in found])
+        """What tells the engine from others on the same database."""
 
-    def holds(self, engine: Engine) -> bool:
+    def holds(self) -> bool:
         """
         Tell whether nobody has begun or ceased to listen since.
         """
-        return (
-            self._collections == _collections(engine)
-            and list(chain.from_iterable(self._deques)) == self._functions
-        )
-
-
-def _collections(engine: Engine) -> tuple[Any, ...]:
-    on: Any = engine.dispatch
-    pool: Any = engine.pool.dispatch
-    low: Any = engine.dialect.dispatch
-    return (
-        on.before_cursor_execute,
-        on.before_execute,
-        on.begin,
-        on.engine_connect,
-        pool.connect,
-        pool.checkout,
-        pool.first_connect,
-        pool.reset,
-        low.do_connect,
-        low.do_execute,
-        low.do_executemany,
-        low.do_execute_no_params,
-    )
-
-
-def _deques(collection: Any) -> list[Any]:
-    """
-    List where a collection keeps its functions; one that joins others, as itself.
-    """
-    if hasattr(collection, "parent_dispatch") or not hasattr(
-        collection, "parent_listeners"
-    ):
-        return [collection]
-    own = getattr(collection, "listeners", None)
-    parents = collection.parent_listeners
-    return [parents] if own is None else [parents, own]
+        return self._moment == moment.number and moment.watched
 
 
 def session_meddler(listeners: Iterable[Any]) -> str | None:
@@ -96,9 +81,9 @@ def session_meddler(listeners: Iterable[Any]) -> str | None:
     Name the first of a session's `after_begin` listeners that is the app's.
     """
     for listener in listeners:
-        own = _own_function(listener)
+        own = own_function(listener)
         if own is not None:
-            return _place(own)
+            return place(own)
     return None
 
 
@@ -106,55 +91,77 @@ def rewriter(session: Session) -> str | None:
     """
     Name the first app listener of a session that may change its statements.
     """
-    for listener in session.dispatch.do_orm_execute:
-        own = _own_function(listener)
-        if own is not None:
-            return _place(own)
-    return None
+    return session_meddler(chain(session.dispatch.do_orm_execute, _of_queries(session)))
 
 
-def meddler(engine: Engine) -> str | None:
+def _of_queries(session: Any) -> Iterator[Any]:
     """
-    Name the first app listener that may change answers, with its place in the code.
+    List who listens on a session's class of queries, or on what that inherits from.
     """
-    for listener in _candidates(engine):
-        own = _own_function(listener)
-        if own is not None:
-            return _place(own)
-    return None
+    query: Any = session._query_cls
+    for cls in query.__mro__:
+        yield from query.dispatch.before_compile._clslevel.get(cls, ())
 
 
-def _candidates(engine: Engine) -> Iterator[Callable[..., Any]]:
+def _listening(engine: Engine) -> Iterator[tuple[str, Any, bool]]:
+    """
+    List the app's functions that are no mere observers, and whether they are harmless.
+    """
+    for name, listener in _candidates(engine):
+        own = own_function(listener)
+        if own is None:
+            continue
+        if not (_gives_nothing(name, listener) and only_watches(name, own)):
+            yield name, own, _harmless(engine, name, own)
+    creator = getattr(engine.pool, "_creator", None)
+    if getattr(creator, "__module__", "") != "sqlalchemy.engine.create":
+        yield "do_connect", own_function(creator) or creator, False
+
+
+def only_watches(name: str, own: Any) -> bool:
+    """
+    Tell whether a listener that gives nothing back only watches.
+
+    What it did over the `Connection` that it is handed would be seen.
+    """
+    return name == "before_execute" or (name in _CURSOR and observes(own))
+
+
+def _harmless(engine: Engine, name: str, own: Any) -> bool:
+    if name in {"connect", "first_connect"}:
+        return prepares(own)
+    return name == "begin" and engine.dialect.name == "sqlite" and begins(own)
+
+
+def _gives_nothing(name: str, listener: Any) -> bool:
+    return name == "after_cursor_execute" or (
+        getattr(listener, "__name__", "") in _WRAPPERS
+    )
+
+
+def _candidates(engine: Engine) -> Iterator[tuple[str, Callable[..., Any]]]:
+    on: Any = engine.dispatch
     pool: Any = engine.pool.dispatch
-    sqlite = engine.dialect.name == "sqlite"
-    for name in _POOL:
-        for listener in getattr(pool, name):
-            if not (sqlite and name == "connect" and _only_pragmas(listener)):
-                yield listener
-    dialect: Any = engine.dialect.dispatch
-    for name in _DIALECT:
-        yield from getattr(dialect, name)
-    dispatch: Any = engine.dispatch
-    for name in _ENGINE:
-        yield from getattr(dispatch, name)
-    for name in _VALUED:
-        for listener in getattr(dispatch, name):
-            if getattr(listener, "__name__", "") not in _WRAPPERS:
-                yield listener
+    low: Any = engine.dialect.dispatch
+    places = ((pool, _POOL), (low, _DIALECT), (on, (*_ENGINE, *_CURSOR)))
+    for dispatch, names in (*places, (on, ("before_execute",))):
+        for name in names:
+            for listener in getattr(dispatch, name):
+                yield name, listener
 
 
-def _own_function(listener: Any, depth: int = 4) -> Any:
+def own_function(listener: Any, depth: int = 4) -> Any:
     """
     Find the app's function in a listener, which SQLAlchemy may have wrapped.
     """
     module = getattr(listener, "__module__", None) or type(listener).__module__
-    if module.partition(".")[0] == "yokedcache":
+    if module.partition(".")[0] == "yokedcache" or is_known(listener):
         return None
     if module.partition(".")[0] != "sqlalchemy":
         return listener
     if depth:
         for inner in _wrapped(listener):
-            own = _own_function(inner, depth - 1)
+            own = own_function(inner, depth - 1)
             if own is not None:
                 return own
     return None
@@ -172,24 +179,34 @@ def _wrapped(listener: Any) -> Iterator[Any]:
                 yield item
 
 
-def _only_pragmas(listener: Any) -> bool:
+def place(function: Any) -> str:
     """
-    Tell whether a function's code can do nothing but run constant PRAGMAs.
+    Name a function and where it stands.
     """
-    own = _own_function(listener)
-    if own is None:
-        return True
-    code = getattr(own, "__code__", None)
-    if code is None or code.co_freevars or not _PRAGMA_CODE.issuperset(code.co_names):
-        return False
-    doc = own.__doc__
-    texts = [text for text in code.co_consts if isinstance(text, str) and text != doc]
-    return bool(texts) and all(map(_PRAGMA.match, texts))
-
-
-def _place(function: Any) -> str:
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     name = getattr(function, "__qualname__", repr(function))
     return (
         name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
     )
+
+
+_numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+_kept: dict[int, tuple[Any, int]] = {}
+_count = itertools.count(1)
+_guard = threading.Lock()
+
+
+def mark(function: Any) -> Hashable:
+    """
+    Give what stands for a function in keys: two never have the same.
+    """
+    owner = getattr(function, "__self__", None)
+    return _number(getattr(function, "__func__", function)), owner and _number(owner)
+
+
+def _number(value: Any) -> int:
+    with _guard:
+        try:
+            return _numbers.setdefault(value, _numbers.get(value) or next(_count))
+        except TypeError:  # it can't be hashed or referred to: kept, lest its id return
+            return _kept.setdefault(id(value), (value, next(_count)))[1]

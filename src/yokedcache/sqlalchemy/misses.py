@@ -39,7 +39,9 @@ from yokedcache.sqlalchemy.driver import in_greenlet, performer
 from yokedcache.sqlalchemy.fitness import holds_connection
 from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.reads import unstorable
+from yokedcache.sqlalchemy.rewriting import differs
 from yokedcache.sqlalchemy.several import refusal
+from yokedcache.sqlalchemy.varying import misplaced
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.answering import SessionAnswerer
     from yokedcache.sqlalchemy.calls import Hit, StatementCall
     from yokedcache.sqlalchemy.connections import ConnectionState
+    from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.rows import Recording
 
 _STOPS: Final[frozenset[type[Op[Any]]]] = frozenset({TakeStamp, Load})
@@ -89,6 +92,9 @@ class StatementMiss:
         self._answerer = answerer
         self._call: StatementCall | None = call
         self._analysis = analysis
+        self._reads = analysis.reads
+        self._rewrites = answerer.rewrites
+        self._dialect = call.engine.dialect
         self._key = key
         self._ttl, self._tags = answerer.wishes(call)
         self._sent = (call.prepared.sql, call.prepared.parameters)
@@ -154,14 +160,24 @@ class StatementMiss:
                 "untracked"
                 if state is None
                 else refusal(database, self._machine)
-                or unstorable(connection, state, self._analysis)
+                or unstorable(
+                    connection,
+                    state,
+                    self._analysis,
+                    varied=self._rewrites is not None,
+                )
             )
+        if self._refused is None and call is not None:
+            self._refused = misplaced(self._answerer.attachment, call, connection)
+        if self._refused is None and self._rewrites is not None:
+            self._reads |= self._rewrites.tables(self._key)
+            self._refused = database.readable(self._reads)
         if self._journey is None:
             self._set_out()
         if self._refused is not None:
             self._end_with_nothing()
             return
-        names = database.tags_read(self._analysis.reads, catalogue)
+        names = database.tags_read(self._reads, catalogue)
         self._names = (*names, *self._tags)
         self._pass_on(self._stamped)
         if database.catalogue is not catalogue:
@@ -195,9 +211,9 @@ class StatementMiss:
         journey, state = self._journey, self._state
         if journey is None or journey.at is None or state is None:
             self.abandon(self._refused or "untracked")
-        elif (sql, parameters) != self._sent:
-            self.abandon("rewritten")
-        elif state.touches(self._analysis.reads):
+        elif reason := self._rewritten(sql, parameters, state.database):
+            self.abandon(reason)
+        elif state.touches(self._reads):
             self.abandon("dirty")
         else:
             self._tally.loads += 1
@@ -205,6 +221,13 @@ class StatementMiss:
             journey.go_on(Loaded(recording, cost=cost))
             if journey.result is not None and journey.result.refused:
                 self._tally.refuse(journey.result.refused)
+
+    def _rewritten(self, sql: str, parameters: Any, database: Database) -> str | None:
+        if not differs(self._sent, sql, parameters, database.dialect_name):
+            return None
+        if self._rewrites is None:
+            return "rewritten"
+        return self._rewrites.confirm(self._key, self._dialect, sql, parameters)
 
     def abandon(self, reason: str) -> None:
         """

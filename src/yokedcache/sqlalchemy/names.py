@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LISTENERS: Final = "listeners:"
+"""The tag of who listens, on which unvaried functions that read depend."""
+
 ANY_DATABASE: Final = "database:"
 """Stands in write sets for a database that doesn't say who it is."""
 

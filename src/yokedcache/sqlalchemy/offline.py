@@ -319,7 +319,14 @@ def _unfit(compiled: Any) -> str:
         return "out_parameters"
     if _LOCKING.search(compiled.string):
         return "for_update"
+    # Asked for the key and again for the statement, the app's might not say the same.
+    if any(_of_app(bind.callable) for bind in compiled.bind_names):
+        return "callable_parameter"
     return ""
+
+
+def _of_app(function: Any) -> bool:
+    return function is not None and not function.__module__.startswith("sqlalchemy.")
 
 
 def connection_options(engine: Any, session_options: Mapping[str, Any]) -> Options:

@@ -143,7 +143,7 @@ class Quick:
             return None
         if not session.is_active or not ready(session):
             return None
-        self._answerer.served(session, entry)
+        self._answerer.served(session, engine, entry)
         return template
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.machine import machines
+from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, isolation
-from yokedcache.sqlalchemy.listeners import rewriter
+from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.several import capture_refusal
+from yokedcache.sqlalchemy.varying import unvaried
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -78,15 +80,18 @@ def _note_capture(
     analysis: Analysis,
     tags: tuple[str, ...],
 ) -> None:
-    reason = capture_refusal(state.database, capture.store)
-    reason = reason or unstorable(connection, state, analysis)
-    if reason is None and not capture.varied:
-        reason = _unvaried(connection, list(state.sessions), state.database)
+    said = capture.varied or bool(capture.varies)
+    reason = (
+        capture_refusal(state.database, capture.store)
+        or unstorable(connection, state, analysis, varied=said)
+        or _unvaried(capture, connection, state, list(state.sessions))
+    )
+    noted = tags if capture.varied else (*tags, LISTENERS)
     if reason is None:
-        capture.note_stamp(capture.store.stamp(tags))
+        capture.note_stamp(capture.store.stamp(noted))
     elif reason.startswith("volatile_function"):
         capture.volatile = reason
-        capture.note_stamp(capture.store.stamp(tags))
+        capture.note_stamp(capture.store.stamp(noted))
     else:
         capture.spoil(reason)
 
@@ -110,13 +115,17 @@ def _dated(connection: Connection, database: Database, analysis: Analysis) -> bo
     catalogue = database.catalogue
     return (
         catalogue is not None
-        and catalogue.readable(analysis.reads) is None
+        and catalogue.readable(analysis.reads, varied=True) is None
         and snapshot(connection, database) is None
     )
 
 
 def unstorable(
-    connection: Connection, state: ConnectionState, analysis: Analysis
+    connection: Connection,
+    state: ConnectionState,
+    analysis: Analysis,
+    *,
+    varied: bool = False,
 ) -> str | None:
     """
     Name why what this connection answers now may not be stored.
@@ -133,7 +142,7 @@ def unstorable(
     return (
         database.unlearnt(connection.engine)
         or snapshot(connection, database)
-        or database.catalogue.unreadable(analysis)
+        or database.catalogue.unreadable(analysis, varied=varied)
     )
 
 
@@ -153,12 +162,17 @@ def snapshot(connection: Connection, database: Database) -> str | None:
 
 
 def _unvaried(
-    connection: Connection, users: list[Any], database: Database
+    capture: OpenCapture,
+    connection: Connection,
+    state: ConnectionState,
+    users: list[Any],
 ) -> str | None:
+    said = capture.varied or bool(capture.varies)
+    set_reason = state.settings.reason(True if said else UNSET)
+    if set_reason is not None or capture.varied:
+        return set_reason
     for session in users or (None,):
-        reason = database.unfit(connection.engine, session)
+        reason = unvaried(capture, connection.engine, session)
         if reason is not None:
             return reason
-        if session is not None and rewriter(session) is not None:
-            return "listeners"
     return None

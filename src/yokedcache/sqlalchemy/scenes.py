@@ -13,11 +13,13 @@ from sqlalchemy.orm.state import InstanceState
 
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
+from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
 from yokedcache.sqlalchemy import by_hand, sessions
 from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.connections import existing, open_transaction
+from yokedcache.sqlalchemy.contexts import open_context
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
 from yokedcache.sqlalchemy.entities import Album, contains_objects
 from yokedcache.sqlalchemy.listeners import rewriter
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from yokedcache.core.tags import Vector
     from yokedcache.machine import Machine
+    from yokedcache.sqlalchemy.attached import Attachment
 
 _CONTAINERS: Final = (list, tuple, set, frozenset)
 _MOST: Final = 1000
@@ -69,6 +72,12 @@ class SessionExaminer:
         Have transactions that are open invalidate tags again when they end.
         """
         by_hand.invalidated(machine, names)
+
+    def open_context(self, vector: Vector) -> bool:
+        """
+        Tell whether somebody set something that an answer may depend on.
+        """
+        return open_context(vector)
 
     def take_down(self, value: object) -> Album | None:
         """
@@ -132,14 +141,16 @@ def _judge(scene: Scene, session: Session) -> None:
     scene.key = (*scene.key, *_databases(scene, session, varied=vary is not None))
     if vary is not None:
         scene.key = (*scene.key, "vary", vary)
-    elif rewriter(session) is not None:
-        scene.bypass = scene.bypass or "listeners"
+    if vary:
+        scene.varies |= {vary}
+    if rewriter(session) is not None:
+        scene.contextual = scene.contextual or "listeners"
     transaction = session.get_transaction()
     held = _held(session)
     if held:
         scene.holds_connection = True
     for connection in held:
-        _judge_connection(scene, connection)
+        _judge_connection(scene, connection, attachment)
     if transaction is not None and not transaction.is_active:
         scene.bypass = scene.bypass or "inactive_session"
     if not session.is_active:
@@ -161,7 +172,9 @@ def _judge_nearby(scene: Scene, session: Session) -> None:
             scene.vector = (*scene.vector, *vector)
 
 
-def _judge_connection(scene: Scene, connection: Connection) -> None:
+def _judge_connection(
+    scene: Scene, connection: Connection, attachment: Attachment | None
+) -> None:
     if connection.closed or connection.invalidated:
         scene.bypass = scene.bypass or "inactive_session"
         return
@@ -170,6 +183,9 @@ def _judge_connection(scene: Scene, connection: Connection) -> None:
         scene.bypass = scene.bypass or "dirty"
     elif state.contextual is not None:
         scene.bypass = scene.bypass or state.contextual
+    if state is not None:
+        vary = UNSET if attachment is None else attachment.vary
+        scene.contextual = scene.contextual or state.settings.reason(vary)
     level = isolation(connection.dialect, connection.get_execution_options())
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.driver_connection
@@ -186,10 +202,7 @@ def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hash
         yield "database"
         yield from database.key(engine)
         unfit = None if varied else database.unfit(engine, session)
-        if unfit is not None:
-            scene.bypass = scene.bypass or (
-                "listeners" if unfit == "listeners" else unfit
-            )
+        scene.contextual = scene.contextual or unfit
         level = isolation(engine.dialect, engine.get_execution_options())
         statement_level = engine.dialect.name == "sqlite" or level is None
         if not statement_level and level not in STATEMENT_LEVEL:

@@ -93,6 +93,20 @@ def _without_places(sql: str) -> str:
     return _PLACES.sub(replace, sql)
 
 
+def without_comments(sql: str, dialect_name: str) -> str:
+    """
+    Take the comments out of a string of SQL, but not what only looks like one.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        token = match.group()
+        plain = token.startswith("/*") and not token.startswith(("/*!", "/*M!"))
+        return " " if plain else token
+
+    tokens = _TOKENS.get(family(dialect_name))
+    return sql if tokens is None else tokens.sub(replace, sql).strip()
+
+
 def split(sql: str, group: str) -> list[str]:
     """
     Cut a string into its statements, without leading comments and empty ones.

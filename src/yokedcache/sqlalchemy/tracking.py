@@ -12,7 +12,6 @@ no session makes.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +22,25 @@ from sqlalchemy.pool import Pool
 
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.log import once
-from yokedcache.sqlalchemy import by_hand, handed, reads, sessions, several
+from yokedcache.sqlalchemy import (
+    by_hand,
+    handed,
+    reads,
+    registrations,
+    sessions,
+    several,
+    varying,
+)
+from yokedcache.sqlalchemy.called import with_functions
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
     existing,
     state_of,
 )
+from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.databases import database_of
+from yokedcache.sqlalchemy.doubts import is_clean
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
@@ -42,6 +52,7 @@ from yokedcache.sqlalchemy.fences import (
 )
 from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
+from yokedcache.sqlalchemy.rewriting import changed
 from yokedcache.sqlalchemy.scenes import examiner
 from yokedcache.sqlalchemy.statements import analysis_of
 
@@ -63,6 +74,7 @@ def install() -> None:
         if not event.contains(target, name, listener):
             event.listen(target, name, listener)
     handed.install()
+    registrations.install()
     surroundings.register(examiner)
 
 
@@ -74,6 +86,7 @@ def uninstall() -> None:
         if event.contains(target, name, listener):
             event.remove(target, name, listener)
     handed.uninstall()
+    registrations.uninstall()
 
 
 def _on_connection(connection: Connection) -> None:
@@ -93,6 +106,7 @@ def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
         recognise(database_of(dialect), dbapi_connection)
         state = state_of(record.info, database_of(dialect))
     state.raw = True
+    state.settings.check_out()
 
 
 def _on_checkin(dbapi_connection: Any, record: Any) -> None:
@@ -108,13 +122,15 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:
             "cached of its database was dropped; use Engine.connect()",
         )
         state.note_unknown()
+        if not is_clean(dbapi_connection, state.database.dialect_name):
+            state.settings.put(ANYTHING, state.database.identity)
         state.blame.note("what was sent over a raw connection", ())
         several.came_back_raw(state.database, dbapi_connection)
         bump_everywhere(state.tags(), state.blame)
         state.handed = False
         state.settle()
-    if state is not None and not state.database.in_memory:
-        state.sessions.clear()
+    if state is not None:
+        state.check_in()
 
 
 def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG001
@@ -124,6 +140,7 @@ def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG0
     state = existing(record)
     if state is not None:
         _end(state)
+        state.settings.close()
         abandon_orphans(state)
 
 
@@ -154,37 +171,13 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
-    analysis = _with_functions(connection, state, analysis)
+    analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
     if _matters(analysis):
         _note_effects(connection, state, analysis, statement)
     if context is not None and connection.dialect.name == "sqlite":
         state.note_execution(context)
-
-
-def _with_functions(
-    connection: Connection, state: ConnectionState, analysis: Analysis
-) -> Analysis:
-    """
-    Take functions of the app that may write for unknown writes, which may set context.
-
-    Only PostgreSQL has functions in the database that write; its catalogue says
-    which are declared not to.
-    """
-    database = state.database
-    if database.dialect_name != "postgresql":
-        return analysis
-    catalogue = database.catalogue
-    called = analysis.functions if catalogue is None else catalogue.called_by(analysis)
-    if not called:
-        return analysis
-    database.learn(connection.connection)
-    catalogue = database.catalogue
-    if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
-        return analysis
-    state.contextual = "function"
-    return dataclasses.replace(analysis, unknown_write=True)
 
 
 def _matters(analysis: Analysis) -> bool:
@@ -204,7 +197,9 @@ def _note_effects(
     if analysis.context or analysis.transaction == "begin":
         state.note_isolation(statement)
     if analysis.context:
-        state.database.note_context(statement)
+        state.note_context(connection, statement)
+    if analysis.transaction == "commit":
+        state.settings.commit()
     if analysis.temporary:
         state.contextual = "temporary"
     if analysis.ddl:
@@ -253,7 +248,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     state = existing(connection.connection)
     if state is None:
         return
-    if context is not None and statement is not getattr(context, "statement", None):
+    if context is not None and changed(context, statement, connection.dialect.name):
         rewritten = analysis_of(None, statement, connection.dialect)
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
@@ -309,7 +304,10 @@ def _wrap(dialect: Any) -> None:
 def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     state = existing(holder)
     if state is None or not state.dirty:
-        return original(holder)
+        result = original(holder)
+        if state is not None:
+            state.settings.commit()
+        return result
     lift_statement(state)
     result = commit_announced(state, functools.partial(original, holder))
     _committed(state)
@@ -320,6 +318,7 @@ def _committed(state: ConnectionState) -> None:
     if state.unknown:
         state.database.forget_catalogue()
     state.settle()
+    state.settings.commit()
 
 
 def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
@@ -327,6 +326,7 @@ def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
     state = existing(holder)
     if state is not None:
         _end(state)
+        state.settings.rollback()
         settle_orphans(state)
     return result
 
@@ -382,7 +382,7 @@ _LISTENERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Pool, "connect", _on_connect),
     (Pool, "close", _on_gone),
     (Pool, "invalidate", _on_gone),
-    (Session, "after_begin", sessions.on_begin),
+    (Session, "after_begin", varying.on_begin),
     (Session, "after_commit", sessions.on_commit),
     (Session, "after_soft_rollback", sessions.on_rollback),
     (Session, "after_commit", by_hand.on_end),

@@ -1,0 +1,42 @@
+"""
+Functions of the database's users that a statement calls.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from yokedcache.sqlalchemy.connections import autocommit
+from yokedcache.sqlalchemy.contexts import ANYTHING
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from yokedcache.sqlalchemy.analysis import Analysis
+    from yokedcache.sqlalchemy.connections import ConnectionState
+
+
+def with_functions(
+    connection: Connection, state: ConnectionState, analysis: Analysis
+) -> Analysis:
+    """
+    Take functions of the app that may write for unknown writes, which may set context.
+
+    Only PostgreSQL has functions in the database that write; its catalogue says
+    which are declared not to.
+    """
+    database = state.database
+    if database.dialect_name != "postgresql":
+        return analysis
+    catalogue = database.catalogue
+    called = analysis.functions if catalogue is None else catalogue.called_by(analysis)
+    if not called:
+        return analysis
+    database.learn(connection.connection)
+    catalogue = database.catalogue
+    if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
+        return analysis
+    undone = not autocommit(connection)
+    state.settings.put(ANYTHING, database.identity, undone=undone)
+    return dataclasses.replace(analysis, unknown_write=True)

@@ -1,7 +1,7 @@
 """
 The two databases of a program's sides, with a schema in them.
 
-Another kind of database is one more entry of `KINDS`.
+Another kind of database is one more entry of `DRIVERS` and of `_MAKERS`.
 """
 
 from __future__ import annotations
@@ -29,16 +29,44 @@ DRIVERS = {
 """How a kind of database is reached by each face."""
 
 
-def sqlite_engine(schema: Schema, folder: Path, face: str) -> Any:
+def _sqlite(schema: Schema, folder: Path, driver: str) -> Any:
     """
     Give an engine over a file in which nobody waits, neither for a lock nor the disk.
     """
-    url = f"{DRIVERS['sqlite', face]}:///{folder}/data.db"
-    make = create_engine if face == "sync" else create_async_engine
-    engine = make(url, connect_args={"timeout": 0})
+    make = create_engine if driver == "sqlite" else create_async_engine
+    engine: Any = make(f"{driver}:///{folder}/data.db", connect_args={"timeout": 0})
     sync = getattr(engine, "sync_engine", engine)
     event.listen(sync, "connect", _strict if schema.enforces else _lax)
     return engine
+
+
+def _postgresql(_: Schema, database: Any, driver: str) -> Any:
+    """
+    Give an engine over a database, on which nobody waits long for a lock.
+    """
+    if driver == "psycopg":
+        options = {"options": "-c lock_timeout=20ms"}
+        return create_engine(database.url(driver), connect_args=options)
+    settings = {"server_settings": {"lock_timeout": "20ms"}}
+    return create_async_engine(database.url(driver), connect_args=settings)
+
+
+_MAKERS: dict[str, Any] = {"sqlite": _sqlite, "postgresql": _postgresql}
+
+
+@contextlib.contextmanager
+def engines(schema: Schema, places: list[Any], face: str) -> Iterator[list[Any]]:
+    """
+    Give an engine for each place (a folder, a database); async ones aren't disposed of.
+    """
+    driver = DRIVERS[schema.database, face]
+    made = [_MAKERS[schema.database](schema, place, driver) for place in places]
+    try:
+        yield made
+    finally:
+        for engine in made:
+            if face == "sync":
+                engine.dispose()
 
 
 def _strict(connection: Any, _: Any) -> None:
@@ -115,7 +143,10 @@ def content(schema: Schema, engine: Engine) -> dict[str, list[Any]]:
     with engine.connect() as connection:
         return {
             table.name: sorted(
-                (tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table.name}")),
+                (
+                    tuple(row)
+                    for row in connection.exec_driver_sql(f"SELECT * FROM {table.name}")
+                ),
                 key=repr,
             )
             for table in schema.base.metadata.sorted_tables

@@ -7,6 +7,7 @@ is awaited by the loop outside.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from sqlalchemy.util import await_only
@@ -24,6 +25,21 @@ class Face:
 
     def __init__(self, session: Any) -> None:
         self.own = session
+
+    @property
+    def sync_session(self) -> Any:
+        """
+        Give the blocking session inside.
+        """
+        return self.own.sync_session
+
+    @staticmethod
+    def settle() -> None:
+        """
+        Let the loop go round, so that it lets go of what was awaited.
+        """
+        for _ in range(2):
+            await_only(asyncio.sleep(0))
 
     def __getattr__(self, name: str) -> Any:
         if name not in _AWAITED:

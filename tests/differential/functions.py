@@ -75,9 +75,7 @@ def kept(cache: YokedCache) -> dict[str, Callable[..., Any]]:
     """
     Give the functions, cached; one of them calls another.
     """
-    made = {
-        name: cached(function, cache=cache) for name, function in FUNCTIONS.items()
-    }
+    made = {name: cached(function, cache=cache) for name, function in FUNCTIONS.items()}
 
     @cached(cache=cache)
     def outer(session: Any, schema: int, cls: Any, number: int) -> Any:

@@ -56,7 +56,7 @@ class Kind:
 
 
 _DAY = dt.date(2024, 2, 29)
-_ZONE = dt.timezone(dt.timedelta(hours=2))
+_MOMENT = dt.datetime(2024, 2, 29, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 
 EVERYWHERE: dict[str, Kind] = {
     "integer": Kind(lambda _: sa.Integer(), (0, 1, -7)),
@@ -78,9 +78,7 @@ EVERYWHERE: dict[str, Kind] = {
     ),
     "date": Kind(lambda _: sa.Date(), (_DAY, dt.date(1970, 1, 1))),
     "time": Kind(lambda _: sa.Time(), (dt.time(1, 2, 3), dt.time(23, 59, 59, 999))),
-    "datetime": Kind(
-        lambda _: sa.DateTime(), (dt.datetime(2024, 2, 29, 1, 2, 3, 4),)
-    ),
+    "datetime": Kind(lambda _: sa.DateTime(), (_MOMENT.replace(tzinfo=None),)),
     "interval": Kind(
         lambda _: sa.Interval(), (dt.timedelta(1, 2), dt.timedelta()), compares=False
     ),
@@ -102,7 +100,7 @@ POSTGRESQL: dict[str, Kind] = {
     "jsonb": Kind(lambda _: pg.JSONB(), ({"a": [1, {"b": None}]}, [1]), False),
     "aware": Kind(
         lambda _: sa.DateTime(timezone=True),
-        (dt.datetime(2024, 2, 29, 1, tzinfo=_ZONE),),
+        (_MOMENT,),
     ),
     "native_interval": Kind(lambda _: pg.INTERVAL(), (dt.timedelta(3, 4),), False),
     "bytea": Kind(lambda _: pg.BYTEA(), (b"\0", b"yes"), compares=False),

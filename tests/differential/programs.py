@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.differential.schemas import Schema
 
-LENGTH = 24
+LENGTH = 20
 STATEMENTS = 30
 """How many statements the programs of one schema have in common."""
 

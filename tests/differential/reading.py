@@ -173,7 +173,8 @@ def _function(step: Step) -> None:
         for _ in range(times):
             session = side.make() if own else side.sessions[step.which]
             try:
-                found = side.functions[name](session, step.schema.number, cls, number)
+                blocking = getattr(session, "sync_session", session)
+                found = side.functions[name](blocking, step.schema.number, cls, number)
                 seen.append(_with_columns(found))
             finally:
                 if not own:
@@ -190,7 +191,9 @@ def _with_columns(found: Any) -> Any:
     """
     if hasattr(found, "_sa_instance_state"):
         names = [prop.key for prop in sa.inspect(type(found)).column_attrs]
-        loaded = {name: found.__dict__[name] for name in names if name in found.__dict__}
+        loaded = {
+            name: found.__dict__[name] for name in names if name in found.__dict__
+        }
         return (type(found).__name__, sa.inspect(found).identity, loaded)
     if isinstance(found, list):
         return [_with_columns(one) for one in found]

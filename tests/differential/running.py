@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from tests.differential import databases
+from tests.differential.faces import Face
 from tests.differential.functions import FUNCTIONS, kept
 from tests.differential.sides import Side, Writes
 from yokedcache import YokedCache
@@ -44,7 +46,7 @@ class Arena:
     Two databases with one schema, one of them behind a cache.
     """
 
-    def __init__(self, schema: Schema, engines: list[Any], face: Any = None) -> None:
+    def __init__(self, schema: Schema, engines: list[Any], face: str) -> None:
         self.schema = schema
         self.engines = engines
         self.sync = [getattr(engine, "sync_engine", engine) for engine in engines]
@@ -87,7 +89,9 @@ class Arena:
                     if "touched" in table.c:
                         connection.execute(sa.update(table).values(touched=0))
 
-    def run(self, program: Program, steps: Iterable[Step] | None = None) -> Difference | None:
+    def run(
+        self, program: Program, steps: Iterable[Step] | None = None
+    ) -> Difference | None:
         """
         Run a program, or some steps of it; give the first difference.
         """
@@ -124,12 +128,9 @@ class Arena:
         return None if tables[0] == tables[1] else Difference(None, "tables", *tables)
 
     def _maker(self, engine: Any, options: dict[str, Any]) -> Any:
-        if self.face is None:
+        if self.face == "sync":
             return orm.sessionmaker(engine, **options)
-        from sqlalchemy.ext.asyncio import async_sessionmaker
-
         return async_sessionmaker(engine, **options)
 
     def _faced(self, maker: Any) -> Callable[[], Any]:
-        face = self.face
-        return maker if face is None else lambda: face(maker())
+        return maker if self.face == "sync" else lambda: Face(maker())

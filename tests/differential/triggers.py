@@ -44,4 +44,6 @@ def triggers(dice: random.Random, schema: Schema, roots: list[Any]) -> None:
             [_FUNCTION, _POSTGRESQL] if schema.database == "postgresql" else [_SQLITE]
         )
         schema.ddl += [text.format(**parts) for text in texts]
-        schema.said.append("{event} ON {source}: a trigger updates {target}".format(**parts))
+        schema.said.append(
+            "{event} ON {source}: a trigger updates {target}".format(**parts)
+        )

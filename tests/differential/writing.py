@@ -142,31 +142,34 @@ def _merge(step: Step) -> None:
 
 def _statement(step: Step) -> tuple[Any, str]:
     """
-    Draw a statement that writes.
+    Draw a statement that writes, and say its values.
     """
     dice = step.dice
     cls = dice.choice(step.schema.classes)
-    number = dice.randint(1, ROWS)
     mapper = sa.inspect(cls)
-    table = mapper.local_table
     if mapper.inherits is not None and not mapper.single:
-        own = [column for column in table.c if "kind" in column.info]
-        if not own:
-            return sa.delete(table), ""
-        cell = dice.choice(ALL[own[0].info["kind"]].values)
-        return sa.update(table).values({own[0]: cell}), f"{cell!r}"
+        return _on_own_table(step, mapper.local_table)
+    chosen = _narrowed(cls, dice.randint(1, ROWS))
     changed = _assignment(step, cls)
-    way = dice.choice(["update", "update", "delete", "insert", "text", "all"])
-    if way == "update":
-        return sa.update(cls).where(*_narrowed(cls, number)).values(changed), f"{changed}"
-    if way == "delete":
-        return sa.delete(cls).where(*_narrowed(cls, number)), ""
-    if way == "insert":
-        given = values(dice, cls, 200 + step.number)
-        return sa.insert(cls).values(given), f"{given}"
-    if way == "all":
-        return sa.update(cls).values(changed), f"{changed}"
-    return sa.text(f"UPDATE {table.name} SET touched = {step.number}"), ""
+    given = values(dice, cls, 200 + step.number)
+    name = mapper.local_table.name
+    offered: list[tuple[Any, str]] = [
+        (sa.update(cls).where(*chosen).values(changed), f"{changed}"),
+        (sa.update(cls).values(changed), f"{changed}"),
+        (sa.delete(cls).where(*chosen), ""),
+        (sa.insert(cls).values(given), f"{given}"),
+        (sa.text(f"UPDATE {name} SET touched = {step.number}"), ""),
+    ]
+    return dice.choice(offered)
+
+
+def _on_own_table(step: Step, table: Any) -> tuple[Any, str]:
+    """
+    Write to the table of a joined subclass alone, past the ORM.
+    """
+    column = next(column for column in table.c if "kind" in column.info)
+    value = step.dice.choice(ALL[column.info["kind"]].values)
+    return sa.update(table).values({column: value}), f"{value!r}"
 
 
 def _bulk(step: Step) -> None:

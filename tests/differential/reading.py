@@ -48,24 +48,46 @@ def _query(step: Step) -> None:
 def _again(step: Step) -> None:
     """
     Ask the same in several sessions of their own: what makes hits short.
+
+    A session may have got an instance before, or between statement and fetch.
     """
-    make = _drawn(step)
-    name = step.dice.choice(step.program.consumers)
-    times = step.dice.randint(2, 6)
-    step.text = lambda: f"{times} new sessions: {name} of {shown(make())}"
+    make, dice = _drawn(step), step.dice
+    name = dice.choice(step.program.consumers)
+    times = dice.randint(2, 6)
+    gets = dice.choice(["", "", "before", "between"])
+    cls, number = _class_of(step, make()), dice.randint(1, ROWS)
+    step.text = lambda: (
+        f"{times} new sessions: {name} of {shown(make())}"
+        + f", get({cls.__name__}, {number}) {gets}" * bool(gets)
+    )
 
-    def act(side: Side) -> Any:
-        seen = []
-        for _ in range(times):
-            session = side.make()
-            try:
-                found = CONSUMERS[name](session.execute(make()))
-                seen.append((plain(found), state_of(session)))
-            finally:
-                session.close()
-        return seen
+    def ask(session: Any) -> Any:
+        held = session.get(cls, key_of(cls, number)) if gets == "before" else None
+        result = session.execute(make())
+        if gets == "between":
+            held = session.get(cls, key_of(cls, number))
+        found = CONSUMERS[name](result)
+        return plain(held), plain(found), state_of(session)
 
-    step.act = act
+    step.act = lambda side: [_asked(side, ask) for _ in range(times)]
+
+
+def _asked(side: Side, ask: Callable[[Any], Any]) -> Any:
+    session = side.make()
+    try:
+        return ask(session)
+    finally:
+        session.close()
+
+
+def _class_of(step: Step, statement: Any) -> Any:
+    """
+    Choose a class, one that a statement gives if it gives any.
+    """
+    for column in getattr(statement, "column_descriptions", ()):
+        if column["entity"] is not None and sa.inspect(column["entity"]).is_mapper:
+            return column["entity"]
+    return step.dice.choice(step.schema.classes)
 
 
 def _get(step: Step) -> None:
@@ -79,15 +101,12 @@ def _get(step: Step) -> None:
     where = f"{times} new sessions: " * bool(times)
     step.text = f"{where}get({cls.__name__}, {key!r}, {options}){', kept' * keep}"
 
+    def ask(session: Any) -> Any:
+        found = session.get(cls, key, **options)
+        return plain(found), state_of(session)
+
     def act(side: Side) -> Any:
-        seen = []
-        for _ in range(times):
-            session = side.make()
-            try:
-                found = session.get(cls, key, **options)
-                seen.append((plain(found), state_of(session)))
-            finally:
-                session.close()
+        seen = [_asked(side, ask) for _ in range(times)]
         if not times:
             found = side.sessions[step.which].get(cls, key, **options)
             seen.append(plain(found))
@@ -202,7 +221,7 @@ def _with_columns(found: Any) -> Any:
 
 STEPS: dict[str, tuple[Callable[[Step], None], int]] = {
     "query": (_query, 30),
-    "again": (_again, 9),
+    "again": (_again, 14),
     "get": (_get, 15),
     "read": (_read, 12),
     "legacy": (_legacy, 4),

@@ -102,7 +102,7 @@ def _draw_class(dice: random.Random, schema: Schema, index: int) -> None:
     if dice.random() < 0.15:
         version = body["version"] = orm.mapped_column(sa.Integer, nullable=False)
         body["__mapper_args__"] = {"version_id_col": version.column}
-    way = dice.choice(["", "", "joined", "single"])
+    way = dice.choice(["", "", "", "", "joined", "single"])
     if way:
         body["kind"] = orm.mapped_column(sa.String(10))
         body["__mapper_args__"] |= {

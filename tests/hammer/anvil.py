@@ -67,7 +67,8 @@ class Count:
     How far commits that returned have counted, and what was seen wrong.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: YokedCache) -> None:
+        self.cache = cache
         self.done = 0
         self.wrong: list[str] = []
         self.reads = 0
@@ -78,7 +79,15 @@ class Count:
         """
         Tell whether the hammer still falls.
         """
-        return time.monotonic() < self.until and not self.wrong
+        return not self.wrong and (time.monotonic() < self.until or not self.told)
+
+    @property
+    def told(self) -> bool:
+        """
+        Tell whether enough was done to judge: on a busy machine it takes longer.
+        """
+        hits = self.cache.stats().total.hits
+        return self.done > 5 and self.reads > 50 and hits > 5
 
     def check(self, floor: int, seen: int, how: str) -> None:
         """
@@ -88,14 +97,12 @@ class Count:
         if seen < floor:
             self.wrong.append(f"{how} gave {seen} after {floor} was committed")
 
-    def judge(self, cache: YokedCache) -> None:
+    def judge(self) -> None:
         """
         Fail if anything was wrong, or too little done to tell.
         """
-        assert not self.wrong
-        assert self.done > 5
-        assert self.reads > 50
-        assert cache.stats().total.hits > 5
+        assert not self.wrong, self.wrong
+        assert self.told
 
 
 def setup(engine: Any) -> None:

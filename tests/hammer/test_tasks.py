@@ -38,7 +38,7 @@ class Tasks:
 
     def __init__(self, blog: AsyncBlog, cache: YokedCache) -> None:
         self.attached, self.plain = blog.attached(cache), blog.sessions
-        self.count = Count()
+        self.count = Count(cache)
         self.lock = asyncio.Lock()
         self.functions = self._functions(cache)
 
@@ -100,4 +100,4 @@ async def test_tasks_are_given_nothing_older_than_a_commit(
     await asyncio.gather(
         *map(hammer.reader, range(4)), hammer.writer(10), hammer.writer(11)
     )
-    hammer.count.judge(cache)
+    hammer.count.judge()

@@ -42,7 +42,7 @@ class Threads:
 
     def __init__(self, blog: Blog, cache: YokedCache) -> None:
         self.attached, self.plain = blog.attached(cache), blog.sessions
-        self.count = Count()
+        self.count = Count(cache)
         self.lock = threading.Lock()
         self.pace = threading.Semaphore(0)
         self.functions = self._functions(cache)
@@ -122,4 +122,4 @@ def test_threads_are_given_nothing_older_than_a_commit(
         thread.start()
     for thread in threads:
         thread.join()
-    hammer.count.judge(cache)
+    hammer.count.judge()

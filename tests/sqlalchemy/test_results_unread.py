@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, subqueryload
 
 from tests.support.models import Post, User
 
@@ -105,6 +105,14 @@ def test_rows_fetched_in_parts_are_loaded_in_parts(
         assert len(session.identity_map) == 2
         assert [user.name for user in next(parts)] == ["eve"]
         assert next(parts, None) is None
+
+
+def test_no_rows_can_be_fetched_in_parts_whatever_would_be_loaded_with_them(
+    maker: sessionmaker[Session],
+) -> None:
+    nobody = select(User).where(User.id == 99).options(subqueryload(User.posts))
+    for session in ways(maker, nobody):
+        assert list(session.execute(nobody).yield_per(2).partitions()) == []
 
 
 def test_fetching_after_the_session_closed_says_so(

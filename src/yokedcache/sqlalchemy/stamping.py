@@ -140,8 +140,9 @@ class TemplateCursor:
         if self._rows is None:
             self._stamp = None
             self._rows = self._replayed()
-            entity = self.compiled.entity
-            self._make = entity.row_processor(self._context, self._rows)[0]
+            state = self._context.compile_state = self.compiled.original
+            make, *_ = state._entities[0].row_processor(self._context, self._rows)
+            self._make = make
         return self._rows
 
     def _made(self, rows: Sequence[Any]) -> Sequence[tuple[Any]]:
@@ -180,12 +181,12 @@ class Stamper:
     Stands for a compiled statement whose entity stamps blueprints.
     """
 
-    __slots__ = ("compile_state", "entity")
+    __slots__ = ("compile_state", "original")
 
     def __init__(self, compile_state: Any) -> None:
+        self.original = compile_state
         state = copy.copy(compile_state)
-        self.entity = compile_state._entities[0]
-        entity = copy.copy(self.entity)
+        entity = copy.copy(compile_state._entities[0])
         entity.__class__ = _StampingEntity
         state._entities = [entity]
         self.compile_state = state

@@ -17,7 +17,7 @@ from yokedcache.sqlalchemy.stamping import Stamp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BATCH = Batch("sqlite", "sync", schema=3)
+BATCH = Batch("sqlite", "sync", schema=302)
 STEP = re.compile(r"^ *\d+  session", re.MULTILINE)
 
 
@@ -42,4 +42,4 @@ def test_a_planted_fault_is_found_and_made_small(
     with databases.engines(schema, make_places("sqlite"), "sync") as engines:
         failure = run(BATCH, schema, engines).failure
     assert 1 <= len(STEP.findall(failure)) <= 5
-    assert "again: python -m tests.differential sqlite sync 3" in failure
+    assert "again: python -m tests.differential sqlite sync 302" in failure

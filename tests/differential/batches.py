@@ -15,7 +15,7 @@ from tests.differential.schemas import draw
 if TYPE_CHECKING:
     from tests.differential.schemas import Schema
 
-PROGRAMS = 25
+PROGRAMS = 40
 """How many programs one schema is good for."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.differential.schemas import Schema
 
-LENGTH = 20
+LENGTH = 14
 STATEMENTS = 30
 """How many statements the programs of one schema have in common."""
 

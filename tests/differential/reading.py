@@ -53,7 +53,7 @@ def _again(step: Step) -> None:
     """
     make, dice = _drawn(step), step.dice
     name = dice.choice(step.program.consumers)
-    times = dice.randint(2, 6)
+    times = dice.randint(2, 5)
     gets = dice.choice(["", "", "before", "between"])
     cls, number = _class_of(step, make()), dice.randint(1, ROWS)
     step.text = lambda: (
@@ -61,15 +61,21 @@ def _again(step: Step) -> None:
         + f", get({cls.__name__}, {number}) {gets}" * bool(gets)
     )
 
-    def ask(session: Any) -> Any:
+    def ask(session: Any, statement: Any) -> Any:
         held = session.get(cls, key_of(cls, number)) if gets == "before" else None
-        result = session.execute(make())
+        result = session.execute(statement)
         if gets == "between":
             held = session.get(cls, key_of(cls, number))
         found = CONSUMERS[name](result)
         return plain(held), plain(found), state_of(session)
 
-    step.act = lambda side: [_asked(side, ask) for _ in range(times)]
+    def act(side: Side) -> Any:
+        statement = make()
+        return [
+            _asked(side, lambda session: ask(session, statement)) for _ in range(times)
+        ]
+
+    step.act = act
 
 
 def _asked(side: Side, ask: Callable[[Any], Any]) -> Any:

@@ -17,6 +17,8 @@ from yokedcache.sqlalchemy.stamping import Stamp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.timeout(300)  # a failing program is run again many times
+
 BATCH = Batch("sqlite", "sync", schema=302)
 STEP = re.compile(r"^ *\d+  session", re.MULTILINE)
 

@@ -24,6 +24,8 @@ TOTAL = int(os.environ.get("YOKEDCACHE_PROGRAMS", "2000"))
 FIRST = int(os.environ.get("YOKEDCACHE_SEED", "0"))
 """The number of the first schema."""
 
+pytestmark = pytest.mark.timeout(300)  # a failing program is run again many times
+
 USEFUL = 0.2
 """The share of reads that must be hits: a program that never hits proves nothing."""
 

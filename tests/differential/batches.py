@@ -4,8 +4,11 @@ Batches: many programs over one schema, and the report of one that failed.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
 
 from tests.differential.minimising import minimise
 from tests.differential.programs import Program
@@ -57,10 +60,11 @@ def run(batch: Batch, schema: Schema, engines: list[Any]) -> Report:
     """
     arena = Arena(schema, engines, batch.face)
     try:
-        for number in range(batch.programs):
-            failure = _tried(batch, arena, number)
-            if failure:
-                break
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", sa.exc.SAWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            tried = (_tried(batch, arena, number) for number in range(batch.programs))
+            failure = next(filter(None, tried), "")
         total = arena.cache.stats().total
         return Report(total.hits, total.loads, failure)
     finally:

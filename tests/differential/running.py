@@ -5,7 +5,6 @@ Programs run on both sides, with a cache and without, and what differs.
 from __future__ import annotations
 
 import gc
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +97,7 @@ class Arena:
         self.reset()
         gc.disable()  # when cycles are freed is chance, and seen in identity maps
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", sa.exc.SAWarning)
-                warnings.simplefilter("ignore", DeprecationWarning)
-                return self._run(program, program.steps if steps is None else steps)
+            return self._run(program, program.steps if steps is None else steps)
         finally:
             gc.enable()
             gc.collect()

@@ -7,7 +7,7 @@ ARGS ?=
 JOBS ?= 2
 PYTEST := -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help demo test quick lint fmt bench conformance docs services changelog lock clean
+.PHONY: help demo test quick nightly lint fmt bench conformance docs services changelog lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -22,6 +22,11 @@ test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite, on SQLAlc
 
 quick: .venv/.dev services  ## the suite once, on the newest SQLAlchemy, stop at the first failure
 	$(PY) $(PYTEST) -x
+
+nightly: export YOKEDCACHE_PROGRAMS ?= 100000
+nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
+nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
+	$(PY) $(PYTEST) tests/differential
 
 lint: .venv/.dev  ## format, rules, types, architecture
 	.venv/bin/ruff format --check .

@@ -288,6 +288,7 @@ def test_an_update_of_several_tables_writes_them_all() -> None:
         (sa.select(Tag).with_for_update(), "postgresql", "for_update"),
         (sa.select(sa.tablesample(Tag.__table__, 1)), "postgresql", "volatile_function:tablesample"),
         (sa.select(sa.literal_column("current_user")), "postgresql", "volatile_function:currentuser"),
+        (sa.select(sa.func.pg_type_is_visible(1)), "postgresql", "volatile_function:pg_type_is_visible"),
         (sa.select(sa.func.date("now")), "sqlite", "volatile_function:date"),
         (sa.select(sa.func.strftime("%s", "now")), "sqlite", "volatile_function:strftime"),
         (sa.select(sa.func.julianday()), "sqlite", "volatile_function:julianday"),

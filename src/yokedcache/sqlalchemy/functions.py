@@ -137,7 +137,7 @@ _VOLATILE = words("""
     pg_current_xact_id pg_database_size pg_get_serial_sequence pg_indexes_size
     pg_is_in_recovery pg_last_committed_xact pg_my_temp_schema
     pg_postmaster_start_time pg_relation_size pg_size_pretty pg_table_size
-    pg_table_is_visible pg_total_relation_size pg_typeof pg_xact_commit_timestamp
+    pg_function_is_visible pg_table_is_visible pg_type_is_visible pg_total_relation_size pg_typeof pg_xact_commit_timestamp
     pg_get_constraintdef pg_get_expr pg_get_indexdef pg_get_viewdef to_regclass
     obj_description col_description quote_all rand random random_normal randomblob
     row_count schema session_user setval sleep pg_sleep statement_timestamp sysdate

@@ -84,5 +84,10 @@ def play(call: StatementCall, plan: Hit) -> CursorResult[Any]:
         ):
             if plan.learn is not None:
                 plan.learn(call)
-            return stamped(call.prepared.compiled, template)  # type: ignore[return-value]
+            played: Any = stamped(
+                call.prepared.compiled,
+                template,
+                lambda: replay(call.prepared, recording),
+            )
+            return played  # type: ignore[no-any-return]
     return replay(call.prepared, recording)

@@ -26,13 +26,22 @@ from sqlalchemy.util import immutabledict
 
 from yokedcache.errors import KeyArgumentError
 from yokedcache.sqlalchemy.fitness import ready
-from yokedcache.sqlalchemy.offline import is_plain, plain_parameters
+from yokedcache.sqlalchemy.offline import (
+    connection_options,
+    is_plain,
+    plain_parameters,
+    prepare,
+)
+from yokedcache.sqlalchemy.rows import replay
 from yokedcache.sqlalchemy.shapes import Shape
 from yokedcache.sqlalchemy.stamping import Stamp, usable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from sqlalchemy.engine import CursorResult
+
+    from yokedcache.core.entry import Entry
     from yokedcache.sqlalchemy.answering import SessionAnswerer
     from yokedcache.sqlalchemy.calls import StatementCall
     from yokedcache.sqlalchemy.stamping import Template
@@ -42,6 +51,8 @@ _MOST: Final = 2000
 
 _LOAD: Final = "_sa_orm_load_options"
 _NOTHING: Final[Any] = immutabledict()
+_REPLAYING: Final[Any] = immutabledict({"_result_disable_adapt_to_context": True})
+"""What the session tells a connection whose rows its loader will read."""
 _SIMPLE: Final = frozenset({int, str})
 GETTING: Final = "_yokedcache_getting"
 """Where a session notes the mapper of a `get` under way."""
@@ -98,10 +109,19 @@ class Quick:
         if shape is None or compiled is None:
             return MISSED
         values = shape.values(cache_key.bindparams)
-        template = self._template(session, engine, compiled, values, options)
-        if template is None:
+        served = self._served(session, engine, compiled, values, options)
+        if served is None:
             return MISSED
-        return shape.result(session, statement, options, template)
+        entry, template = served
+        self._answerer.served(session, engine, entry)
+
+        def replayed() -> CursorResult[Any]:
+            prepared = prepare(
+                statement, None, engine, connection_options(engine, {}), _REPLAYING
+            )
+            return replay(prepared, entry.value.recording)
+
+        return shape.result(session, statement, options, template, replayed)
 
     def get(self, session: Session, entity: Any, identity: Any) -> Any:
         """
@@ -122,29 +142,28 @@ class Quick:
         (parameter,) = mapper._get_clause[1].values()
         facts = (engine, None, None, ({parameter.key: identity},), None, (None,), None)
         values = plain_parameters(compiled, facts)
-        template = self._template(session, engine, compiled, values, _NOTHING)
-        if template is None:
+        served = self._served(session, engine, compiled, values, _NOTHING)
+        if served is None:
             return MISSED
-        if not template.rows:
-            return None
-        return Stamp(session, (), _new_runid()).stamp(template.rows[0])
+        entry, template = served
+        stamp = Stamp(session, (), _new_runid())
+        if not stamp.fits(template):
+            return MISSED
+        self._answerer.served(session, engine, entry)
+        return stamp.stamp(template.rows[0]) if template.rows else None
 
-    def _template(
+    def _served(
         self, session: Session, engine: Engine, compiled: Any, values: Any, options: Any
-    ) -> Template | None:
+    ) -> tuple[Entry, Template] | None:
         try:
             served = self._answerer.serve(session, engine, compiled, values)
         except KeyArgumentError:
             return None
         if served is None:
             return None
-        entry, template = served
-        if not usable(template, session, options):
+        if not usable(served[1], session, options):
             return None
-        if not session.is_active or not ready(session):
-            return None
-        self._answerer.served(session, engine, entry)
-        return template
+        return served if session.is_active and ready(session) else None
 
 
 def _engine(session: Any) -> Engine | None:

@@ -14,13 +14,14 @@ import itertools
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from sqlalchemy.engine.result import IteratorResult
+from sqlalchemy.engine.result import ChunkedIteratorResult
 
-from yokedcache.sqlalchemy.stamping import Stamp, stamped, while_open
+from yokedcache.sqlalchemy.stamping import Stamp, stamped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from sqlalchemy.engine import CursorResult
     from sqlalchemy.orm import Session
 
     from yokedcache.sqlalchemy.stamping import Template
@@ -59,25 +60,38 @@ class Shape:
         return tuple(values)
 
     def result(
-        self, session: Session, statement: Any, options: Any, template: Template
+        self,
+        session: Session,
+        statement: Any,
+        options: Any,
+        template: Template,
+        replayed: Callable[[], CursorResult[Any]],
     ) -> Any:
         """
         Give the result of a statement of this shape.
         """
         compiled: Any = self._compiled()
-        if self._metadata is None or statement._with_options:
-            cursor: Any = stamped(compiled, template)
-            state = compiled.compile_state
-            made = type(state).orm_setup_cursor_result(
+
+        def load(cursor: Any) -> Any:
+            return type(compiled.compile_state).orm_setup_cursor_result(
                 session, statement, {}, options, {}, cursor
             )
-            if not state.multi_row_eager_loaders:
+
+        if self._metadata is None or statement._with_options:
+            made = load(stamped(compiled, template, replayed))
+            if not compiled.compile_state.multi_row_eager_loaders:
                 self._metadata, self._attributes = made._metadata, made._attributes
             return made
         stamp = Stamp(session, (), next(_runs))
-        instances = while_open(stamp.present, stamp.instances(template))
-        result: Any = IteratorResult(
-            self._metadata, instances, _source_supports_scalars=True
+
+        def chunks(size: int | None) -> Iterator[Sequence[Any]]:
+            if stamp.killed or (size is None and stamp.fits(template)):
+                yield stamp.instances(template)
+            else:
+                yield from load(replayed()).chunks(size)
+
+        result: Any = ChunkedIteratorResult(
+            self._metadata, chunks, source_supports_scalars=True
         )
         result._attributes = self._attributes
         return result

@@ -17,8 +17,9 @@ from sqlalchemy.orm.context import _MapperEntity
 from sqlalchemy.orm.identity import _killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from sqlalchemy.engine import CursorResult
     from sqlalchemy.orm import InstanceState, Session
 
 _FIRST: Final = operator.itemgetter(0)
@@ -77,18 +78,27 @@ class TemplateCursor:
     """
     Stands where the loader expects a result of rows; its rows are instances.
 
-    They are stamped when the loader gets ready, not when they are fetched: from
-    then on the session has them, whatever else it loads before.
+    They are made when they are fetched, as the loader makes them: a result that is
+    closed unread leaves nothing in its session. The loader itself does the work, over
+    the rows, if by then the session holds one of them, or if they are fetched in parts.
     """
 
     closed = False
     _is_server_side = False
 
-    def __init__(self, compiled: Any, template: Template) -> None:
+    def __init__(
+        self,
+        compiled: Any,
+        template: Template,
+        replayed: Callable[[], CursorResult[Any]],
+    ) -> None:
         self.compiled = compiled
         self._template = template
-        self._left: Sequence[tuple[Any]] = ()
-        self._present: Any = None
+        self._replayed = replayed
+        self._context: Any = None
+        self._stamp: Stamp | None = None
+        self._rows: Any = None
+        self._make: Any = None
 
     @property
     def context(self) -> TemplateCursor:
@@ -97,39 +107,57 @@ class TemplateCursor:
         """
         return self
 
-    def stamp(self, stamp: Stamp) -> None:
+    def ready(self, context: Any) -> None:
         """
-        Make the instances.
+        Learn what the rows will be loaded for.
         """
-        self._left = [(instance,) for instance in stamp.instances(self._template)]
-        self._present = stamp.present
+        self._context = context
+        options = context.propagated_loader_options
+        self._stamp = Stamp(context.session, options, context.runid)
 
     def _raw_all_rows(self) -> Sequence[tuple[Any]]:
-        left, self._left = self._left, ()
-        if left:
-            check_open(self._present, left[0][0])
-        return left
+        return self._all("_raw_all_rows")
 
-    _raw_all_tuples = _raw_all_rows
+    def _raw_all_tuples(self) -> Sequence[tuple[Any]]:  # its name in 2.1
+        return self._all("_raw_all_tuples")
+
+    def _all(self, asked: str) -> Sequence[tuple[Any]]:
+        stamp = self._stamp
+        if stamp is not None and stamp.fits(self._template):
+            self._stamp = None
+            return [(instance,) for instance in stamp.instances(self._template)]
+        return self._made(getattr(self._by_loader(), asked)())
 
     def fetchmany(self, size: int) -> Sequence[tuple[Any]]:
         """
         Give the next rows.
         """
-        head, self._left = self._left[:size], self._left[size:]
-        if head:
-            check_open(self._present, head[0][0])
-        return head
+        if self._stamp is not None and self._stamp.killed:
+            return self._all("")
+        return self._made(self._by_loader().fetchmany(size))
+
+    def _by_loader(self) -> Any:
+        if self._rows is None:
+            self._stamp = None
+            self._rows = self._replayed()
+            state = self._context.compile_state = self.compiled.original
+            make, *_ = state._entities[0].row_processor(self._context, self._rows)
+            self._make = make
+        return self._rows
+
+    def _made(self, rows: Sequence[Any]) -> Sequence[tuple[Any]]:
+        make = self._make
+        return [(make(row),) for row in rows]
 
     def close(self) -> None:
         """
         Give no more rows.
         """
-        self._left = ()
-        self.closed = True
+        self._soft_close(hard=True)
 
     def _soft_close(self, hard: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002
-        self._left = ()
+        if self._rows is not None:
+            self._rows._soft_close(hard=hard)
         self.closed = self.closed or hard
 
 
@@ -144,8 +172,7 @@ class _StampingEntity(_MapperEntity):
         """
         Give what makes an instance of a row, with the entity's label.
         """
-        options = context.propagated_loader_options
-        result.stamp(Stamp(context.session, options, context.runid))
+        result.ready(context)
         return _FIRST, self._label_name, self._extra_entities
 
 
@@ -154,9 +181,10 @@ class Stamper:
     Stands for a compiled statement whose entity stamps blueprints.
     """
 
-    __slots__ = ("compile_state",)
+    __slots__ = ("compile_state", "original")
 
     def __init__(self, compile_state: Any) -> None:
+        self.original = compile_state
         state = copy.copy(compile_state)
         entity = copy.copy(compile_state._entities[0])
         entity.__class__ = _StampingEntity
@@ -169,15 +197,28 @@ class Stamp:
     Makes the instances of one result.
     """
 
-    __slots__ = ("_add", "_made", "_options", "_runid", "_session_id", "present")
+    __slots__ = ("_made", "_options", "_present", "_runid", "_session_id")
 
     def __init__(self, session: Any, options: tuple[Any, ...], runid: int) -> None:
-        self.present = session.identity_map
-        self._add = self.present._add_unpresent
+        self._present = session.identity_map
         self._session_id = session.hash_key
         self._options = options
         self._runid = runid
         self._made: dict[Blueprint, Any] = {}
+
+    @property
+    def killed(self) -> bool:
+        """
+        Tell whether the session was closed since: making an instance raises that.
+        """
+        return self._present._add_unpresent is _killed
+
+    def fits(self, template: Template) -> bool:
+        """
+        Tell whether the session holds none of a template's instances.
+        """
+        held = self._present._dict
+        return not held or self.killed or held.keys().isdisjoint(template.keys)
 
     def instances(self, template: Template) -> list[Any]:
         """
@@ -193,7 +234,7 @@ class Stamp:
         """
         first = blueprints[0]
         make, cls, manager, path = first.make, first.cls, first.manager, first.path
-        new_state, add = first.state, self._add
+        new_state, add = first.state, self._present._add_unpresent
         session_id, options, runid = self._session_id, self._options, self._runid
         instances = []
         for blueprint in blueprints:
@@ -224,7 +265,7 @@ class Stamp:
         state.key = key = blueprint.key
         state.identity_token = None
         state.session_id = self._session_id
-        self._add(state, key)
+        self._present._add_unpresent(state, key)
         state.load_options = self._options
         state.load_path = blueprint.path
         state.runid = self._runid
@@ -253,24 +294,6 @@ class Stamp:
                 loaded[name] = held
 
 
-def check_open(present: Any, instance: Any) -> None:
-    """
-    Raise what the loader raises for rows that are fetched after their session closed.
-    """
-    if present._add_unpresent is _killed:
-        state = instance._sa_instance_state
-        _killed(state, state.key)
-
-
-def while_open(present: Any, instances: list[Any]) -> Iterator[Any]:
-    """
-    Give instances, if their session is still open when the first is fetched.
-    """
-    if instances:
-        check_open(present, instances[0])
-    yield from instances
-
-
 def usable(template: Template, session: Session, options: Any) -> bool:
     """
     Tell whether a session may be given instances of a template.
@@ -282,15 +305,13 @@ def usable(template: Template, session: Session, options: Any) -> bool:
         return False
     if options.get("prebuffer_rows") or session.dispatch.loaded_as_persistent:
         return False
-    for manager in template.managers:
-        if manager.dispatch.load:
-            return False
-    present: Any = session.identity_map
-    return not template.keys or present._dict.keys().isdisjoint(template.keys)
+    return not any(manager.dispatch.load for manager in template.managers)
 
 
-def stamped(compiled: Any, template: Template) -> TemplateCursor:
+def stamped(
+    compiled: Any, template: Template, replayed: Callable[[], CursorResult[Any]]
+) -> TemplateCursor:
     """
     Give what the loader takes for the rows of a result.
     """
-    return TemplateCursor(compiled.__dict__[STAMPER], template)
+    return TemplateCursor(compiled.__dict__[STAMPER], template, replayed)

@@ -71,7 +71,9 @@ def _made(
     drawing = _Drawing()
     rows = [drawing.draw(instance) for instance in truth]
     template = Template(rows, list(drawing.done.values()))
-    again = _load(compiled.compile_state, statement, stamped(compiled, template))
+    again = _load(
+        compiled.compile_state, statement, stamped(compiled, template, replayed)
+    )
     return template if _equal(truth, again) else None
 
 

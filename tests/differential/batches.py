@@ -1,0 +1,92 @@
+"""
+Batches: many programs over one schema, and the report of one that failed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from tests.differential.minimising import minimise
+from tests.differential.programs import Program
+from tests.differential.running import Arena
+from tests.differential.schemas import draw
+
+if TYPE_CHECKING:
+    from tests.differential.schemas import Schema
+
+PROGRAMS = 40
+"""How many programs one schema is good for."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """
+    What programs to run, and where.
+    """
+
+    database: str
+    face: str
+    schema: int
+    programs: int = PROGRAMS
+
+    def __str__(self) -> str:
+        return f"{self.database}-{self.face}-{self.schema}"
+
+    def drawn(self) -> Schema:
+        """
+        Draw the schema.
+        """
+        return draw(self.schema, self.database)
+
+
+@dataclass
+class Report:
+    """
+    What came of a batch.
+    """
+
+    hits: int
+    loads: int
+    failure: str = ""
+
+
+def run(batch: Batch, schema: Schema, engines: list[Any]) -> Report:
+    """
+    Run a batch up to its first failure, which is made small.
+    """
+    arena = Arena(schema, engines, batch.face)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", sa.exc.SAWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            tried = (_tried(batch, arena, number) for number in range(batch.programs))
+            failure = next(filter(None, tried), "")
+        total = arena.cache.stats().total
+        return Report(total.hits, total.loads, failure)
+    finally:
+        arena.close()
+
+
+def _tried(batch: Batch, arena: Arena, number: int) -> str:
+    # On SQLite the first savepoint begins a snapshot; a hit doesn't send it, and so
+    # goes on seeing what others commit.
+    nests = batch.database != "sqlite"
+    program = Program(arena.schema, f"{batch.schema}.{number}", nests=nests)
+    found = arena.run(program)
+    if found is None:
+        return ""
+    steps, found = minimise(arena, program, found)
+    again = f"{batch.database} {batch.face} {batch.schema} --programs {number + 1}"
+    lines = [
+        f"a program gave with a cache what it doesn't give without: {batch}",
+        *(f"  {line}" for line in arena.schema.said),
+        f"  sessions: {program.options}",
+        *map(str, steps),
+        str(found),
+        f"again: python -m tests.differential {again}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""
+A planted fault is found, and the program that found it is made small.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.differential import databases
+from tests.differential.batches import Batch, run
+from yokedcache.sqlalchemy.databases import Database
+from yokedcache.sqlalchemy.stamping import Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.timeout(300)  # a failing program is run again many times
+
+BATCH = Batch("sqlite", "sync", schema=302)
+STEP = re.compile(r"^ *\d+  session", re.MULTILINE)
+
+
+def _commits_announce_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Database, "tags_written", lambda *_, **__: ())
+
+
+def _instances_that_are_held_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stamp, "fits", lambda *_: True)
+
+
+@pytest.mark.parametrize(
+    "plant", [_commits_announce_nothing, _instances_that_are_held_are_made_again]
+)
+def test_a_planted_fault_is_found_and_made_small(
+    make_places: Callable[[str], list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    plant(monkeypatch)
+    schema = BATCH.drawn()
+    with databases.engines(schema, make_places("sqlite"), "sync") as engines:
+        failure = run(BATCH, schema, engines).failure
+    assert 1 <= len(STEP.findall(failure)) <= 5
+    assert "again: python -m tests.differential sqlite sync 302" in failure

@@ -1,0 +1,84 @@
+"""
+Random programs give the same with a cache as without.
+
+Same results, exceptions, writes, states of sessions, and tables in the end. The gate
+runs the same 2,000 each time; `make nightly` runs 100,000 that no night ran before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.util import greenlet_spawn
+
+from tests.differential import databases
+from tests.differential.batches import PROGRAMS, Batch, Report, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOTAL = int(os.environ.get("YOKEDCACHE_PROGRAMS", "2000"))
+FIRST = int(os.environ.get("YOKEDCACHE_SEED", "0"))
+"""The number of the first schema."""
+
+pytestmark = pytest.mark.timeout(300)  # a failing program is run again many times
+
+USEFUL = 0.2
+"""The share of reads that must be hits: a program that never hits proves nothing."""
+
+_PLACES = [
+    *[("sqlite", "sync")] * 3,
+    *[("sqlite", "async")] * 2,
+    *[("postgresql", "sync")] * 2,
+    ("postgresql", "async"),
+]
+
+
+def batches(face: str) -> list[Batch]:
+    """
+    List the batches of one face.
+    """
+    places = itertools.cycle(_PLACES)
+    every = [
+        Batch(*next(places), schema=FIRST + number)
+        for number in range(TOTAL // PROGRAMS)
+    ]
+    return [batch for batch in every if batch.face == face]
+
+
+def judge(report: Report) -> None:
+    """
+    Fail with the program that failed, or for want of hits.
+    """
+    assert not report.failure, report.failure
+    assert report.hits > USEFUL * (report.hits + report.loads)
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*ServerCursor")  # left open
+@pytest.mark.parametrize("batch", batches("sync"), ids=str)
+def test_programs_see_no_difference(
+    make_places: Callable[[str], list[Any]], batch: Batch
+) -> None:
+    schema = batch.drawn()
+    places = make_places(batch.database)
+    with databases.engines(schema, places, batch.face) as engines:
+        judge(run(batch, schema, engines))
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("may_block")  # asyncpg looks for a password file
+@pytest.mark.parametrize("batch", batches("async"), ids=str)
+async def test_programs_over_async_sessions_see_no_difference(
+    make_places: Callable[[str], list[Any]], batch: Batch
+) -> None:
+    schema = batch.drawn()
+    places = make_places(batch.database)
+    with databases.engines(schema, places, batch.face) as engines:
+        try:
+            judge(await greenlet_spawn(run, batch, schema, engines))
+        finally:
+            for engine in engines:
+                await engine.dispose()

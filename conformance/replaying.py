@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from yokedcache.codec.registry import dump, load
 from yokedcache.errors import ValueNotStorableError
 from yokedcache.sqlalchemy.facade import Hit, keep_log_true, sent
+from yokedcache.sqlalchemy.fitness import reads
 from yokedcache.sqlalchemy.install import install
 from yokedcache.sqlalchemy.rows import Recording, record
 
@@ -68,6 +69,7 @@ class Replaying:
         Attach to all sessions, by no listener: the suite takes those off.
         """
         install(Session, self)
+        _count_asked(self.counts)
 
     def begin_test(self) -> None:
         """
@@ -98,7 +100,7 @@ class Replaying:
         """
         Count the reason.
         """
-        self.counts[f"bypass {reason}"] += 1
+        self.counts[f"bypass: {reason}"] += 1
 
     def begin(self, call: StatementCall) -> Hit:
         """
@@ -118,6 +120,7 @@ class Replaying:
             max_bytes=10**12,
         )
         result._fetchall_impl()
+        self.counts["answered"] += 1
         return Hit(self._through_bytes(done[0]))
 
     def _through_bytes(self, recording: Recording) -> Recording:
@@ -137,6 +140,19 @@ class Replaying:
     def _compare(self, call: StatementCall, really: tuple[str, Any]) -> None:
         made = (call.prepared.sql, call.prepared.parameters)
         if made != really and repr(made) != repr(really):
-            self.counts["differs"] += 1
             msg = f"prepared {made}, but the cursor was sent {really}"
             raise AssertionError(msg)
+
+
+def _count_asked(counts: collections.Counter[str]) -> None:
+    """
+    Count the reads that sessions are asked for, whatever becomes of them.
+    """
+    plainly = Session._execute_internal
+
+    def _execute_internal(self: Session, statement: Any, *args: Any, **kw: Any) -> Any:
+        if not kw.get("_parent_execute_state") and reads(statement):
+            counts["asked"] += 1
+        return plainly(self, statement, *args, **kw)
+
+    Session._execute_internal = _execute_internal  # type: ignore[method-assign]

@@ -53,6 +53,7 @@ class Asking:
         self._open: list[Any] = []
         self._silent = False
         self._unclear = False
+        self.answered = 0
 
     def install(self) -> None:
         """
@@ -139,7 +140,9 @@ class Asking:
 
         def got(short: quick.Quick, *args: Any) -> Any:
             given = get(short, *args)
-            self._unclear = self._unclear or given is not quick.MISSED
+            if given is not quick.MISSED:
+                self._unclear = True
+                self.answered += 1
             return given
 
         facade.play = played
@@ -151,6 +154,7 @@ class Asking:
     ) -> None:
         if self._silent:
             return
+        self.answered += 1
         context = SimpleNamespace(
             compiled=compiled,
             compiled_parameters=[compiled.construct_params(parameters, _check=False)],

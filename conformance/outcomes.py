@@ -20,6 +20,9 @@ COUNTED = "only what was sent differs:"
 COUNTS = "counts statements"
 """The reason in the list that allows nothing but such a message."""
 
+LEFT = ("bypass: ", "not stored: ")
+"""How counts of statements begin that the database answered."""
+
 ALLOWED = Path(__file__).with_name("allowed-on.txt")
 _SUFFIX = re.compile(r"_(sqlite|postgresql)\+\w+?(_\d+)+$")
 """What the suite appends to a class that it makes for one database."""
@@ -39,6 +42,15 @@ class Outcome:
     @property
     def total(self) -> int:
         return len(self.passed) + len(self.failed) + len(self.skipped)
+
+    @property
+    def answered(self) -> float:
+        """
+        The share of reads that we answered, of those that we saw.
+        """
+        told = self.counts["answered"]
+        left = sum(n for what, n in self.counts.items() if what.startswith(LEFT))
+        return told / (told + left) if told else 0.0
 
     @classmethod
     def read(cls, report: Path) -> Outcome:

@@ -67,7 +67,17 @@ def pytest_collection_finish(session: Any) -> None:
         from replaying import Replaying  # noqa: PLC0415
 
         _running.append(Replaying())
+    _let_faults_out()
     _running[0].begin_run()
+
+
+def _let_faults_out() -> None:
+    """
+    Let a fault of the library fail the test, where an application would get rows.
+    """
+    from yokedcache.runtime import log  # noqa: PLC0415
+
+    log.raise_faults = True
 
 
 @pytest.hookimpl(tryfirst=True)

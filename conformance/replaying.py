@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from yokedcache.codec.registry import dump, load
 from yokedcache.errors import ValueNotStorableError
 from yokedcache.sqlalchemy.facade import Hit, keep_log_true, sent
+from yokedcache.sqlalchemy.fitness import reads
 from yokedcache.sqlalchemy.install import install
 from yokedcache.sqlalchemy.rows import Recording, record
 
@@ -62,12 +63,14 @@ class Replaying:
 
     def __init__(self) -> None:
         self.counts: collections.Counter[str] = collections.Counter()
+        self._seen = 0
 
     def begin_run(self) -> None:
         """
         Attach to all sessions, by no listener: the suite takes those off.
         """
         install(Session, self)
+        self._count_asked()
 
     def begin_test(self) -> None:
         """
@@ -98,12 +101,14 @@ class Replaying:
         """
         Count the reason.
         """
-        self.counts[f"bypass {reason}"] += 1
+        self._seen += 1
+        self.counts[f"bypass: {reason}"] += 1
 
     def begin(self, call: StatementCall) -> Hit:
         """
         Execute, record, send through bytes, and answer.
         """
+        self._seen += 1
         keep_log_true(call)
         result = call.get_connection().execute(
             call.statement, call.parameters, execution_options=call.execution_options
@@ -118,6 +123,7 @@ class Replaying:
             max_bytes=10**12,
         )
         result._fetchall_impl()
+        self.counts["answered"] += 1
         return Hit(self._through_bytes(done[0]))
 
     def _through_bytes(self, recording: Recording) -> Recording:
@@ -130,6 +136,28 @@ class Replaying:
         self.counts["replayed"] += 1
         return decoded
 
+    def _count_asked(self) -> None:
+        """
+        Count the reads that sessions are asked for, and those that never came to us.
+        """
+        plainly, counts = Session._execute_internal, self.counts
+
+        def _execute_internal(
+            session: Session, statement: Any, *args: Any, **kw: Any
+        ) -> Any:
+            if kw.get("_parent_execute_state") or not reads(statement):
+                return plainly(session, statement, *args, **kw)
+            counts["asked"] += 1
+            seen, outcome = self._seen, "asked, but raised before"
+            try:
+                result = plainly(session, statement, *args, **kw)
+                outcome = "asked, but not of us"
+            finally:
+                counts[outcome] += self._seen == seen
+            return result
+
+        Session._execute_internal = _execute_internal  # type: ignore[method-assign]
+
     def _abandoned(self, reason: str) -> None:
         msg = f"a recording was given up: {reason}"
         raise AssertionError(msg)
@@ -137,6 +165,5 @@ class Replaying:
     def _compare(self, call: StatementCall, really: tuple[str, Any]) -> None:
         made = (call.prepared.sql, call.prepared.parameters)
         if made != really and repr(made) != repr(really):
-            self.counts["differs"] += 1
             msg = f"prepared {made}, but the cursor was sent {really}"
             raise AssertionError(msg)

@@ -160,6 +160,7 @@ class Suite:
             before, now = len(getattr(plain, label)), len(getattr(ours, label))
             print(f"{label:<24}{before:>10}{now:>10}")
         _print_difference(difference)
+        print(f"{'answered by us':<24}{'':>10}{ours.answered:>10.1%}")
         for reason, count in ours.counts.most_common():
             print(f"  statements: {reason:<40}{count:>8}")
         if not ours.total or not ours.counts:

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.attached import Attachment
+    from yokedcache.sqlalchemy.blueprints import Template
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
     from yokedcache.sqlalchemy.playing import Kept
-    from yokedcache.sqlalchemy.stamping import Template
 
 STATEMENTS: Final = "statements"
 """The tally of statements through attached sessions."""

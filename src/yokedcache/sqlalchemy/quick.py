@@ -25,17 +25,18 @@ from sqlalchemy.sql.selectable import Select
 from sqlalchemy.util import immutabledict
 
 from yokedcache.errors import KeyArgumentError
+from yokedcache.sqlalchemy.blueprints import Stamp
 from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.offline import is_plain, plain_parameters
 from yokedcache.sqlalchemy.shapes import Shape
-from yokedcache.sqlalchemy.stamping import Stamp, usable
+from yokedcache.sqlalchemy.stamping import usable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from yokedcache.sqlalchemy.answering import SessionAnswerer
+    from yokedcache.sqlalchemy.blueprints import Template
     from yokedcache.sqlalchemy.calls import StatementCall
-    from yokedcache.sqlalchemy.stamping import Template
 
 _MOST: Final = 2000
 """Shapes that one answerer remembers."""

@@ -16,14 +16,15 @@ from weakref import ref
 
 from sqlalchemy.engine.result import IteratorResult
 
-from yokedcache.sqlalchemy.stamping import Stamp, stamped, while_open
+from yokedcache.sqlalchemy.blueprints import Stamp
+from yokedcache.sqlalchemy.stamping import stamped, while_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
-    from yokedcache.sqlalchemy.stamping import Template
+    from yokedcache.sqlalchemy.blueprints import Template
 
 Getter = tuple[int, Any, Any]
 

@@ -18,12 +18,12 @@ from yokedcache.machine import machines
 from yokedcache.runtime.forks import Guard
 from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
+from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy.engine import Connection
-    from sqlalchemy.orm import Session
 
     from yokedcache.core.tags import Vector
     from yokedcache.sqlalchemy.analysis import Analysis
@@ -49,7 +49,7 @@ class ConnectionState:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.sessions: WeakSet[Session] = WeakSet()
+        self.sessions = WeakSessions()
         self.raw = False
         """Handed out without a `Connection` around it."""
         self.handed = False

@@ -37,14 +37,17 @@ class Watch:
     compared where SQLAlchemy keeps them, without a call of its own.
     """
 
-    __slots__ = ("_collections", "_deques", "_functions", "meddler")
+    __slots__ = ("_collections", "_empty", "_filled", "_functions", "meddler")
 
     def __init__(self, engine: Engine) -> None:
         self._collections = _collections(engine)
-        self._deques = [
+        deques = [
             deque for collection in self._collections for deque in _deques(collection)
         ]
-        self._functions = list(chain.from_iterable(self._deques))
+        # most are empty, and that is seen faster than that a list is as it was
+        self._empty = [deque for deque in deques if not deque]
+        self._filled = [deque for deque in deques if deque]
+        self._functions = list(chain.from_iterable(self._filled))
         self.meddler = meddler(engine)
         """The first listener that may change answers, with its place in the code."""
 
@@ -53,8 +56,9 @@ class Watch:
         Tell whether nobody has begun or ceased to listen since.
         """
         return (
-            self._collections == _collections(engine)
-            and list(chain.from_iterable(self._deques)) == self._functions
+            not any(self._empty)
+            and list(chain.from_iterable(self._filled)) == self._functions
+            and self._collections == _collections(engine)
         )
 
 

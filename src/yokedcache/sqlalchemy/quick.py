@@ -25,10 +25,11 @@ from sqlalchemy.sql.selectable import Select
 from sqlalchemy.util import immutabledict
 
 from yokedcache.errors import KeyArgumentError
+from yokedcache.sqlalchemy.beginning import listeners_of, ready
 from yokedcache.sqlalchemy.blueprints import Stamp
-from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.offline import is_plain, plain_parameters
-from yokedcache.sqlalchemy.shapes import Shape
+from yokedcache.sqlalchemy.shapes import Getter, Shape, values_of
+from yokedcache.sqlalchemy.sketches import lasting, sketch
 from yokedcache.sqlalchemy.stamping import usable
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 _MOST: Final = 2000
 """Shapes that one answerer remembers."""
+
+_MOST_SKETCHES: Final = 4
+"""Sketches of one shape: more come of what is built otherwise each time."""
 
 _LOAD: Final = "_sa_orm_load_options"
 _NOTHING: Final[Any] = immutabledict()
@@ -59,6 +63,8 @@ class Quick:
     def __init__(self, answerer: SessionAnswerer) -> None:
         self._answerer = answerer
         self._shapes: dict[Hashable, Shape] = {}
+        self._sketched: dict[Hashable, tuple[Shape, list[Getter], Any]] = {}
+        """Shapes by sketch, with the statement whose identities the sketch names."""
         self._gets: dict[Hashable, weakref.ref[Any]] = {}
 
     def learn(self, call: StatementCall) -> None:
@@ -70,6 +76,7 @@ class Quick:
             return
         if len(self._shapes) + len(self._gets) > _MOST:
             self._shapes.clear()
+            self._sketched.clear()
             self._gets.clear()
         dialect = call.engine.dialect
         if call.parameters:
@@ -91,6 +98,23 @@ class Quick:
         load = options.get(_LOAD)
         if _pending(session) and (load is None or load._autoflush):
             return MISSED
+        drawn = sketch(statement)
+        known = drawn and self._sketched.get((engine.dialect, drawn[0]))
+        if drawn is None or known is None:
+            return self._by_key(session, engine, statement, options, drawn)
+        shape, getters, _ = known
+        compiled: Any = shape.compiled()
+        if compiled is None:
+            return MISSED
+        values = values_of(getters, drawn[1])
+        template = self._template(session, engine, compiled, values, options)
+        if template is None:
+            return MISSED
+        return shape.result(session, statement, options, template)
+
+    def _by_key(
+        self, session: Session, engine: Engine, statement: Any, options: Any, drawn: Any
+    ) -> Any:
         cache_key = statement._generate_cache_key()
         if cache_key is None:
             return MISSED
@@ -102,7 +126,21 @@ class Quick:
         template = self._template(session, engine, compiled, values, options)
         if template is None:
             return MISSED
+        if drawn is not None and shape.sketches < _MOST_SKETCHES:
+            self._note_sketch(engine.dialect, statement, drawn, cache_key, shape)
         return shape.result(session, statement, options, template)
+
+    def _note_sketch(
+        self, dialect: Any, statement: Any, drawn: Any, cache_key: Any, shape: Shape
+    ) -> None:
+        """
+        Remember the sketch of a statement that its cache key has led to an answer.
+        """
+        marks, binds = drawn
+        shape.sketches += 1
+        if lasting(statement, binds, cache_key.bindparams):
+            getters = shape.getters_for(cache_key.bindparams, binds)
+            self._sketched[dialect, marks] = shape, getters, statement
 
     def get(self, session: Session, entity: Any, identity: Any) -> Any:
         """
@@ -140,9 +178,7 @@ class Quick:
         if served is None:
             return None
         entry, template = served
-        if not usable(template, session, options):
-            return None
-        if not session.is_active or not ready(session):
+        if not usable(template, session, options) or not ready(session):
             return None
         self._answerer.served(session, entry)
         return template
@@ -158,7 +194,7 @@ def _engine(session: Any) -> Engine | None:
         or getattr(session, "_Session__binds", None)
         or session.__class__.get_bind is not Session.get_bind
         or "get_bind" in session.__dict__
-        or session.dispatch.do_orm_execute
+        or listeners_of(session).do_orm_execute
         or session.twophase
         or bind._execution_options
         or getattr(session, "execution_options", None)
@@ -166,7 +202,7 @@ def _engine(session: Any) -> Engine | None:
         return None
     transaction = session._transaction
     if transaction is None:
-        return bind
+        return bind if session.autobegin else None
     if transaction._connections or transaction._parent is not None:
         return None
     return bind

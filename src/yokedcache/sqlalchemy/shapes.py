@@ -34,11 +34,13 @@ class Shape:
     One compiled statement that was served from templates.
     """
 
-    __slots__ = ("_attributes", "_compiled", "_getters", "_metadata")
+    __slots__ = ("_attributes", "_compiled", "_getters", "_metadata", "sketches")
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = ref(compiled)
         self._getters = _getters(compiled)
+        self.sketches = 0
+        """How many sketches lead here, or have been refused."""
         self._metadata: Any = None
         self._attributes: Any = None
 
@@ -51,13 +53,21 @@ class Shape:
     def values(self, given: Sequence[Any]) -> tuple[Any, ...]:
         """
         Give the parameters as the driver would be sent them, in their order.
+
+        Args:
+            given: The binds of a statement's cache key.
         """
-        values = []
-        for index, bind, process in self._getters:
-            source = bind if index < 0 else given[index]
-            value = source.effective_value if bind.callable else source.value
-            values.append(value if process is None else process(value))
-        return tuple(values)
+        return values_of(self._getters, given)
+
+    def getters_for(self, given: Sequence[Any], places: Sequence[Any]) -> list[Getter]:
+        """
+        Match the parameters with the same binds in another order.
+        """
+        order = {id(bind): index for index, bind in enumerate(places)}
+        return [
+            (index if index < 0 else order[id(given[index])], bind, process)
+            for index, bind, process in self._getters
+        ]
 
     def result(
         self, session: Session, statement: Any, options: Any, template: Template
@@ -82,6 +92,18 @@ class Shape:
         )
         result._attributes = self._attributes
         return result
+
+
+def values_of(getters: list[Getter], given: Sequence[Any]) -> tuple[Any, ...]:
+    """
+    Give the values of binds, processed.
+    """
+    values = []
+    for index, bind, process in getters:
+        source = bind if index < 0 else given[index]
+        value = source.effective_value if bind.callable else source.value
+        values.append(value if process is None else process(value))
+    return tuple(values)
 
 
 _runs = itertools.count(-1, -1)

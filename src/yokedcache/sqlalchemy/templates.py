@@ -236,6 +236,7 @@ def _check(state: InstanceState[Any]) -> None:
         not _plain(state.mapper)
         or state.expired_attributes
         or state.__dict__.get("callables")
+        or state.__dict__.get("_empty_collections")
         or state.modified
         or state.identity_token is not None
     )
@@ -294,6 +295,9 @@ def _same_state(this: Any, that: Any, pairs: list[tuple[Any, Any]]) -> bool:
 
 def _names(state: Any) -> set[str]:
     """
-    Name what a state has noted; its mapper is noted when it is asked for.
+    Name what a state holds, but for what it works out when asked.
     """
-    return {*state.__dict__} - {"mapper"}
+    return {*state.__dict__} - _WORKED_OUT
+
+
+_WORKED_OUT: Final = {"mapper", "_empty_collections"}

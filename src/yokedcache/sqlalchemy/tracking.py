@@ -12,7 +12,6 @@ no session makes.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from sqlalchemy.pool import Pool
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import by_hand, handed, reads, sessions, several
+from yokedcache.sqlalchemy.beginning import meet
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
@@ -43,7 +43,7 @@ from yokedcache.sqlalchemy.fences import (
 from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.scenes import examiner
-from yokedcache.sqlalchemy.statements import analysis_of
+from yokedcache.sqlalchemy.statements import analysis_of, with_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.analysis import Analysis
 
 _WRAPPED = "_yokedcache_wrapped"
+_NOTED = "_yokedcache_noted"
+"""Where an execution's context keeps the analysis that was noted for it."""
 
 
 def install() -> None:
@@ -83,6 +85,7 @@ def _on_connection(connection: Connection) -> None:
     _wrap(connection.dialect)
     info = connection.connection.info
     state_of(info, database_of(connection.dialect)).raw = False
+    meet(connection)
 
 
 def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
@@ -154,37 +157,17 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
-    analysis = _with_functions(connection, state, analysis)
+    analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
-    if _matters(analysis):
+    # the rows of a flush may be sent one by one, as one execution
+    again = context is not None and context.__dict__.get(_NOTED) is analysis
+    if _matters(analysis) and not (again and state.writes):
         _note_effects(connection, state, analysis, statement)
-    if context is not None and connection.dialect.name == "sqlite":
+        if context is not None:
+            context.__dict__[_NOTED] = analysis
+    if context is not None and not again and connection.dialect.name == "sqlite":
         state.note_execution(context)
-
-
-def _with_functions(
-    connection: Connection, state: ConnectionState, analysis: Analysis
-) -> Analysis:
-    """
-    Take functions of the app that may write for unknown writes, which may set context.
-
-    Only PostgreSQL has functions in the database that write; its catalogue says
-    which are declared not to.
-    """
-    database = state.database
-    if database.dialect_name != "postgresql":
-        return analysis
-    catalogue = database.catalogue
-    called = analysis.functions if catalogue is None else catalogue.called_by(analysis)
-    if not called:
-        return analysis
-    database.learn(connection.connection)
-    catalogue = database.catalogue
-    if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
-        return analysis
-    state.contextual = "function"
-    return dataclasses.replace(analysis, unknown_write=True)
 
 
 def _matters(analysis: Analysis) -> bool:

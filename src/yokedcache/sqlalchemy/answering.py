@@ -17,6 +17,7 @@ from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.audit import audit_of
 from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
@@ -27,6 +28,7 @@ from yokedcache.sqlalchemy.databases import (
     isolation,
 )
 from yokedcache.sqlalchemy.facade import Bypass, Hit
+from yokedcache.sqlalchemy.hot import hot_of
 from yokedcache.sqlalchemy.misses import StatementMiss
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
@@ -67,6 +69,8 @@ class SessionAnswerer:
         self.rewrites = None if attachment.vary is UNSET else Rewrites()
         own = attachment.ttl
         self._ttl = attachment.machine.settings.ttl if own is None else own
+        self.audit = audit_of(attachment.machine)
+        self.hot = hot_of(attachment.machine)
         self.quick = Quick(self)
 
     def refuse(self, call: StatementCall) -> str | None:
@@ -77,6 +81,8 @@ class SessionAnswerer:
             return "closed"
         if isinstance(option_of(call.statement), NoCache):
             return "no_cache"
+        if self.hot.first_of(call.engine, call.statement):
+            return "hot"
         database = database_of(call.engine.dialect)
         reason = database.unlearnt(call.engine) or refusal(database, self._machine)
         if reason is None and self.attachment.vary is UNSET:
@@ -95,6 +101,7 @@ class SessionAnswerer:
             reason = _over(call.connected, database, analysis) or misplaced(
                 self.attachment, call, call.connected
             )
+        reason = reason or self._unwanted(prepared.sql, analysis, database)
         if reason is not None:
             return Bypass(reason)
         try:
@@ -103,14 +110,24 @@ class SessionAnswerer:
             return Bypass("unkeyable_parameter")
         entry = self._machine.store.fetch(key)
         if entry is not None and self.fresh(entry, self.wishes(call)[0]):
-            if database.shares_connections(call.engine) and open_transaction(
-                entry.vector
+            shared = database.shares_connections(call.engine)
+            if (shared and open_transaction(entry.vector)) or (
+                call.connected is not None and _wrote(call.connected, entry)
             ):
                 return Bypass("dirty")
-            if call.connected is not None and _wrote(call.connected, entry):
-                return Bypass("dirty")
+            if self.audit.due():
+                return StatementMiss(self, call, analysis, key, suspect=entry)
             return self._hit(call, entry)
         return StatementMiss(self, call, analysis, key)
+
+    def _unwanted(self, sql: str, analysis: Analysis, database: Database) -> str | None:
+        """
+        Name why a look-up would be in vain, or its answer not to be trusted.
+        """
+        if self.audit.differences and self.audit.quarantined(sql):
+            return "quarantined"
+        names = database.tags_read(analysis.reads, database.catalogue)
+        return "hot" if self.hot.any_of(names) else None
 
     def bypassed(self, call: StatementCall, reason: str) -> None:  # noqa: ARG002
         """
@@ -142,7 +159,7 @@ class SessionAnswerer:
         The session holds no connection, and has no pending changes.
         """
         database = database_of(engine.dialect)
-        if self._machine.closed or database.unlearnt(engine):
+        if self._machine.closed or database.unlearnt(engine) or self.audit.on:
             return None
         if self.attachment.vary is UNSET and database.unfit(engine, session):
             return None

@@ -330,7 +330,16 @@ class StatementMiss:
             may_wait=True,
             once=once,
         )
+        if seat.role is Role.LEAD and self._landed_meanwhile():
+            self._seat = seat = self._machine.terminal.stand_down(seat)
         return seat
+
+    def _landed_meanwhile(self) -> bool:
+        """
+        Look again: between look-up and boarding another flight may have landed.
+        """
+        entry = self._machine.store.fetch(self._settled())
+        return entry is not None and self._answerer.fresh(entry, self._ttl)
 
     def _settled(self) -> Hashable:
         return self._key if self._call is None else self._answerer.key_of(self._call)

@@ -39,6 +39,7 @@ SETTINGS = {
     "innodb-doublewrite": "OFF",
     # a test that waits for a lock waits for ever: better say so
     "innodb-lock-wait-timeout": "10",
+    "lock-wait-timeout": "10",
     "max-connections": "200",
     "local-infile": "ON",
     "character-set-server": "utf8mb4",

@@ -32,6 +32,7 @@ from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.quick import Quick
 from yokedcache.sqlalchemy.reads import snapshot
 from yokedcache.sqlalchemy.several import refusal
+from yokedcache.sqlalchemy.statements import placed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -86,6 +87,8 @@ class SessionAnswerer:
         database = database_of(call.engine.dialect)
         prepared = call.prepared
         analysis = analyse_compiled(prepared.compiled, database.dialect_name)
+        if analysis.schemas:
+            analysis = placed(analysis, database)
         reason = analysis.uncacheable or self._beside(call, analysis)
         if reason is None and call.connected is not None:
             reason = _over(call.connected, database, analysis)

@@ -12,7 +12,6 @@ no session makes.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from sqlalchemy.pool import Pool
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import by_hand, handed, reads, sessions, several
+from yokedcache.sqlalchemy.analysis import ANY_SCHEMA
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
@@ -31,6 +31,7 @@ from yokedcache.sqlalchemy.connections import (
     state_of,
 )
 from yokedcache.sqlalchemy.databases import database_of
+from yokedcache.sqlalchemy.effects import BEGUN, commits_itself, with_functions
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
@@ -43,7 +44,7 @@ from yokedcache.sqlalchemy.fences import (
 from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.scenes import examiner
-from yokedcache.sqlalchemy.statements import analysis_of
+from yokedcache.sqlalchemy.statements import analysis_of, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from yokedcache.sqlalchemy.analysis import Analysis
+    from yokedcache.sqlalchemy.databases import Database
 
 _WRAPPED = "_yokedcache_wrapped"
 
@@ -154,37 +156,15 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
-    analysis = _with_functions(connection, state, analysis)
+    if analysis.schemas:
+        analysis = placed(analysis, state.database)
+    analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
     if _matters(analysis):
         _note_effects(connection, state, analysis, statement)
     if context is not None and connection.dialect.name == "sqlite":
         state.note_execution(context)
-
-
-def _with_functions(
-    connection: Connection, state: ConnectionState, analysis: Analysis
-) -> Analysis:
-    """
-    Take functions of the app that may write for unknown writes, which may set context.
-
-    Only PostgreSQL has functions in the database that write; its catalogue says
-    which are declared not to.
-    """
-    database = state.database
-    if database.dialect_name != "postgresql":
-        return analysis
-    catalogue = database.catalogue
-    called = analysis.functions if catalogue is None else catalogue.called_by(analysis)
-    if not called:
-        return analysis
-    database.learn(connection.connection)
-    catalogue = database.catalogue
-    if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
-        return analysis
-    state.contextual = "function"
-    return dataclasses.replace(analysis, unknown_write=True)
 
 
 def _matters(analysis: Analysis) -> bool:
@@ -204,7 +184,9 @@ def _note_effects(
     if analysis.context or analysis.transaction == "begin":
         state.note_isolation(statement)
     if analysis.context:
-        state.database.note_context(statement)
+        _note_context(state.database, analysis, statement)
+    if analysis.transaction in BEGUN:
+        state.begun = BEGUN[analysis.transaction]
     if analysis.temporary:
         state.contextual = "temporary"
     if analysis.ddl:
@@ -224,17 +206,18 @@ def _note_effects(
         sessions.wrote(state)
         state.note(analysis)
         state.blame.note(statement, [table for _, table in analysis.writes])
-    if state.dirty and (analysis.transaction or _commits_itself(connection, analysis)):
+    if state.dirty and (
+        analysis.transaction or commits_itself(connection, state, analysis)
+    ):
         fence_statement(state)
 
 
-def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
-    """
-    Tell whether a statement is its own commit.
-    """
-    if analysis.ddl and connection.dialect.name in {"mysql", "mariadb"}:
-        return True
-    return autocommit(connection)
+def _note_context(database: Database, analysis: Analysis, statement: str) -> None:
+    database.note_context(statement)
+    if ANY_SCHEMA in analysis.schemas and database.by_schema:
+        # its connections need no longer be in the schema that was learnt
+        database.unlearnable = f"its schema was changed by: {statement:.100s}"
+        database.forget_catalogue()
 
 
 def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
@@ -255,6 +238,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         return
     if context is not None and statement is not getattr(context, "statement", None):
         rewritten = analysis_of(None, statement, connection.dialect)
+        rewritten = placed(rewritten, state.database)
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
     if state.fences is not None:
@@ -309,6 +293,8 @@ def _wrap(dialect: Any) -> None:
 def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     state = existing(holder)
     if state is None or not state.dirty:
+        if state is not None:
+            state.begun = False
         return original(holder)
     lift_statement(state)
     result = commit_announced(state, functools.partial(original, holder))
@@ -326,6 +312,7 @@ def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
     result = original(holder)
     state = existing(holder)
     if state is not None:
+        state.begun = False
         _end(state)
         settle_orphans(state)
     return result

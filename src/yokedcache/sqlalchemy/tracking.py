@@ -41,6 +41,7 @@ from yokedcache.sqlalchemy.connections import (
 from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.doubts import is_clean
+from yokedcache.sqlalchemy.effects import BEGUN, commits_itself, displace
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
@@ -54,7 +55,7 @@ from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.rewriting import changed
 from yokedcache.sqlalchemy.scenes import examiner
-from yokedcache.sqlalchemy.statements import analysis_of
+from yokedcache.sqlalchemy.statements import analysis_of, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,6 +172,8 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
+    if analysis.schemas:
+        analysis = placed(analysis, state.database)
     analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
@@ -194,12 +197,7 @@ def _matters(analysis: Analysis) -> bool:
 def _note_effects(
     connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
 ) -> None:
-    if analysis.context or analysis.transaction == "begin":
-        state.note_isolation(statement)
-    if analysis.context:
-        state.note_context(connection, statement)
-    if analysis.transaction == "commit":
-        state.settings.commit()
+    _note_settings(connection, state, analysis, statement)
     if analysis.temporary:
         state.contextual = "temporary"
     if analysis.ddl:
@@ -219,17 +217,24 @@ def _note_effects(
         sessions.wrote(state)
         state.note(analysis)
         state.blame.note(statement, [table for _, table in analysis.writes])
-    if state.dirty and (analysis.transaction or _commits_itself(connection, analysis)):
+    if state.dirty and (
+        analysis.transaction or commits_itself(connection, state, analysis)
+    ):
         fence_statement(state)
 
 
-def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
-    """
-    Tell whether a statement is its own commit.
-    """
-    if analysis.ddl and connection.dialect.name in {"mysql", "mariadb"}:
-        return True
-    return autocommit(connection)
+def _note_settings(
+    connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
+) -> None:
+    if analysis.context or analysis.transaction == "begin":
+        state.note_isolation(statement)
+    if analysis.context:
+        state.note_context(connection, statement)
+        displace(state.database, analysis, statement)
+    if analysis.transaction in BEGUN:
+        state.begun = BEGUN[analysis.transaction]
+    if analysis.transaction == "commit":
+        state.settings.commit()
 
 
 def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
@@ -250,6 +255,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         return
     if context is not None and changed(context, statement, connection.dialect.name):
         rewritten = analysis_of(None, statement, connection.dialect)
+        rewritten = placed(rewritten, state.database)
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
     if state.fences is not None:
@@ -306,6 +312,7 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     if state is None or not state.dirty:
         result = original(holder)
         if state is not None:
+            state.begun = False
             state.settings.commit()
         return result
     lift_statement(state)
@@ -325,6 +332,7 @@ def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
     result = original(holder)
     state = existing(holder)
     if state is not None:
+        state.begun = False
         _end(state)
         state.settings.rollback()
         settle_orphans(state)

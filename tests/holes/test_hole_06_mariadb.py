@@ -278,7 +278,7 @@ def test_hole_06_begun_by_hand_in_autocommit_mode(
     if not truth:  # as with drivers that don't tell
         from yokedcache.sqlalchemy import connections
 
-        monkeypatch.setattr(connections, "_begun_by_hand", lambda _: None)
+        monkeypatch.setattr(connections, "begun_by_hand", lambda _: None)
     _free_names(prepared)
     maker = prepared.attached(cache)
     assert [name(maker), name(maker)] == ["ann", "ann"]

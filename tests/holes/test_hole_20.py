@@ -161,7 +161,7 @@ class Opened(TypeDecorator[str]):
     Text that reads differently for whoever asks.
     """
 
-    impl = String
+    impl = String(50)
     cache_ok = True
 
     def process_result_value(self, value: str | None, dialect: Any) -> str | None:

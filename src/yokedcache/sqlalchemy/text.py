@@ -57,6 +57,17 @@ _TOKENS = {
     ),
 }
 
+_REMARKED = {
+    **_TOKENS,
+    "mysql": re.compile(
+        _TOKENS["mysql"].pattern + r"| \#[^\n]* | --(?=\s|$)[^\n]* | /\*(?s:.*?)\*/",
+        re.VERBOSE,
+    ),
+}
+"""What comments have to be told from."""
+_CODE = ("/*!", "/*M!", "/*+")
+"""How comments begin that MySQL runs, or takes for settings."""
+
 _ROUTINE = re.compile(
     r"CREATE\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(?:TEMP\s+|TEMPORARY\s+)?"
     r"(?:CONSTRAINT\s+)?(?:TRIGGER|FUNCTION|PROCEDURE|EVENT)\b",
@@ -123,17 +134,13 @@ def without_comments(sql: str, dialect_name: str) -> str:
     """
     Take the comments out of a string of SQL, but not what only looks like one.
     """
-    group = family(dialect_name)
-    if group == "mysql":  # where some comments are code, or set what the code means
-        coded = any(mark in sql for mark in ("/*!", "/*M!", "/*+"))
-        return sql if coded else spelled_out(sql).strip()
 
     def replace(match: re.Match[str]) -> str:
         token = match.group()
-        plain = token.startswith("/*") and not token.startswith(("/*!", "/*M!"))
+        plain = token.startswith("/*") and not token.startswith(_CODE)
         return " " if plain else token
 
-    tokens = _TOKENS.get(group)
+    tokens = _REMARKED.get(family(dialect_name))
     return sql if tokens is None else tokens.sub(replace, sql).strip()
 
 

@@ -17,6 +17,7 @@ from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.databases import (
@@ -26,7 +27,6 @@ from yokedcache.sqlalchemy.databases import (
     isolation,
 )
 from yokedcache.sqlalchemy.facade import Bypass, Hit
-from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.misses import StatementMiss
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.attached import Attachment
+    from yokedcache.sqlalchemy.blueprints import Template
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
     from yokedcache.sqlalchemy.playing import Kept
-    from yokedcache.sqlalchemy.stamping import Template
 
 STATEMENTS: Final = "statements"
 """The tally of statements through attached sessions."""

@@ -101,7 +101,7 @@ def note_tags(sessions: Iterable[Session], tags: tuple[str, ...]) -> None:
     Add the present versions of tags to some sessions, for every cache.
     """
     for machine in machines():
-        stamp = machine.store.stamp(tags)
+        stamp = machine.store.stamp_often(tags)
         for session in sessions:
             note_vector(session, machine.store, stamp.vector)
 

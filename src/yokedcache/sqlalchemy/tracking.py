@@ -31,6 +31,7 @@ from yokedcache.sqlalchemy import (
     several,
     varying,
 )
+from yokedcache.sqlalchemy.beginning import meet
 from yokedcache.sqlalchemy.called import with_functions
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.analysis import Analysis
 
 _WRAPPED = "_yokedcache_wrapped"
+_NOTED = "_yokedcache_noted"
+"""Where an execution's context keeps the analysis that was noted for it."""
 
 
 def install() -> None:
@@ -97,6 +100,7 @@ def _on_connection(connection: Connection) -> None:
     _wrap(connection.dialect)
     info = connection.connection.info
     state_of(info, database_of(connection.dialect)).raw = False
+    meet(connection)
 
 
 def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
@@ -177,9 +181,13 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
-    if _matters(analysis):
+    # the rows of a flush may be sent one by one, as one execution
+    again = context is not None and context.__dict__.get(_NOTED) is analysis
+    if _matters(analysis) and not (again and state.writes):
         _note_effects(connection, state, analysis, statement)
-    if context is not None and connection.dialect.name == "sqlite":
+        if context is not None:
+            context.__dict__[_NOTED] = analysis
+    if context is not None and not again and connection.dialect.name == "sqlite":
         state.note_execution(context)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymysql.constants import CLIENT
-from sqlalchemy import func, select, text
+from sqlalchemy import String, event, func, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.support.databases import STATEMENT_LEVEL, Blog, blog_at
 from tests.support.models import Post, User
@@ -241,6 +241,37 @@ def test_hole_06_a_trigger_may_write_a_table_without_transactions(
     with prepared.engine.connect() as connection:
         connection.exec_driver_sql("INSERT INTO fires VALUES (1)")
         assert name(maker) == "new"
+
+
+def test_hole_06_the_rows_of_a_flush_are_written_at_once_each(
+    prepared: Blog, cache: YokedCache
+) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Mark(Base):
+        __tablename__ = "marks"
+        __table_args__ = {"mariadb_engine": "MyISAM"}  # noqa: RUF012 - SQLAlchemy's way
+        id: Mapped[str] = mapped_column(
+            String(36), primary_key=True, server_default=text("uuid()")
+        )
+        word: Mapped[str] = mapped_column(String(9))
+
+    Base.metadata.create_all(prepared.engine)
+    maker = prepared.attached(cache)
+    engine = prepared.engine.execution_options()
+    asked = []
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def ask(_c: Any, _k: Any, sql: str, *_: Any) -> None:
+        for _ in range(2 if sql.startswith("INSERT") else 0):
+            with maker() as reader:
+                asked.append(reader.scalar(select(func.count()).select_from(Mark)))
+
+    with Session(engine) as session:
+        session.add_all([Mark(word=word) for word in ("a", "b", "c", "d")])
+        session.flush()
+        assert asked == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_hole_06_a_file_is_loaded(

@@ -38,7 +38,24 @@ def commits_itself(
     return autocommit(connection)
 
 
-def displace(database: Database, analysis: Analysis, statement: str) -> None:
+def note_settings(
+    connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
+) -> None:
+    """
+    Note what a statement sets on its connection, and whether a transaction is open.
+    """
+    if analysis.context or analysis.transaction == "begin":
+        state.note_isolation(statement)
+    if analysis.context:
+        state.note_context(connection, statement)
+        _displace(state.database, analysis, statement)
+    if analysis.transaction in BEGUN:
+        state.begun = BEGUN[analysis.transaction]
+    if analysis.transaction == "commit":
+        state.settings.commit()
+
+
+def _displace(database: Database, analysis: Analysis, statement: str) -> None:
     """
     Learn nothing more of a database whose connections may be in another schema.
     """

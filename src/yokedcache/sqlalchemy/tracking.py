@@ -42,7 +42,7 @@ from yokedcache.sqlalchemy.connections import (
 from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.doubts import is_clean
-from yokedcache.sqlalchemy.effects import BEGUN, commits_itself, displace
+from yokedcache.sqlalchemy.effects import commits_itself, note_settings
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
@@ -185,7 +185,7 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     again = context is not None and context.__dict__.get(_NOTED) is analysis
     if _matters(analysis) and not (again and state.writes):
         _note_effects(connection, state, analysis, statement)
-        if context is not None:
+        if context is not None and state.fences is None:  # else each is a commit
             context.__dict__[_NOTED] = analysis
     if context is not None and not again and connection.dialect.name == "sqlite":
         state.note_execution(context)
@@ -205,7 +205,7 @@ def _matters(analysis: Analysis) -> bool:
 def _note_effects(
     connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
 ) -> None:
-    _note_settings(connection, state, analysis, statement)
+    note_settings(connection, state, analysis, statement)
     if analysis.temporary:
         state.contextual = "temporary"
     if analysis.ddl:
@@ -229,20 +229,6 @@ def _note_effects(
         analysis.transaction or commits_itself(connection, state, analysis)
     ):
         fence_statement(state)
-
-
-def _note_settings(
-    connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
-) -> None:
-    if analysis.context or analysis.transaction == "begin":
-        state.note_isolation(statement)
-    if analysis.context:
-        state.note_context(connection, statement)
-        displace(state.database, analysis, statement)
-    if analysis.transaction in BEGUN:
-        state.begun = BEGUN[analysis.transaction]
-    if analysis.transaction == "commit":
-        state.settings.commit()
 
 
 def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it

@@ -170,6 +170,22 @@ def test_hole_29_what_is_read_in_another_schema_is_not_stored(
     assert cache.stats().total.hits == 0
 
 
+def test_hole_29_nor_is_what_a_listener_sends_to_another_schema(
+    shop: Blog, tenant: Blog, cache: YokedCache
+) -> None:
+    maker = shop.attached(cache, vary=None)
+    other = tenant.engine.url.database
+
+    @event.listens_for(shop.engine, "before_cursor_execute", retval=True)
+    def elsewhere(_c: Any, _k: Any, sql: str, values: Any, *_: Any) -> Any:
+        return sql.replace("FROM users", f"FROM {other}.users"), values
+
+    assert [name(maker) for _ in range(4)] == ["ann"] * 4
+    with tenant.engine.begin() as connection:
+        connection.exec_driver_sql(RENAMING)
+    assert name(maker) == "new"
+
+
 def test_hole_29_ones_own_schema_may_be_named(shop: Blog, cache: YokedCache) -> None:
     maker = shop.attached(cache)
     query = text(f"SELECT name FROM {shop.engine.url.database}.users WHERE id = 1")

@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, func, inspect, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, object_session, scoped_session, selectinload
 
-from tests.support.databases import Statements
+from tests.support.databases import Statements, twin
 from tests.support.models import Post, User
 from yokedcache import cached, cached_dependency
 
@@ -225,7 +225,7 @@ def test_footgun_04_the_second_call_over_a_new_engine_is_served(
     def find(session: Session, number: int) -> str:
         return session.get_one(User, number).name
 
-    engine = create_engine(blog.engine.url)
+    engine = twin(blog.engine)
     statements = Statements(engine)
     sent: list[int] = []
     for _ in range(2):

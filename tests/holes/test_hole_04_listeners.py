@@ -7,9 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.support.databases import twin
 from tests.support.models import User
 from yokedcache import cached
 
@@ -54,18 +55,18 @@ def test_hole_04_a_listener_that_comes_late(blog: Blog, cache: YokedCache) -> No
 def test_hole_04_engines_that_differ_by_their_listeners_share_no_answers(
     blog: Blog, cache: YokedCache, vary: Any
 ) -> None:
-    twin = create_engine(blog.engine.url)
+    other = twin(blog.engine)
 
-    @event.listens_for(twin, "before_cursor_execute", retval=True)
+    @event.listens_for(other, "before_cursor_execute", retval=True)
     def own(_c: Any, _k: Any, sql: str, values: Any, *_: Any) -> Any:
         return sql.replace("ORDER BY", "WHERE users.name = 'bob' ORDER BY"), values
 
     plain = blog.attached(cache, vary=vary)
-    filtered = cache.attach(sessionmaker(twin), vary=vary)
+    filtered = cache.attach(sessionmaker(other), vary=vary)
     for _ in range(4):
         with plain() as session:
             assert names(session) == ALL
         with filtered() as session:
             assert names(session) == ["bob"]
     assert cache.stats().total.hits == 5
-    twin.dispose()
+    other.dispose()

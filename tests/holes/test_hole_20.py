@@ -42,7 +42,7 @@ class Sealed(TypeDecorator[str]):
     Text that is stored with a key that depends on who asks.
     """
 
-    impl = String
+    impl = String(50)
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
@@ -52,9 +52,9 @@ class Sealed(TypeDecorator[str]):
 SAFE = Table(
     "safe",
     MetaData(),
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("word", Sealed()),
-    Column("content", String),
+    Column("content", String(50)),
 )
 
 
@@ -161,7 +161,7 @@ class Opened(TypeDecorator[str]):
     Text that reads differently for whoever asks.
     """
 
-    impl = String
+    impl = String(50)
     cache_ok = True
 
     def process_result_value(self, value: str | None, dialect: Any) -> str | None:

@@ -37,6 +37,13 @@ def untracked(blog: Blog, cache: YokedCache) -> Callable[[], Any]:
     def called() -> Any:
         if blog.engine.dialect.name == "sqlite":
             driver: Any = sqlite3.connect(str(blog.engine.url.database))
+        elif blog.engine.dialect.name == "mariadb":
+            import pymysql
+
+            url = blog.engine.url
+            driver = pymysql.connect(
+                host=url.host, port=url.port, user=url.username, database=url.database
+            )
         else:
             import psycopg
 

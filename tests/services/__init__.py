@@ -2,7 +2,7 @@
 Real servers for the tests: found or installed, started privately, stopped.
 
 `base` says what a service is, `processes` runs child processes with less than
-root's rights, and each server has a file of its own (`postgres`). `fixtures`
+root's rights, and each server has a file of its own (`postgres`, `mariadb`). `fixtures`
 gives them to tests, and `python -m tests.services ensure` (what `make services`
 calls) lists what is found and installs what is missing.
 
@@ -13,10 +13,14 @@ No instance uses a standard port, and a missing server is a failure, never a ski
 from __future__ import annotations
 
 from tests.services.base import MissingServiceError, Program, Service
+from tests.services.mariadb import MariaDB, MariaDBDatabase, MariaDBServer
 from tests.services.postgres import Postgres, PostgresDatabase, PostgresServer
 
 __all__ = [
     "SERVICES",
+    "MariaDB",
+    "MariaDBDatabase",
+    "MariaDBServer",
     "MissingServiceError",
     "Postgres",
     "PostgresDatabase",
@@ -25,7 +29,7 @@ __all__ = [
     "Service",
 ]
 
-SERVICES: tuple[Service, ...] = (Postgres(),)
+SERVICES: tuple[Service, ...] = (Postgres(), MariaDB())
 """
 All services, in the order in which `ensure` lists them.
 """

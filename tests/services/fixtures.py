@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.services.mariadb import MariaDB, MariaDBDatabase, MariaDBServer
 from tests.services.postgres import Postgres, PostgresDatabase, PostgresServer
 
 if TYPE_CHECKING:
@@ -72,3 +73,40 @@ def postgres_module_database(
     database = postgres_server.create_database()
     yield database
     postgres_server.drop_database(database)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    """
+    Give a MariaDB server; each worker of xdist has its own.
+    """
+    with MariaDB().running() as server:
+        yield server
+
+
+@pytest.fixture
+def make_mariadb_database(
+    mariadb_server: MariaDBServer,
+) -> Iterator[Callable[[], MariaDBDatabase]]:
+    """
+    Give a function that makes empty databases, dropped after the test.
+    """
+    made: list[MariaDBDatabase] = []
+
+    def make() -> MariaDBDatabase:
+        made.append(mariadb_server.create_database())
+        return made[-1]
+
+    yield make
+    for database in made:
+        mariadb_server.drop_database(database)
+
+
+@pytest.fixture
+def mariadb_database(
+    make_mariadb_database: Callable[[], MariaDBDatabase],
+) -> MariaDBDatabase:
+    """
+    Give an empty database: `.url("pymysql")` for SQLAlchemy.
+    """
+    return make_mariadb_database()

@@ -180,8 +180,9 @@ def _demotion(directory: Path) -> dict[str, Any]:
     if os.geteuid() == 0:
         user = _nobody()
         options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    # a server must not take a developer's PGDATA, PGPORT, ... for its own
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+    # a server must not take a developer's PGDATA, MYSQL_HOME, ... for its own
+    others = ("PG", "MYSQL", "MARIADB")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     return options | {"env": kept | {"HOME": str(directory), "LC_ALL": "C"}}
 
 

@@ -95,7 +95,7 @@ def test_sqlite_names_of_attached_databases_are_opaque(sqlite_connection: Any) -
 
 def test_other_databases_are_not_read_yet() -> None:
     with pytest.raises(CatalogueUnknown):
-        read_catalogue(None, "mysql")
+        read_catalogue(None, "oracle")
 
 
 def test_a_failing_connection_is_an_unknown_catalogue() -> None:

@@ -60,7 +60,7 @@ def test_attached_databases_have_no_single_name(tmp_path: Path) -> None:
 
 def test_other_databases_are_not_asked_yet() -> None:
     with pytest.raises(IdentityUnknown):
-        database_identity(None, "mysql", None)
+        database_identity(None, "oracle", None)
 
 
 async def test_drivers_agree_on_who_a_postgresql_is(

@@ -8,8 +8,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, update
+from sqlalchemy import update
 
+from tests.support.databases import twin
 from tests.support.looking import RENAMING_TEXT, name, name_async, rename_async
 from tests.support.models import Post, User
 from yokedcache import cached
@@ -66,7 +67,8 @@ async def test_what_an_async_drivers_own_connection_wrote_is_seen(
     async with async_blog.engine.begin() as connection:
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
-        await driver.execute(RENAMING_TEXT)
+        sending = driver.cursor() if async_blog.engine.driver == "asyncmy" else driver
+        await sending.execute(RENAMING_TEXT)
     assert await name_async(maker) == "new"
 
 
@@ -104,7 +106,7 @@ async def test_a_commit_that_is_cancelled_leaves_nothing_stale(
 def test_a_trigger_counts_whatever_engine_made_it(
     blog: Blog, cache: YokedCache, same: bool
 ) -> None:
-    other = blog.engine if same else create_engine(blog.engine.url)
+    other = blog.engine if same else twin(blog.engine)
     maker = blog.attached(cache)
     retitle = update(Post).where(Post.id == 11)
     with blog.engine.begin() as connection:
@@ -124,6 +126,11 @@ def _make_trigger(connection: Any) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(
             f"CREATE TRIGGER t AFTER UPDATE ON posts BEGIN {RENAMING_TEXT}; END"
+        )
+        return
+    if connection.dialect.name == "mariadb":
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER t AFTER UPDATE ON posts FOR EACH ROW {RENAMING_TEXT}"
         )
         return
     connection.exec_driver_sql(

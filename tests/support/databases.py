@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from yokedcache import YokedCache
 
 
+STATEMENT_LEVEL = {"isolation_level": "READ COMMITTED"}
+"""
+Options of an engine that is cached on MariaDB, whose own default isn't.
+"""
+
+
 class Statements:
     """
     The statements that reached an engine's cursors.
@@ -146,6 +152,14 @@ def blog_at(url: str, **options: Any) -> Iterator[Blog]:
         engine.dispose()
 
 
+def twin(engine: Engine) -> Engine:
+    """
+    Make another engine on the same database, at the same isolation level.
+    """
+    level: Any = engine.dialect._on_connect_isolation_level  # type: ignore[attr-defined]
+    return create_engine(engine.url, isolation_level=level)
+
+
 @contextlib.contextmanager
 def blog_in_memory() -> Iterator[Blog]:
     """
@@ -160,11 +174,11 @@ def blog_in_memory() -> Iterator[Blog]:
 
 
 @contextlib.asynccontextmanager
-async def async_blog_at(url: str) -> Any:
+async def async_blog_at(url: str, **options: Any) -> Any:
     """
     Give a blog in the database at a URL of an async driver.
     """
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, **options)
     try:
         yield await AsyncBlog(engine).fill()
     finally:

@@ -4,11 +4,12 @@ Caches and blogs as fixtures; a folder's `conftest` names those that it wants.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.databases import (
+    STATEMENT_LEVEL,
     AsyncBlog,
     Blog,
     async_blog_at,
@@ -86,20 +87,36 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]
     log.forget()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def _engine_of(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> tuple[str, dict[str, Any]]:
+    """
+    Return the URL and the engine's options for the database that a test wants.
+    """
+    driver: str = request.param
+    if driver in {"sqlite", "aiosqlite"}:
+        return f"sqlite+{_DRIVERS.get(driver, driver)}:///{sqlite_file(tmp_path)}", {}
+    if driver in {"mariadb", "asyncmy", "aiomysql"}:
+        database = request.getfixturevalue("mariadb_database")
+        return database.url(_DRIVERS.get(driver, driver)), dict(STATEMENT_LEVEL)
+    database = request.getfixturevalue("postgres_database")
+    return database.url(_DRIVERS.get(driver, driver)), {}
+
+
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mariadb": "pymysql"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def blog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blog]:
     """
     Give a blog that several connections can use at a time.
     """
-    if request.param == "sqlite":
-        url = f"sqlite:///{sqlite_file(tmp_path)}"
-    else:
-        url = request.getfixturevalue("postgres_database").url("psycopg")
-    with blog_at(url) as made:
+    url, options = _engine_of(request, tmp_path)
+    with blog_at(url, **options) as made:
         yield made
 
 
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
+@pytest.fixture(params=["sqlite", "memory", "postgresql", "mariadb"])
 def any_blog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blog]:
     """
     Give a blog; in memory all sessions share one connection.
@@ -108,24 +125,18 @@ def any_blog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blog]:
         with blog_in_memory() as made:
             yield made
         return
-    if request.param == "sqlite":
-        url = f"sqlite:///{sqlite_file(tmp_path)}"
-    else:
-        url = request.getfixturevalue("postgres_database").url("psycopg")
-    with blog_at(url) as made:
+    url, options = _engine_of(request, tmp_path)
+    with blog_at(url, **options) as made:
         yield made
 
 
-@pytest.fixture(params=["aiosqlite", "asyncpg", "psycopg"])
+@pytest.fixture(params=["aiosqlite", "asyncpg", "psycopg", "asyncmy"])
 async def async_blog(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[AsyncBlog]:
     """
     Give a blog for the event loop.
     """
-    if request.param == "aiosqlite":
-        url = f"sqlite+aiosqlite:///{sqlite_file(tmp_path)}"
-    else:
-        url = request.getfixturevalue("postgres_database").url(request.param)
-    async with async_blog_at(url) as made:
+    url, options = _engine_of(request, tmp_path)
+    async with async_blog_at(url, **options) as made:
         yield made

@@ -121,11 +121,33 @@ def test_hole_04_parameters_replaced_on_their_way_are_not_stored(
         ("SELECT $$ /* x */ $$", "SELECT $$ /* x */ $$"),
         ("SELECT 1 /*! + 1 */", "SELECT 1 /*! + 1 */"),
         ("SELECT 1 /*M! + 1 */", "SELECT 1 /*M! + 1 */"),
+        (
+            "SELECT 1 /*+ SET_VAR(sql_mode='') */",
+            "SELECT 1 /*+ SET_VAR(sql_mode='') */",
+        ),
         ("SELECT 1 /* x */ WHERE a", "SELECT 1   WHERE a"),
     ],
 )
-def test_comments_are_taken_out_and_nothing_else(sql: str, bare: str) -> None:
-    assert without_comments(sql, "postgresql") == bare
+@pytest.mark.parametrize("dialect", ["postgresql", "sqlite", "mysql", "mariadb"])
+def test_comments_are_taken_out_and_nothing_else(
+    sql: str, bare: str, dialect: str
+) -> None:
+    if "$$" in sql and dialect != "postgresql":
+        bare = "SELECT $$   $$"
+    assert without_comments(sql, dialect) == bare
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        r"SELECT '\' /* x */ '",
+        "SELECT 1 -- /* x",
+        "SELECT 1 # /* x */",
+        "SELECT `/* x */`",
+    ],
+)
+def test_mysql_tells_comments_by_its_own_marks(sql: str) -> None:
+    assert without_comments(sql, "mariadb") == sql
 
 
 @pytest.mark.parametrize("tail", ["/* who */", "/* who */ LIMIT 1", "-- who"])

@@ -51,7 +51,16 @@ class Analysis:
     """
     Functions that are harmless, unless the application has one of that name.
     """
+    schemas: frozenset[str] = frozenset()
+    """
+    Schemas that were named, of tables and functions, or `ANY_SCHEMA`.
+    """
 
+
+ANY_SCHEMA = "?"
+"""
+Stands for schemas that are only known when the statement is sent.
+"""
 
 UNKNOWN = Analysis(unknown_write=True, uncacheable="unparsable", context=True)
 """
@@ -99,6 +108,7 @@ class Notes:
     locks: bool = False
     functions: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
+    schemas: set[str] = field(default_factory=set)
 
     def refuse(self, reason: str) -> None:
         """
@@ -113,7 +123,7 @@ class Notes:
         """
         full = table_name(name, schema)
         self.reads.add(full)
-        self._note_temporary(full)
+        self._note_schema(full, schema)
 
     def write(self, name: str, schema: str | None, *verbs: str) -> None:
         """
@@ -122,9 +132,11 @@ class Notes:
         full = table_name(name, schema)
         self.refuse("writes")
         self.writes.update((verb, full) for verb in verbs)
-        self._note_temporary(full)
+        self._note_schema(full, schema)
 
-    def _note_temporary(self, full: str) -> None:
+    def _note_schema(self, full: str, schema: str | None) -> None:
+        if schema is not None:
+            self.schemas.add(fold(schema))
         if full.startswith(("temp.", "pg_temp")) and "." in full:
             self.temporary = True
             self.refuse("temporary")
@@ -137,6 +149,7 @@ class Notes:
         self.writes |= other.writes
         self.functions |= other.functions
         self.called |= other.called
+        self.schemas |= other.schemas
         self.unknown_write |= other.unknown_write
         self.ddl |= other.ddl
         self.temporary |= other.temporary
@@ -162,6 +175,7 @@ class Notes:
             locks=self.locks,
             functions=frozenset(self.functions),
             called=frozenset(self.called),
+            schemas=frozenset(self.schemas),
         )
 
 

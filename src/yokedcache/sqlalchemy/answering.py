@@ -36,6 +36,7 @@ from yokedcache.sqlalchemy.quick import Quick
 from yokedcache.sqlalchemy.reads import snapshot
 from yokedcache.sqlalchemy.rewriting import Rewrites
 from yokedcache.sqlalchemy.several import refusal
+from yokedcache.sqlalchemy.statements import placed
 from yokedcache.sqlalchemy.varying import misplaced, unvaried
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class SessionAnswerer:
         database = database_of(call.engine.dialect)
         prepared = call.prepared
         analysis = analyse_compiled(prepared.compiled, database.dialect_name)
+        if analysis.schemas:
+            analysis = placed(analysis, database)
         reason = analysis.uncacheable or self._beside(call, analysis)
         if reason is None and call.connected is not None:
             reason = _over(call.connected, database, analysis) or misplaced(

@@ -23,11 +23,11 @@ def with_functions(
     """
     Take functions of the app that may write for unknown writes, which may set context.
 
-    Only PostgreSQL has functions in the database that write; its catalogue says
-    which are declared not to.
+    PostgreSQL's catalogue says which are declared not to write; of MySQL's stored
+    functions nobody can tell. SQLite has none in the database.
     """
     database = state.database
-    if database.dialect_name != "postgresql":
+    if database.dialect_name == "sqlite":
         return analysis
     catalogue = database.catalogue
     called = analysis.functions if catalogue is None else catalogue.called_by(analysis)
@@ -37,6 +37,7 @@ def with_functions(
     catalogue = database.catalogue
     if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
         return analysis
-    undone = not autocommit(connection)
+    # what a stored function of MySQL's sets outlives the transaction
+    undone = database.dialect_name == "postgresql" and not autocommit(connection)
     state.settings.put(ANYTHING, database.identity, undone=undone)
     return dataclasses.replace(analysis, unknown_write=True)

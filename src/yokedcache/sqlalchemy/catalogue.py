@@ -5,7 +5,7 @@ A statement names tables; what lies behind a name (a view, a partition, a virtua
 table) and what a write sets off (cascades, triggers, rules) only the database
 knows. A `Catalogue` says what is read behind a name, whether it may be read from a
 cache, and how far a write reaches. `read_catalogue` fills it over a plain DBAPI
-connection, in one query on PostgreSQL and a handful on SQLite, once an engine and
+connection, in one query on PostgreSQL and a handful elsewhere, once an engine and
 again after DDL; `findings` puts together what it finds.
 """
 
@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.analysis import VERBS
 from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.unknown import CatalogueUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from yokedcache.sqlalchemy.analysis import Analysis
+
+__all__ = ["Catalogue", "CatalogueUnknown", "read_catalogue"]
 
 Effect = tuple[str, str, str]
 """
@@ -31,12 +34,6 @@ What a foreign key does: on this event of the parent, this verb on that child.
 Names = frozenset[str]
 _NOTHING: frozenset[Any] = frozenset()
 _NO_NAMES: Mapping[str, frozenset[Any]] = MappingProxyType({})
-
-
-class CatalogueUnknown(Exception):  # noqa: N818 - a signal to the caller, not an error
-    """
-    The catalogue can't be had; the engine is bypassed as 'catalogue_unknown'.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,11 @@ class Catalogue:
     guarded: Names = _NOTHING
     """
     Tables of which everybody sees other rows, by policies that may read further ones.
+    """
+
+    immediate: Names = _NOTHING
+    """
+    Tables whose engine knows no transactions: what is written stays written.
     """
 
     def unreadable(self, analysis: Analysis, *, varied: bool = False) -> str | None:
@@ -159,6 +161,19 @@ class Catalogue:
                     waiting.append(further)
         return frozenset(table for _, table in seen), unknown
 
+    def written_at_once(
+        self,
+        writes: Iterable[tuple[str, str]],
+        declared: Mapping[str, Names] = _NO_NAMES,
+    ) -> bool:
+        """
+        Tell whether some of what is written is there before any commit.
+        """
+        if not self.immediate:
+            return False
+        tables, unknown = self.spread(writes, declared)
+        return unknown or not self.immediate.isdisjoint(tables)
+
     def _further(
         self, verb: str, table: str, declared: Mapping[str, Names]
     ) -> Iterable[tuple[str, str]]:
@@ -187,6 +202,7 @@ def read_catalogue(dbapi_connection: Any, dialect_name: str) -> Catalogue:
     Read the catalogue over a DBAPI connection, or raise `CatalogueUnknown`.
     """
     from yokedcache.sqlalchemy import (
+        catalogue_mysql,
         catalogue_postgresql,
         catalogue_sqlite,
     )
@@ -194,6 +210,7 @@ def read_catalogue(dbapi_connection: Any, dialect_name: str) -> Catalogue:
     readers = {
         "postgresql": catalogue_postgresql.read,
         "sqlite": catalogue_sqlite.read,
+        "mysql": catalogue_mysql.read,
     }
     read = readers.get(family(dialect_name))
     if read is None:

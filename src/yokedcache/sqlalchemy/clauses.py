@@ -23,7 +23,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.lambdas import LambdaElement
 
-from yokedcache.sqlalchemy.analysis import UNKNOWN, Analysis, Notes
+from yokedcache.sqlalchemy.analysis import ANY_SCHEMA, UNKNOWN, Analysis, Notes
 from yokedcache.sqlalchemy.functions import (
     KEYWORDS,
     family,
@@ -98,6 +98,8 @@ def _analyse(compiled: Compiled, dialect_name: str) -> Analysis:
         return analyse_text(string, dialect_name)
     if ledger.raw:
         ledger.notes.add(analyse_text(string, dialect_name))
+    if getattr(compiled, "schema_translate_map", None):
+        ledger.notes.schemas.add(ANY_SCHEMA)
     return ledger.notes.freeze()
 
 

@@ -54,6 +54,8 @@ class ConnectionState:
         self.sessions = WeakSessions()
         self.raw = False
         """Handed out without a `Connection` around it."""
+        self.begun = False
+        """A statement began a transaction, for drivers that don't tell."""
         self.handed = False
         """Taken out of its `Connection`: writes unknown until it goes back."""
         self.contextual: str | None = None
@@ -154,7 +156,10 @@ class ConnectionState:
         """
         database = self.database
         undone = database.dialect_name == "postgresql" and not autocommit(connection)
-        if self.settings.read(statement, database.identity, undone=undone):
+        restored = not database.by_schema
+        if self.settings.read(
+            statement, database.identity, undone=undone, restored=restored
+        ):
             once(
                 "context",
                 f"{database.serial}:{statement[:40]}",
@@ -202,6 +207,7 @@ class ConnectionState:
         self._by_hand.clear()
         self.blame = Blame()
         self.unknown = False
+        self.begun = False
         self.unwatch()
 
     def unwatch(self) -> None:
@@ -296,26 +302,36 @@ def autocommit(connection: Connection) -> bool:
         if file.in_transaction:  # an app may send its own BEGIN
             return False
         return file.isolation_level is None or getattr(file, "autocommit", None) is True
-    if begun_by_hand(connection.connection.driver_connection):
+    begun = begun_by_hand(connection.connection.driver_connection)
+    if begun is None:
+        state = existing(connection.connection)
+        begun = state is not None and state.begun
+    if begun:
         return False
     driver: Any = connection.connection.dbapi_connection
-    for name in ("autocommit", "get_autocommit"):
+    # MySQL's drivers have a method `autocommit` that sets it
+    for name in ("get_autocommit", "autocommit"):
         mode = getattr(driver, name, None)
         if mode is not None:
             return bool(mode() if callable(mode) else mode)
     return True
 
 
-def begun_by_hand(driver: Any) -> bool:
+def begun_by_hand(driver: Any) -> bool | None:
     """
-    Ask a PostgreSQL driver, without a round trip, whether a transaction is open.
+    Ask a driver, without a round trip, whether a transaction is open; not all know.
     """
     asked = getattr(driver, "is_in_transaction", None)
     if asked is not None:
         return bool(asked())
     status = getattr(getattr(driver, "info", None), "transaction_status", None)
-    return status is not None and int(status) in _IN_TRANSACTION
+    if status is not None:
+        return int(status) in _IN_TRANSACTION
+    status = getattr(driver, "server_status", None)
+    return bool(status & _SERVER_IN_TRANSACTION) if type(status) is int else None
 
 
 _IN_TRANSACTION = (2, 3)
 """`PQTRANS_INTRANS` and `PQTRANS_INERROR` of libpq."""
+_SERVER_IN_TRANSACTION = 1
+"""`SERVER_STATUS_IN_TRANS` of MySQL's protocol."""

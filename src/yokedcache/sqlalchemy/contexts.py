@@ -110,19 +110,27 @@ class Settings:
         elif self.under != value:
             self.under = object()  # nobody's
 
-    def read(self, statement: str, identity: str | None, *, undone: bool) -> bool:
+    def read(
+        self,
+        statement: str,
+        identity: str | None,
+        *,
+        undone: bool,
+        restored: bool = True,
+    ) -> bool:
         """
         Take in a statement that sets or resets something; tell if answers may change.
 
-        `undone` says that a rollback will undo it.
+        `undone` says that a rollback will undo it, `restored` that a reset gives back
+        what the connection began with: MySQL's give what the server has for all.
         """
         text = SPACE.sub("", statement, count=1).rstrip().rstrip(";")
         alone = ";" not in text
         reset = _RESET.fullmatch(text) or _DEFAULT.fullmatch(text)
-        if alone and reset is not None:
+        if alone and restored and reset is not None:
             self._reset({_name(reset[1])}, undone=undone)
             return False
-        if alone and _DISCARD.fullmatch(text):
+        if alone and restored and _DISCARD.fullmatch(text):
             self._reset(self._kept.keys() | self._now.keys(), undone=undone)
             return False
         found = _SET.match(text) if alone else None

@@ -22,12 +22,14 @@ from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import several
 from yokedcache.sqlalchemy.catalogue import CatalogueUnknown, read_catalogue
+from yokedcache.sqlalchemy.functions import family
 from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
     database_identity,
     engine_fingerprint,
     server_epoch,
 )
+from yokedcache.sqlalchemy.identity_mysql import schema_of
 from yokedcache.sqlalchemy.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
 from yokedcache.sqlalchemy.sheltered import sheltered
@@ -80,6 +82,8 @@ class Database:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect_name = dialect.name
         self._dialect = weakref.ref(dialect)
+        self.by_schema = family(dialect.name) == "mysql"
+        """Each schema of the server is a database of its own."""
         self.serial = next(_serials)
         self.identity: str | None = None
         self.epoch = ""
@@ -111,6 +115,19 @@ class Database:
         The dialect object that it belongs to.
         """
         return self._dialect()
+
+    @property
+    def server_tag(self) -> str:
+        """
+        The tag of everything that a write of unknown tables may have changed.
+        """
+        return database_tag(self.identity or "")
+
+    def elsewhere(self, schemas: frozenset[str]) -> bool:
+        """
+        Tell whether a statement names schemas that are databases of their own.
+        """
+        return self.by_schema and schemas != {schema_of(self.identity)}
 
     def learn(self, dbapi_connection: Any) -> None:
         """
@@ -220,7 +237,7 @@ class Database:
         Note that tables, triggers or views may have changed, for every engine on it.
         """
         for other in (self, *databases()):
-            if other.identity == self.identity or self.identity is None:
+            if self.identity is None or other.server_tag == self.server_tag:
                 other._epoch += 1
                 other.catalogue = None
 
@@ -246,7 +263,9 @@ class Database:
         if not _changes:
             return False
         with _guard:
-            return any(self.identity == change.database.identity for change in _changes)
+            return any(
+                self.server_tag == change.database.server_tag for change in _changes
+            )
 
     def tags_read(
         self, tables: frozenset[str], catalogue: Catalogue | None
@@ -280,7 +299,7 @@ class Database:
             tables, doubt = catalogue.spread(writes, declared())
             spread, unknown = direct | tables, unknown or doubt
         tags = write_tags(self.identity or "", spread)
-        return (*tags, database_tag(self.identity or "")) if unknown else tags
+        return (*tags, self.server_tag) if unknown else tags
 
     def _meddled(self, place: str) -> str:
         once(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from yokedcache.sqlalchemy.contexts import HARMLESS
+from yokedcache.sqlalchemy.functions import family
 
 _NAMES = ", ".join(f"'{name}'" for name in sorted(HARMLESS))
 _QUERY = (
@@ -27,9 +28,12 @@ def is_clean(dbapi_connection: Any, dialect_name: str) -> bool:
     """
     Tell whether a connection that comes back is as it was when it was opened.
 
-    Other databases than PostgreSQL can't be asked, and are taken for it.
+    SQLite can't be asked, and is taken for it. MySQL and MariaDB can't either, but
+    `USE` and `SET` stay with their connections, so these are not.
     """
-    if dialect_name != "postgresql" or dbapi_connection is None:
+    if dbapi_connection is None or family(dialect_name) == "mysql":
+        return dbapi_connection is None
+    if dialect_name != "postgresql":
         return True
     try:
         cursor = dbapi_connection.cursor()

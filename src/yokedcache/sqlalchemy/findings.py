@@ -47,6 +47,7 @@ class Findings:
     """
     Functions that aren't immutable; those named like a harmless one matter.
     """
+    immediate: set[str] = field(default_factory=set)
     _queries: list[tuple[str, Analysis]] = field(default_factory=list)
     _views: dict[str, set[str]] = field(default_factory=dict)
     _parents: list[tuple[str, str]] = field(default_factory=list)
@@ -128,6 +129,7 @@ class Findings:
             shadowing=frozenset(self.shadowing),
             calls=_frozen(calls),
             guarded=frozenset(guarded),
+            immediate=frozenset(self.immediate),
         )
 
     def _calls(self) -> dict[str, set[str]]:

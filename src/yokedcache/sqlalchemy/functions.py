@@ -105,24 +105,33 @@ _SQLITE = words("""
 """)
 
 _MYSQL = words("""
-    adddate addtime any_value ascii bin bin_to_uuid bit_and bit_count bit_length bit_or
+    adddate addtime ascii bin bit_and bit_count bit_length bit_or
     bit_xor conv convert convert_tz crc32 date date_add date_format date_sub datediff
     day dayname dayofmonth dayofweek dayofyear elt export_set field find_in_set format
     from_base64 from_days from_unixtime get_format group_concat hex hour if ifnull
-    inet6_aton inet6_ntoa inet_aton inet_ntoa insert instr interval is_uuid isnull
+    inet6_aton inet6_ntoa inet_aton inet_ntoa insert instr interval isnull
     json_array json_array_append json_array_insert json_arrayagg json_contains
     json_contains_path json_depth json_extract json_insert json_keys json_length
     json_merge json_merge_patch json_merge_preserve json_object json_objectagg
-    json_overlaps json_pretty json_quote json_remove json_replace json_schema_valid
+    json_overlaps json_pretty json_quote json_remove json_replace
     json_search json_set json_table json_type json_unquote json_valid json_value
     last_day lcase left locate lpad make_set makedate maketime md5 microsecond mid
     minute month monthname oct ord period_add period_diff quarter quote regexp_instr
-    regexp_like regexp_replace regexp_substr repeat reverse right rpad sec_to_time
+    regexp_replace regexp_substr repeat reverse right rpad sec_to_time
     second sha sha1 sha2 soundex space std stddev stddev_pop stddev_samp str_to_date
     strcmp subdate substring_index subtime time time_format time_to_sec timediff
     timestamp timestampadd timestampdiff to_base64 to_days to_seconds truncate ucase
-    unhex uuid_to_bin values var_pop var_samp variance week weekday weekofyear
-    weight_string year yearweek match
+    unhex values var_pop var_samp variance week weekday weekofyear
+    weight_string year yearweek match row point linestring polygon multipoint
+    multilinestring multipolygon geometrycollection st_area st_asgeojson st_asbinary
+    st_astext st_aswkb st_aswkt st_buffer st_centroid st_contains st_convexhull
+    st_crosses st_difference st_dimension st_disjoint st_distance st_distance_sphere
+    st_endpoint st_envelope st_equals st_exteriorring st_geometryn st_geometrytype
+    st_geomfromgeojson st_geomfromtext st_geomfromwkb st_interiorringn st_intersection
+    st_intersects st_isclosed st_isempty st_issimple st_length st_numgeometries
+    st_numinteriorrings st_numpoints st_overlaps st_pointfromtext st_pointn st_srid
+    st_startpoint st_symdifference st_touches st_union st_within st_x st_y any_value
+    bin_to_uuid is_uuid json_schema_valid regexp_like uuid_to_bin
 """)
 
 _VOLATILE = words("""
@@ -258,6 +267,7 @@ def note_call(
     kind = classify(lowered, dialect_name)
     if schema is not None and schema.lower() not in ("pg_catalog", "sys"):
         kind = Kind.UNKNOWN
+        notes.schemas.add(schema.casefold())
     elif kind is Kind.HARMLESS and _reads_clock(
         lowered, family(dialect_name), arguments, maybe_now=maybe_now
     ):

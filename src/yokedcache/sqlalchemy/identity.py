@@ -14,21 +14,24 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.sqlalchemy import identity_mysql
 from yokedcache.sqlalchemy.births import birth
 from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.unknown import IdentityUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import URL, Engine
 
+__all__ = [
+    "IdentityUnknown",
+    "database_identity",
+    "engine_fingerprint",
+    "server_epoch",
+]
+
 _SECRETS = frozenset({"password", "passwd", "pass", "pwd", "sslpassword", "pwfile"})
-
-
-class IdentityUnknown(Exception):  # noqa: N818 - a signal to the caller, not an error
-    """
-    The database doesn't say who it is; the caller needs `database_id` or bypasses.
-    """
 
 
 def database_identity(dbapi_connection: Any, dialect_name: str, url: URL | None) -> str:
@@ -36,7 +39,11 @@ def database_identity(dbapi_connection: Any, dialect_name: str, url: URL | None)
     Ask a database who it is; an in-memory SQLite answers with an empty string.
     """
     del url  # the same database has many addresses, and none of them is its name
-    readers = {"postgresql": _postgresql, "sqlite": _sqlite}
+    readers = {
+        "postgresql": _postgresql,
+        "sqlite": _sqlite,
+        "mysql": identity_mysql.read,
+    }
     read = readers.get(family(dialect_name))
     if read is None:
         msg = f"{dialect_name} isn't asked for its identity yet"

@@ -3,7 +3,8 @@ The names of the tags that stand for databases and tables.
 
 Inside the process a table's tag carries its database (`table:users@pg:7:5`);
 users write `table:users`, which stands for the table of that name in every
-database. Every answer read from a database carries `database:...` as well.
+database. Every answer read from a database carries `database:...` as well. Where a
+server's schemas are databases of their own (`my:.../shop`), they share that tag.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ ANY_DATABASE: Final = "database:"
 def database_tag(identity: str) -> str:
     """
     Name the tag that every answer of a database carries.
+
+    An identity of server and schema gives the server's: a write of unknown tables
+    may be one to any schema.
     """
-    return f"database:{identity}"
+    return f"database:{identity.partition('/')[0]}"
 
 
 def table_tag(identity: str, table: str) -> str:

@@ -14,7 +14,7 @@ from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy import sessions
-from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.connections import autocommit, existing
 from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, isolation
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.several import capture_refusal
@@ -158,6 +158,9 @@ def snapshot(connection: Connection, database: Database) -> str | None:
         level = isolation(connection.dialect, connection.get_execution_options())
         return "read_uncommitted" if level == "READ UNCOMMITTED" else None
     level = isolation(connection.dialect, connection.get_execution_options())
+    if level == "AUTOCOMMIT" and not autocommit(connection):
+        # begun by hand: then it runs at the level that the server gave it
+        level = connection.dialect.default_isolation_level
     return None if level in STATEMENT_LEVEL else "snapshot"
 
 

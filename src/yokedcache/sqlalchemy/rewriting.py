@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.sqlalchemy.statements import analysis_of
+from yokedcache.sqlalchemy.databases import database_of
+from yokedcache.sqlalchemy.statements import analysis_of, placed
 from yokedcache.sqlalchemy.text import without_comments
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Rewrites:
         if key in self._known:
             self._known[key] = None  # now this, now that: never again
             return "rewritten"
-        analysis = analysis_of(None, bare, dialect)
+        analysis = placed(analysis_of(None, bare, dialect), database_of(dialect))
         if analysis.uncacheable is not None:
             return analysis.uncacheable
         if len(self._known) >= _MOST:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from yokedcache.stores.memory import MemoryStore
 
 REASON: Final = "several_processes"
-_ASKED: Final = frozenset({"postgresql", "sqlite"})
+_ASKED: Final = frozenset({"mysql", "postgresql", "sqlite"})
 """Kinds of databases of which something may be kept."""
 
 _companies: dict[str, Company] = {}
@@ -181,7 +181,9 @@ def enter(database: Database, dbapi_connection: Any, identity: str) -> Company:
     """
     dialect = database.dialect
     kind = family(dialect.name)
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    # of a server whose schemas are databases, any may be written from any other
+    server = identity.partition("/")[0]
+    digest = hashlib.sha256(server.encode()).hexdigest()[:32]
     with _guard:
         company = _companies.get(identity)
         if company is None:

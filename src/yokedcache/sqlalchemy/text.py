@@ -10,16 +10,29 @@ maintenance are told by their first words (`text_words`), queries and DML are pa
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 
-from yokedcache.sqlalchemy.analysis import HARMLESS, UNKNOWN, Analysis, Notes
+from yokedcache.sqlalchemy.analysis import (
+    ANY_SCHEMA,
+    HARMLESS,
+    UNKNOWN,
+    Analysis,
+    Notes,
+)
 from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.text_mysql import (
+    spelled_out,
+    without_destination,
+    without_manners,
+)
 from yokedcache.sqlalchemy.text_words import (
     SPACE,
     by_first_word,
     inner_statement,
     parsed_form,
 )
+from yokedcache.sqlalchemy.text_words_mysql import by_word_of_mysql
 
 _FAMILIES = ("postgresql", "sqlite", "mysql")
 
@@ -39,22 +52,34 @@ _TOKENS = {
     ),
     "sqlite": re.compile(_LITERALS + r"| \[[^\]]*\] | ;", re.VERBOSE),
     "mysql": re.compile(
-        r"""'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | \#[^\n]* |"""
-        + _LITERALS
-        + r"| ;",
+        r"""'(?:[^'\\]|\\(?s:.)|'')*' | "(?:[^"\\]|\\(?s:.)|"")*" | `[^`]*` | ;""",
         re.VERBOSE,
     ),
 }
+
+_REMARKED = {
+    **_TOKENS,
+    "mysql": re.compile(
+        _TOKENS["mysql"].pattern + r"| \#[^\n]* | --(?=\s|$)[^\n]* | /\*(?s:.*?)\*/",
+        re.VERBOSE,
+    ),
+}
+"""What comments have to be told from."""
+_CODE = ("/*!", "/*M!", "/*+")
+"""How comments begin that MySQL runs, or takes for settings."""
 
 _ROUTINE = re.compile(
     r"CREATE\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(?:TEMP\s+|TEMPORARY\s+)?"
     r"(?:CONSTRAINT\s+)?(?:TRIGGER|FUNCTION|PROCEDURE|EVENT)\b",
     re.IGNORECASE,
 )
+_COUNTS = re.compile(r"SELECT\b(?s:.*)\bSQL_CALC_FOUND_ROWS\b", re.IGNORECASE)
+_TRANSLATED = "__[SCHEMA_"
 _PLACES = re.compile(
     r"""(?P<schema>"?__\[SCHEMA_[^\]]+\]"?\s*\.)
       | (?P<bind>__\[POSTCOMPILE_[^\]]+\]|(?<![\w?])\?\d+)
-      | (?P<percent>%%)""",
+      | (?P<percent>%%)
+      | (?P<format>%s|%\([^)]*\)s)""",
     re.VERBOSE,
 )
 
@@ -70,7 +95,16 @@ def analyse_text(sql: str, dialect_name: str) -> Analysis:
 def _analyse(sql: str, group: str) -> Analysis:
     if group not in _FAMILIES:
         return UNKNOWN
-    statements = split(_without_places(sql), group)
+    plain = _without_places(sql, group)
+    if group == "mysql":
+        plain = spelled_out(plain)
+    answer = _analyse_each(split(plain, group), group)
+    if _TRANSLATED in sql:
+        return replace(answer, schemas=answer.schemas | {ANY_SCHEMA})
+    return answer
+
+
+def _analyse_each(statements: list[str], group: str) -> Analysis:
     if not statements:
         return HARMLESS
     if len(statements) == 1:
@@ -82,12 +116,15 @@ def _analyse(sql: str, group: str) -> Analysis:
     return notes.freeze()
 
 
-def _without_places(sql: str) -> str:
-    # What SQLAlchemy leaves in a compiled string for the time of execution, and
-    # the percent signs that it doubles for drivers of the format styles.
+def _without_places(sql: str, group: str) -> str:
+    # What SQLAlchemy leaves in a compiled string for the time of execution, the
+    # percent signs that it doubles for drivers of the format styles, and for MySQL
+    # their parameters, which its parser doesn't know.
     def replace(match: re.Match[str]) -> str:
         if match["schema"]:
             return ""
+        if match["format"]:
+            return "?" if group == "mysql" else match.group()
         return "NULL" if match["bind"] else "%"
 
     return _PLACES.sub(replace, sql)
@@ -100,10 +137,10 @@ def without_comments(sql: str, dialect_name: str) -> str:
 
     def replace(match: re.Match[str]) -> str:
         token = match.group()
-        plain = token.startswith("/*") and not token.startswith(("/*!", "/*M!"))
+        plain = token.startswith("/*") and not token.startswith(_CODE)
         return " " if plain else token
 
-    tokens = _TOKENS.get(family(dialect_name))
+    tokens = _REMARKED.get(family(dialect_name))
     return sql if tokens is None else tokens.sub(replace, sql).strip()
 
 
@@ -127,7 +164,23 @@ def split(sql: str, group: str) -> list[str]:
 
 
 def _analyse_one(statement: str, group: str) -> Analysis:
-    known = by_first_word(statement, group)
+    if group != "mysql":
+        return _analyse_plain(statement, group)
+    bare = without_destination(statement)
+    answer = _analyse_plain(statement if bare is None else bare, group)
+    if bare is not None or _COUNTS.match(statement):
+        # sets variables, writes a file, or says what FOUND_ROWS() will answer
+        return replace(answer, uncacheable=answer.uncacheable or "side_effect")
+    if answer is UNKNOWN:
+        # CALL, EXECUTE and such may run what commits
+        return replace(UNKNOWN, transaction="commit")
+    return answer
+
+
+def _analyse_plain(statement: str, group: str) -> Analysis:
+    known = by_word_of_mysql(statement) if group == "mysql" else None
+    if known is None:
+        known = by_first_word(statement, group)
     if known is not None:
         return _with_inner(known, statement, group)
     form = parsed_form(statement, group)
@@ -138,7 +191,8 @@ def _analyse_one(statement: str, group: str) -> Analysis:
         from yokedcache.sqlalchemy.text_tree import analyse_tree
     except ModuleNotFoundError:
         return UNKNOWN
-    return analyse_tree(form.sql, group, replaces=form.replaces)
+    sql = without_manners(form.sql) if group == "mysql" else form.sql
+    return analyse_tree(sql, group, replaces=form.replaces)
 
 
 def _with_inner(known: Analysis, statement: str, group: str) -> Analysis:

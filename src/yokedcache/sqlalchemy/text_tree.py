@@ -189,18 +189,21 @@ class _Walk:
         if node.this is None:
             return ()  # of a MERGE, whose verbs are noted already
         verbs = ("update", "delete") if self._replaces else ("update",)
-        joined = node.this.args.get("joins") if self._group == "mysql" else None
-        for table in [node.this, *(join.this for join in joined or ())]:
-            self._target(table, *verbs, lenient=table is not node.this)
+        self._target(node.this, *verbs)
+        if self._group == "mysql":
+            self._targets(node.this, *verbs)
         return ()
 
     def _delete(self, node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
         named = node.args.get("tables")
-        if named:
-            # MySQL's multi-table form names aliases: take every table of it.
-            for table in node.find_all(exp.Table):
-                self._target(table, "delete", lenient=True)
-            return ("tables",)
+        if named or (self._group == "mysql" and node.args.get("using")):
+            # MySQL's multi-table forms may name aliases: take every table of it.
+            tables = list(node.find_all(exp.Table))
+            aliases = {table.alias for table in tables}
+            for table in tables:
+                if table.alias or table.name not in aliases:
+                    self._target(table, "delete", lenient=True)
+            return ("tables", "this") if node.args.get("using") else ("tables",)
         self._target(node.this, "delete")
         return ()
 
@@ -216,6 +219,12 @@ class _Walk:
                 if expression is not None:
                     self._visit(expression, frozenset())
         return ("then",)
+
+    def _targets(self, node: Any, *verbs: str) -> None:
+        # What MySQL joins to the table that it changes may be changed as well.
+        for table in node.find_all(exp.Table):
+            if table.find_ancestor(exp.Select) is None:
+                self._target(table, *verbs, lenient=True)
 
     def _target(self, node: Any, *verbs: str, lenient: bool = False) -> None:
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
@@ -287,7 +296,8 @@ class _Walk:
             self._group == "mysql" and name == "Parameter"
         ):
             self.notes.refuse("volatile_function:variable")
-            self.notes.context |= name == "PropertyEQ"
+            # what reads a variable of MySQL's is never stored, so setting one is free
+            self.notes.context |= name == "PropertyEQ" and self._group != "mysql"
         return ()
 
 

@@ -117,6 +117,12 @@ _INNER = (
         re.IGNORECASE | re.DOTALL,
     ),
 )
+# MariaDB's own word for it, with nothing before the statement
+_ANALYZED = re.compile(
+    r"ANALYZE\s+(?:FORMAT\s*=\s*\S+\s+)?"
+    r"(?=(?:SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE)\b)",
+    re.IGNORECASE,
+)
 _COPY_QUERY = re.compile(r"COPY\s*\((.*)\)\s*TO\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -127,7 +133,7 @@ def inner_statement(statement: str) -> str | None:
     copied = _COPY_QUERY.match(statement)
     if copied is not None:
         return copied[1]
-    for pattern in _INNER:
+    for pattern in (*_INNER, _ANALYZED):
         found = pattern.match(statement)
         if found is not None:
             return _without_tail(statement[found.end() :].rstrip())
@@ -148,8 +154,10 @@ def _plain_name(text: str) -> str:
     return text
 
 
-def _target(rest: str, *verbs: str, ddl: bool = False) -> Analysis:
-    # All the tables of a comma-separated list; unknown where none can be read.
+def target(rest: str, *verbs: str, ddl: bool = False) -> Analysis:
+    """
+    Take all the tables of a comma-separated list; unknown where none can be read.
+    """
     notes = Notes(ddl=ddl)
     position = 0
     while (table := _TABLE.match(rest, position)) is not None:
@@ -229,12 +237,12 @@ def _copy(rest: str, _group: str) -> Analysis:
         return UNKNOWN
     if direction[1].upper() == "TO":
         return HARMLESS
-    return _target(table.group(), "insert")
+    return target(table.group(), "insert")
 
 
 def _truncate(rest: str, group: str) -> Analysis:
     found = re.match(r"(?:TABLE\s+)?(?:ONLY\s+)?", rest, re.IGNORECASE)
-    answer = _target(rest[found.end() if found else 0 :], "delete")
+    answer = target(rest[found.end() if found else 0 :], "delete")
     if re.search(r"\bCASCADE\b", rest, re.IGNORECASE):
         return replace(answer, unknown_write=True)
     return replace(answer, transaction="commit") if group == "mysql" else answer
@@ -242,7 +250,7 @@ def _truncate(rest: str, group: str) -> Analysis:
 
 def _refresh(rest: str, _group: str) -> Analysis:
     found = re.match(r"MATERIALIZED\s+VIEW\s+(?:CONCURRENTLY\s+)?", rest, re.IGNORECASE)
-    return _target(rest[found.end() :], "insert", "delete") if found else UNKNOWN
+    return target(rest[found.end() :], "insert", "delete") if found else UNKNOWN
 
 
 _CREATE = re.compile(
@@ -272,7 +280,7 @@ def _create(rest: str, _group: str) -> Analysis:
 
 
 def _target_ddl(rest: str) -> Analysis:
-    answer = _target(rest, *VERBS, ddl=True)
+    answer = target(rest, *VERBS, ddl=True)
     return replace(answer, uncacheable="not_a_select")
 
 

@@ -42,6 +42,7 @@ from yokedcache.sqlalchemy.connections import (
 from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.doubts import is_clean
+from yokedcache.sqlalchemy.effects import commits_itself, note_settings
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
@@ -55,7 +56,7 @@ from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.rewriting import changed
 from yokedcache.sqlalchemy.scenes import examiner
-from yokedcache.sqlalchemy.statements import analysis_of
+from yokedcache.sqlalchemy.statements import analysis_of, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,6 +176,8 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
+    if analysis.schemas:
+        analysis = placed(analysis, state.database)
     analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
@@ -182,7 +185,7 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     again = context is not None and context.__dict__.get(_NOTED) is analysis
     if _matters(analysis) and not (again and state.writes):
         _note_effects(connection, state, analysis, statement)
-        if context is not None:
+        if context is not None and state.fences is None:  # else each is a commit
             context.__dict__[_NOTED] = analysis
     if context is not None and not again and connection.dialect.name == "sqlite":
         state.note_execution(context)
@@ -202,12 +205,7 @@ def _matters(analysis: Analysis) -> bool:
 def _note_effects(
     connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
 ) -> None:
-    if analysis.context or analysis.transaction == "begin":
-        state.note_isolation(statement)
-    if analysis.context:
-        state.note_context(connection, statement)
-    if analysis.transaction == "commit":
-        state.settings.commit()
+    note_settings(connection, state, analysis, statement)
     if analysis.temporary:
         state.contextual = "temporary"
     if analysis.ddl:
@@ -227,17 +225,10 @@ def _note_effects(
         sessions.wrote(state)
         state.note(analysis)
         state.blame.note(statement, [table for _, table in analysis.writes])
-    if state.dirty and (analysis.transaction or _commits_itself(connection, analysis)):
+    if state.dirty and (
+        analysis.transaction or commits_itself(connection, state, analysis)
+    ):
         fence_statement(state)
-
-
-def _commits_itself(connection: Connection, analysis: Analysis) -> bool:
-    """
-    Tell whether a statement is its own commit.
-    """
-    if analysis.ddl and connection.dialect.name in {"mysql", "mariadb"}:
-        return True
-    return autocommit(connection)
 
 
 def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
@@ -258,6 +249,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         return
     if context is not None and changed(context, statement, connection.dialect.name):
         rewritten = analysis_of(None, statement, connection.dialect)
+        rewritten = placed(rewritten, state.database)
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
     if state.fences is not None:
@@ -314,6 +306,7 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     if state is None or not state.dirty:
         result = original(holder)
         if state is not None:
+            state.begun = False
             state.settings.commit()
         return result
     lift_statement(state)
@@ -333,6 +326,7 @@ def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
     result = original(holder)
     state = existing(holder)
     if state is not None:
+        state.begun = False
         _end(state)
         state.settings.rollback()
         settle_orphans(state)

@@ -239,7 +239,7 @@ class CallHost:
             reason = reason or capture.volatile
         if self._late:
             reason = reason or "tracking_began"
-        private = reason not in {
+        private = capture.private or reason not in {
             None,
             "commit_in_flight",
             "changed_meanwhile",

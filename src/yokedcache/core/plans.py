@@ -29,12 +29,14 @@ from yokedcache.core.operations import (
     Store,
     TakeStamp,
 )
+from yokedcache.core.snapshots import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from yokedcache.core.entry import Entry
     from yokedcache.core.operations import Found, Loaded, Sealed
+    from yokedcache.core.snapshots import View
 
 _ALONE: Final = Seat(Role.ALONE)
 
@@ -112,7 +114,11 @@ def _handed_over(key: Hashable, tags: tuple[str, ...], seat: Seat) -> Plan[bool]
 
 
 def lead(
-    key: Hashable, tags: tuple[str, ...], seat: Seat, found: Found | None = None
+    key: Hashable,
+    tags: tuple[str, ...],
+    seat: Seat,
+    found: Found | None = None,
+    view: View = FRESH,
 ) -> Plan[Answer]:
     """
     Load, store and hand over. Versions are taken before anything is read (rule 1).
@@ -122,7 +128,7 @@ def lead(
         stamp = yield from TakeStamp(tags, seat)
         loaded = yield from Load()
         sealed = yield from Seal(loaded, stamp)
-        refused = sealed.refused
+        refused = sealed.refused or view.unstorable(stamp)
         if sealed.entry is not None and refused is None:
             refused = yield from Store(key, sealed.entry)
     finally:
@@ -136,17 +142,25 @@ def lead(
     return Answer("miss", loaded=loaded, entry=sealed.entry, refused=refused)
 
 
-def answer_statement(key: Hashable, tags: tuple[str, ...]) -> Plan[Answer]:
+def answer_statement(
+    key: Hashable, tags: tuple[str, ...], view: View = FRESH
+) -> Plan[Answer]:
     """
     Answer a statement. No flight: a session that waits holds up its transaction.
 
     The rows of a miss go on to the caller while they are recorded; `Load` is
-    answered when the last of them was fetched.
+    answered when the last of them was fetched. `view` is what the transaction sees
+    (rule 6).
     """
     found = yield from Fetch(key)
-    if found.verdict is Verdict.FRESH:
-        return Answer("hit", entry=found.entry)
-    return (yield from lead(key, tags, _ALONE))
+    entry = found.entry
+    if (
+        entry is not None
+        and found.verdict is Verdict.FRESH
+        and view.unservable(entry.vector) is None
+    ):
+        return Answer("hit", entry=entry)
+    return (yield from lead(key, tags, _ALONE, view=view))
 
 
 def announce(names: tuple[str, ...]) -> Plan[Any]:

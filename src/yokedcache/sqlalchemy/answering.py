@@ -10,7 +10,7 @@ any. Everything that isn't served says why, and is counted by that reason.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.entry import Entry
 from yokedcache.core.freshness import Verdict
@@ -26,6 +26,7 @@ from yokedcache.core.operations import (
     TakeStamp,
 )
 from yokedcache.core.plans import answer_statement
+from yokedcache.core.snapshots import FRESH, Sight, View
 from yokedcache.core.values import weigh
 from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
@@ -33,13 +34,15 @@ from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
-from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
+from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.facade import Bypass, Hit
+from yokedcache.sqlalchemy.floating import STATEMENTS, float_of
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.quick import Quick
-from yokedcache.sqlalchemy.reads import snapshot, unstorable
+from yokedcache.sqlalchemy.reads import unstorable
 from yokedcache.sqlalchemy.several import refusal
+from yokedcache.sqlalchemy.snapshots import before_statement, seen_by, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -57,9 +60,6 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
     from yokedcache.sqlalchemy.rows import Recording
     from yokedcache.sqlalchemy.stamping import Template
-
-STATEMENTS: Final = "statements"
-"""The tally of statements through attached sessions."""
 
 
 class SessionAnswerer:
@@ -88,7 +88,7 @@ class SessionAnswerer:
         reason = database.unlearnt(call.engine) or refusal(database, self._machine)
         if reason is None and self.attachment.vary is UNSET:
             reason = database.unfit(call.engine, call.session)
-        return reason or _level(call, database)
+        return reason
 
     def begin(self, call: StatementCall) -> Hit | Miss | Bypass:
         """
@@ -98,22 +98,44 @@ class SessionAnswerer:
         prepared = call.prepared
         analysis = analyse_compiled(prepared.compiled, database.dialect_name)
         reason = analysis.uncacheable or self._beside(call, analysis)
+        over = None
         if reason is None and call.connected is not None:
-            reason = _over(call.connected, database, analysis)
+            state = existing(call.connected.connection)
+            reason = _over(state, analysis)
+            over = None if state is None else (call.connected, state)
         if reason is not None:
             return Bypass(reason)
+        store = self._machine.store
+        seen = seen_by(call.session, call.engine, call.options, store, over)
+        return self._looked_up(call, analysis, database, seen)
+
+    def _looked_up(
+        self,
+        call: StatementCall,
+        analysis: Analysis,
+        database: Database,
+        seen: View | None,
+    ) -> Hit | Miss | Bypass:
+        """
+        Decide by what is stored; `seen` is `None` if that mustn't be asked.
+        """
+        if seen is not None and seen.sight is Sight.CHECKED:
+            return Bypass("serializable")
         try:
             key = self._key(call)
         except KeyArgumentError:
             return Bypass("unkeyable_parameter")
-        entry = self._machine.store.fetch(key)
-        if entry is not None and self._fresh(entry, self.wishes(call)[0]):
-            if database.shares_connections(call.engine) and open_transaction(
-                entry.vector
-            ):
-                return Bypass("dirty")
-            return self._hit(call, entry)
-        return StatementMiss(self, call, analysis, key)
+        entry = None if seen is None else self._machine.store.fetch(key)
+        if (
+            entry is None
+            or seen is None
+            or not self._fresh(entry, self.wishes(call)[0])
+        ):
+            return StatementMiss(self, call, analysis, key, first=seen is None)
+        if database.shares_connections(call.engine) and open_transaction(entry.vector):
+            return Bypass("dirty")
+        reason = seen.unservable(entry.vector)
+        return self._hit(call, entry) if reason is None else Bypass(reason)
 
     def bypassed(self, call: StatementCall, reason: str) -> None:  # noqa: ARG002
         """
@@ -140,12 +162,17 @@ class SessionAnswerer:
             return None
         if self.attachment.vary is UNSET and database.unfit(engine, session):
             return None
-        level = isolation(engine.dialect, engine.get_execution_options())
-        if database.dialect_name != "sqlite" and level not in STATEMENT_LEVEL:
+        store = self._machine.store
+        seen = seen_by(session, engine, engine.get_execution_options(), store)
+        if seen is None:
             return None
         key = self._key_for(session, engine, compiled.string, parameters)
         entry = self._machine.store.fetch(key)
-        if entry is None or not self._fresh(entry, self._ttl):
+        if (
+            entry is None
+            or not self._fresh(entry, self._ttl)
+            or (seen is not FRESH and seen.unservable(entry.vector) is not None)
+        ):
             return None
         if database.shares_connections(engine) and open_transaction(entry.vector):
             return None
@@ -162,6 +189,9 @@ class SessionAnswerer:
             hand_on(entry.vector)
             sessions.note_holder(session)
         sessions.note_vector(session, self._machine.store, entry.vector)
+        kept = float_of(session)
+        if kept is not None:
+            kept.saw(self._machine.store, entry.vector)
 
     def _fresh(self, entry: Entry, ttl: float) -> bool:
         """
@@ -219,6 +249,8 @@ class StatementMiss:
         call: StatementCall,
         analysis: Analysis,
         key: Hashable,
+        *,
+        first: bool,
     ) -> None:
         machine = answerer.attachment.machine
         self.max_rows = machine.settings.max_rows
@@ -226,6 +258,8 @@ class StatementMiss:
         self._machine = machine
         self._tally = machine.tally(STATEMENTS)
         self._answerer = answerer
+        self.first = first
+        """Whether it goes to the database because it makes a snapshot."""
         self._call: StatementCall | None = call
         self._analysis = analysis
         self._key = key
@@ -243,20 +277,23 @@ class StatementMiss:
         self._began = self._machine.clock()
         database = database_of(connection.dialect)
         call, self._call = self._call, None
+        state = self._state = existing(connection.connection)
+        if state is not None:  # what is asked of the database may make its snapshot
+            before_statement(connection, state, self._analysis)
         if not database.known and call is not None:
             database.learn(connection.connection)
             self._key = self._answerer.key_of(call)
         catalogue = database.catalogue
-        state = self._state = existing(connection.connection)
         if state is None:
             self._refused = "untracked"
         else:
             self._refused = refusal(database, self._machine) or unstorable(
                 connection, state, self._analysis
             )
-        if self._refused is None:
+        if self._refused is None and state is not None:
             tags = database.tags_read(self._analysis.reads, catalogue)
-            plan = answer_statement(self._key, (*tags, *self._tags))
+            seen = view(connection, state, self._machine.store)
+            plan = answer_statement(self._key, (*tags, *self._tags), seen)
             self._advance(plan, next(plan))
             if database.catalogue is catalogue:
                 self._plan = plan
@@ -331,25 +368,12 @@ _PERFORM: dict[type[Any], Callable[[StatementMiss, Any], Any]] = {
 }
 
 
-def _level(call: StatementCall, database: Database) -> str | None:
+def _over(state: ConnectionState | None, analysis: Analysis) -> str | None:
     """
-    Name the isolation level that keeps a statement from being looked up.
+    Name what the session's own connection forbids (rule 5).
     """
-    if database.dialect_name == "sqlite":
-        return None
-    level = isolation(call.engine.dialect, call.options)
-    return None if level is None or level in STATEMENT_LEVEL else "snapshot"
-
-
-def _over(connection: Connection, database: Database, analysis: Analysis) -> str | None:
-    """
-    Name what the session's own connection forbids (rules 5 and 6).
-    """
-    state = existing(connection.connection)
     if state is None:
         return "untracked"
     if state.contextual is not None:
         return state.contextual
-    if state.touches(analysis.reads):
-        return "dirty"
-    return snapshot(connection, database)
+    return "dirty" if state.touches(analysis.reads) else None

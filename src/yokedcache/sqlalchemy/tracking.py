@@ -12,7 +12,6 @@ no session makes.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,8 @@ from yokedcache.sqlalchemy.fences import (
 from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.scenes import examiner
-from yokedcache.sqlalchemy.statements import analysis_of
+from yokedcache.sqlalchemy.snapshots import before_statement
+from yokedcache.sqlalchemy.statements import analysis_of, with_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,8 +113,10 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:
         bump_everywhere(state.tags(), state.blame)
         state.handed = False
         state.settle()
-    if state is not None and not state.database.in_memory:
-        state.sessions.clear()
+    if state is not None:
+        state.outlook.rest()
+        if not state.database.in_memory:
+            state.sessions.clear()
 
 
 def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG001
@@ -123,6 +125,7 @@ def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG0
     """
     state = existing(record)
     if state is not None:
+        state.outlook.end()
         _end(state)
         abandon_orphans(state)
 
@@ -154,37 +157,14 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
-    analysis = _with_functions(connection, state, analysis)
+    before_statement(connection, state, analysis)
+    analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
     if _matters(analysis):
         _note_effects(connection, state, analysis, statement)
     if context is not None and connection.dialect.name == "sqlite":
-        state.note_execution(context)
-
-
-def _with_functions(
-    connection: Connection, state: ConnectionState, analysis: Analysis
-) -> Analysis:
-    """
-    Take functions of the app that may write for unknown writes, which may set context.
-
-    Only PostgreSQL has functions in the database that write; its catalogue says
-    which are declared not to.
-    """
-    database = state.database
-    if database.dialect_name != "postgresql":
-        return analysis
-    catalogue = database.catalogue
-    called = analysis.functions if catalogue is None else catalogue.called_by(analysis)
-    if not called:
-        return analysis
-    database.learn(connection.connection)
-    catalogue = database.catalogue
-    if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
-        return analysis
-    state.contextual = "function"
-    return dataclasses.replace(analysis, unknown_write=True)
+        state.outlook.note_execution(context)
 
 
 def _matters(analysis: Analysis) -> bool:
@@ -193,6 +173,7 @@ def _matters(analysis: Analysis) -> bool:
         or analysis.unknown_write
         or analysis.ddl
         or analysis.context
+        or analysis.isolation
         or analysis.temporary
         or analysis.transaction
     )
@@ -201,9 +182,12 @@ def _matters(analysis: Analysis) -> bool:
 def _note_effects(
     connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
 ) -> None:
-    if analysis.context or analysis.transaction == "begin":
-        state.note_isolation(statement)
+    if analysis.context or analysis.isolation or analysis.transaction == "begin":
+        state.outlook.ask_again()
+    if analysis.isolation == "session":
+        state.database.opens = True
     if analysis.context:
+        state.note_isolation(statement)
         state.database.note_context(statement)
     if analysis.temporary:
         state.contextual = "temporary"
@@ -253,6 +237,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     state = existing(connection.connection)
     if state is None:
         return
+    state.outlook.sent()
     if context is not None and statement is not getattr(context, "statement", None):
         rewritten = analysis_of(None, statement, connection.dialect)
         if _matters(rewritten):
@@ -271,6 +256,7 @@ def _on_error(context: Any) -> None:
     if connection is not None and not connection.closed and not connection.invalidated:
         state = existing(connection.connection)
         if state is not None:
+            state.outlook.failed()
             lift_statement(state)
 
 
@@ -308,8 +294,12 @@ def _wrap(dialect: Any) -> None:
 
 def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     state = existing(holder)
-    if state is None or not state.dirty:
+    if state is None:
         return original(holder)
+    if not state.dirty:
+        result = original(holder)
+        state.outlook.end()
+        return result
     lift_statement(state)
     result = commit_announced(state, functools.partial(original, holder))
     _committed(state)
@@ -319,6 +309,7 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
 def _committed(state: ConnectionState) -> None:
     if state.unknown:
         state.database.forget_catalogue()
+    state.outlook.end()
     state.settle()
 
 
@@ -326,6 +317,7 @@ def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
     result = original(holder)
     state = existing(holder)
     if state is not None:
+        state.outlook.end()
         _end(state)
         settle_orphans(state)
     return result
@@ -368,6 +360,7 @@ def _undo_twophase(
     result = original(connection, *args, **kw)
     state = existing(connection.connection)
     if state is not None:
+        state.outlook.end()
         _end(state)
     return result
 

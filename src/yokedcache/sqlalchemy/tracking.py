@@ -54,6 +54,7 @@ from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.rewriting import changed
 from yokedcache.sqlalchemy.scenes import examiner
+from yokedcache.sqlalchemy.snapshots import before_statement
 from yokedcache.sqlalchemy.statements import analysis_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.analysis import Analysis
 
 _WRAPPED = "_yokedcache_wrapped"
+_NOTED = "_yokedcache_noted"
+"""Where an execution's context keeps the analysis that was noted for it."""
 
 
 def install() -> None:
@@ -171,13 +174,18 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         state = state_of(connection.connection.info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
+    before_statement(connection, state, analysis)
     analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
+    # the rows of a flush may be sent one by one, as one execution
+    again = context is not None and context.__dict__.get(_NOTED) is analysis
     if _matters(analysis):
         _note_effects(connection, state, analysis, statement)
-    if context is not None and connection.dialect.name == "sqlite":
-        state.note_execution(context)
+        if context is not None:
+            context.__dict__[_NOTED] = analysis
+    if context is not None and not again and connection.dialect.name == "sqlite":
+        state.outlook.note_execution(context)
 
 
 def _matters(analysis: Analysis) -> bool:
@@ -186,6 +194,7 @@ def _matters(analysis: Analysis) -> bool:
         or analysis.unknown_write
         or analysis.ddl
         or analysis.context
+        or analysis.isolation
         or analysis.temporary
         or analysis.transaction
     )
@@ -194,14 +203,7 @@ def _matters(analysis: Analysis) -> bool:
 def _note_effects(
     connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
 ) -> None:
-    if analysis.context or analysis.transaction == "begin":
-        state.note_isolation(statement)
-    if analysis.context:
-        state.note_context(connection, statement)
-    if analysis.transaction == "commit":
-        state.settings.commit()
-    if analysis.temporary:
-        state.contextual = "temporary"
+    state.note_settings(connection, analysis, statement)
     if analysis.ddl:
         state.change_catalogue()
     if analysis.unknown_write:
@@ -248,6 +250,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     state = existing(connection.connection)
     if state is None:
         return
+    state.outlook.sent()
     if context is not None and changed(context, statement, connection.dialect.name):
         rewritten = analysis_of(None, statement, connection.dialect)
         if _matters(rewritten):
@@ -266,6 +269,7 @@ def _on_error(context: Any) -> None:
     if connection is not None and not connection.closed and not connection.invalidated:
         state = existing(connection.connection)
         if state is not None:
+            state.outlook.failed()
             lift_statement(state)
 
 
@@ -273,6 +277,7 @@ def _end(state: ConnectionState) -> None:
     """
     A transaction ended without a commit of ours: bump what it had written.
     """
+    state.outlook.end()
     lift_statement(state)
     if state.dirty:
         tags, blame = state.tags(), state.blame
@@ -303,10 +308,12 @@ def _wrap(dialect: Any) -> None:
 
 def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     state = existing(holder)
-    if state is None or not state.dirty:
+    if state is None:
+        return original(holder)
+    if not state.dirty:
         result = original(holder)
-        if state is not None:
-            state.settings.commit()
+        state.outlook.end()
+        state.settings.commit()
         return result
     lift_statement(state)
     result = commit_announced(state, functools.partial(original, holder))
@@ -317,6 +324,7 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
 def _committed(state: ConnectionState) -> None:
     if state.unknown:
         state.database.forget_catalogue()
+    state.outlook.end()
     state.settle()
     state.settings.commit()
 
@@ -354,9 +362,7 @@ def _do_twophase(
         return send()
     if kw.get("recover"):
         state.note_unknown()
-    if not state.dirty:
-        return send()
-    result = commit_announced(state, send)
+    result = commit_announced(state, send) if state.dirty else send()
     if original.__name__ == "do_commit_twophase":
         _committed(state)
     return result

@@ -50,7 +50,7 @@ def measure(effort: Effort) -> Iterator[Line]:
     Hold cached reads against uncached ones and against the recipe.
     """
     python = Path(sys.executable)
-    for database in (_sqlite, _postgresql):
+    for database in (sqlite, postgresql):
         with database() as engine, Worker(python, surroundings(), "reads") as peers:
             yield from _on(engine, peers, effort)
 
@@ -94,7 +94,7 @@ def _check_served(engine: Engine, read: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def _sqlite() -> Iterator[Engine]:
+def sqlite() -> Iterator[Engine]:
     with tempfile.TemporaryDirectory(prefix="yokedcache-bench-") as place:
         engine = create_engine(f"sqlite:///{Path(place) / 'bench.db'}")
         yield engine
@@ -102,7 +102,7 @@ def _sqlite() -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def _postgresql() -> Iterator[Engine]:
+def postgresql() -> Iterator[Engine]:
     # the servers of the tests, found or started as there
     sys.path.append(str(PROJECT))
     service = importlib.import_module("tests.services").Postgres()

@@ -22,7 +22,7 @@ from measure import Effort, Line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECTIONS = ("functions", "orm", "tags", "hit_ratio", "stampede", "imports")
+SECTIONS = ("functions", "orm", "writes", "tags", "hit_ratio", "stampede", "imports")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

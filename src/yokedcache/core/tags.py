@@ -152,9 +152,14 @@ class TagTable:
         """
         Take the versions of the named tags.
         """
-        tags = [self.tag(name) for name in names]
-        vector = tuple((tag, tag.version) for tag in tags)
-        return Stamp(vector, self.counter, fenced=any(tag.fences for tag in tags))
+        # runs around every statement, so in one frame
+        known, vector, fenced = self._tags, [], False
+        for name in names:
+            tag = known.get(name) or self.tag(name)
+            vector.append((tag, tag.version))
+            if tag.fences:
+                fenced = True
+        return Stamp(tuple(vector), self.counter, fenced=fenced)
 
     def bump(self, names: Iterable[Hashable]) -> None:
         """

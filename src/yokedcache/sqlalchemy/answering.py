@@ -18,11 +18,11 @@ from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.databases import Unsettled, database_of
 from yokedcache.sqlalchemy.facade import Bypass, Hit
-from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.floating import STATEMENTS, float_of
 from yokedcache.sqlalchemy.misses import StatementMiss
 from yokedcache.sqlalchemy.names import LISTENERS
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from yokedcache.core.snapshots import View
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.attached import Attachment
+    from yokedcache.sqlalchemy.blueprints import Template
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
     from yokedcache.sqlalchemy.playing import Kept
-    from yokedcache.sqlalchemy.stamping import Template
 
 
 class SessionAnswerer:

@@ -21,12 +21,12 @@ from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.contexts import Settings
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
 from yokedcache.sqlalchemy.outlook import Outlook
+from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy.engine import Connection
-    from sqlalchemy.orm import Session
 
     from yokedcache.core.tags import Vector
     from yokedcache.sqlalchemy.analysis import Analysis
@@ -53,7 +53,7 @@ class ConnectionState:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.outlook = Outlook()
-        self.sessions: WeakSet[Session] = WeakSet()
+        self.sessions = WeakSessions()
         self.raw = False
         """Handed out without a `Connection` around it."""
         self.handed = False

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import FromStatement
-from sqlalchemy.orm.session import SessionTransactionState
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.lambdas import StatementLambdaElement
@@ -77,24 +76,6 @@ def _gives_one_row(statement: Any) -> bool:
         and getattr(column, "name", "").lower() in _AGGREGATES
         for column in columns
     )
-
-
-def ready(session: Any) -> bool:
-    """
-    Begin the session's transaction as asking for a connection would.
-
-    False where the session itself must speak: it is closed, failed or in the
-    middle of a change, or its connections need what only it can do.
-    """
-    if session.twophase:
-        return False
-    manager = session._trans_context_manager
-    if manager is not None and not manager._transaction_is_active():
-        return False
-    transaction = session._transaction
-    if transaction is None:
-        transaction = session._autobegin_t()
-    return transaction._state is SessionTransactionState.ACTIVE
 
 
 def established(session: Session, bind: Any) -> Connection | None:

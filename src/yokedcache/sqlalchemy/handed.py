@@ -45,7 +45,10 @@ def uninstall() -> None:
 
 
 def _driver_connection(connection: Any) -> Any:
-    holder = _connection.fget(connection)
+    # as SQLAlchemy's own property begins: this one is read many times a statement
+    holder = connection._dbapi_connection
+    if holder is None:
+        holder = _connection.fget(connection)
     try:
         asking = sys._getframe(1).f_globals.get("__name__", "")
     except ValueError:  # AsyncConnection.get_raw_connection, in a greenlet of its own

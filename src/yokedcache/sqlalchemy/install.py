@@ -26,8 +26,8 @@ from yokedcache.sqlalchemy.asynchronous import (
     async_scoped_session,
     async_sessionmaker,
 )
+from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.facade import CachingConnection
-from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.quick import GETTING, MISSED
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.rows import Recording, replay
-from yokedcache.sqlalchemy.stamping import Template, stamped, usable
+from yokedcache.sqlalchemy.stamping import stamped, usable
 from yokedcache.sqlalchemy.templates import template_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
 
+    from yokedcache.sqlalchemy.blueprints import Template
     from yokedcache.sqlalchemy.calls import Hit, StatementCall
 
 WORTHWHILE = 2

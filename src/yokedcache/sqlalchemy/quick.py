@@ -25,7 +25,8 @@ from sqlalchemy.sql.selectable import Select
 from sqlalchemy.util import immutabledict
 
 from yokedcache.errors import KeyArgumentError
-from yokedcache.sqlalchemy.fitness import ready
+from yokedcache.sqlalchemy.beginning import listeners_of, ready
+from yokedcache.sqlalchemy.blueprints import Stamp
 from yokedcache.sqlalchemy.offline import (
     connection_options,
     is_plain,
@@ -33,8 +34,9 @@ from yokedcache.sqlalchemy.offline import (
     prepare,
 )
 from yokedcache.sqlalchemy.rows import replay
-from yokedcache.sqlalchemy.shapes import Shape
-from yokedcache.sqlalchemy.stamping import Stamp, usable
+from yokedcache.sqlalchemy.shapes import Getter, Shape, values_of
+from yokedcache.sqlalchemy.sketches import lasting, sketch
+from yokedcache.sqlalchemy.stamping import usable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -43,11 +45,14 @@ if TYPE_CHECKING:
 
     from yokedcache.core.entry import Entry
     from yokedcache.sqlalchemy.answering import SessionAnswerer
+    from yokedcache.sqlalchemy.blueprints import Template
     from yokedcache.sqlalchemy.calls import StatementCall
-    from yokedcache.sqlalchemy.stamping import Template
 
 _MOST: Final = 2000
 """Shapes that one answerer remembers."""
+
+_MOST_SKETCHES: Final = 4
+"""Sketches of one shape: more come of what is built otherwise each time."""
 
 _LOAD: Final = "_sa_orm_load_options"
 _NOTHING: Final[Any] = immutabledict()
@@ -69,6 +74,8 @@ class Quick:
     def __init__(self, answerer: SessionAnswerer) -> None:
         self._answerer = answerer
         self._shapes: dict[Hashable, Shape] = {}
+        self._sketched: dict[Hashable, tuple[Shape, list[Getter], Any]] = {}
+        """Shapes by sketch, with the statement whose identities the sketch names."""
         self._gets: dict[Hashable, weakref.ref[Any]] = {}
 
     def learn(self, call: StatementCall) -> None:
@@ -80,6 +87,7 @@ class Quick:
             return
         if len(self._shapes) + len(self._gets) > _MOST:
             self._shapes.clear()
+            self._sketched.clear()
             self._gets.clear()
         dialect = call.engine.dialect
         if call.parameters:
@@ -101,6 +109,23 @@ class Quick:
         load = options.get(_LOAD)
         if _pending(session) and (load is None or load._autoflush):
             return MISSED
+        drawn = sketch(statement)
+        known = drawn and self._sketched.get((engine.dialect, drawn[0]))
+        if drawn is None or known is None:
+            return self._by_key(session, engine, statement, options, drawn)
+        shape, getters, _ = known
+        compiled: Any = shape.compiled()
+        if compiled is None:
+            return MISSED
+        values = values_of(getters, drawn[1])
+        served = self._served(session, engine, compiled, values, options)
+        if served is None:
+            return MISSED
+        return self._result(session, statement, options, shape, served)
+
+    def _by_key(
+        self, session: Session, engine: Engine, statement: Any, options: Any, drawn: Any
+    ) -> Any:
         cache_key = statement._generate_cache_key()
         if cache_key is None:
             return MISSED
@@ -112,6 +137,19 @@ class Quick:
         served = self._served(session, engine, compiled, values, options)
         if served is None:
             return MISSED
+        if drawn is not None and shape.sketches < _MOST_SKETCHES:
+            self._note_sketch(engine.dialect, statement, drawn, cache_key, shape)
+        return self._result(session, statement, options, shape, served)
+
+    def _result(
+        self,
+        session: Session,
+        statement: Any,
+        options: Any,
+        shape: Shape,
+        served: tuple[Entry, Template],
+    ) -> Any:
+        engine: Any = session.bind
         entry, template = served
         self._answerer.served(session, engine, entry)
 
@@ -122,6 +160,18 @@ class Quick:
             return replay(prepared, entry.value.recording)
 
         return shape.result(session, statement, options, template, replayed)
+
+    def _note_sketch(
+        self, dialect: Any, statement: Any, drawn: Any, cache_key: Any, shape: Shape
+    ) -> None:
+        """
+        Remember the sketch of a statement that its cache key has led to an answer.
+        """
+        marks, binds = drawn
+        shape.sketches += 1
+        if lasting(statement, binds, cache_key.bindparams):
+            getters = shape.getters_for(cache_key.bindparams, binds)
+            self._sketched[dialect, marks] = shape, getters, statement
 
     def get(self, session: Session, entity: Any, identity: Any) -> Any:
         """
@@ -161,9 +211,9 @@ class Quick:
             return None
         if served is None:
             return None
-        if not usable(served[1], session, options):
+        if not usable(served[1], session, options) or not ready(session):
             return None
-        return served if session.is_active and ready(session) else None
+        return served
 
 
 def _engine(session: Any) -> Engine | None:
@@ -176,7 +226,7 @@ def _engine(session: Any) -> Engine | None:
         or getattr(session, "_Session__binds", None)
         or session.__class__.get_bind is not Session.get_bind
         or "get_bind" in session.__dict__
-        or session.dispatch.do_orm_execute
+        or listeners_of(session).do_orm_execute
         or session.twophase
         or bind._execution_options
         or getattr(session, "execution_options", None)
@@ -184,7 +234,7 @@ def _engine(session: Any) -> Engine | None:
         return None
     transaction = session._transaction
     if transaction is None:
-        return bind
+        return bind if session.autobegin else None
     if transaction._connections or transaction._parent is not None:
         return None
     return bind

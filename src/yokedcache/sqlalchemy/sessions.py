@@ -108,7 +108,7 @@ def note_tags(
     """
     stamps = []
     for machine in machines():
-        stamp = machine.store.stamp(tags)
+        stamp = machine.store.stamp_often(tags)
         stamps.append((machine.store, stamp))
         for session in sessions:
             note_vector(session, machine.store, stamp.vector)

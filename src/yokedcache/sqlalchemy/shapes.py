@@ -16,7 +16,8 @@ from weakref import ref
 
 from sqlalchemy.engine.result import ChunkedIteratorResult
 
-from yokedcache.sqlalchemy.stamping import Stamp, stamped
+from yokedcache.sqlalchemy.blueprints import Stamp
+from yokedcache.sqlalchemy.stamping import stamped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
     from sqlalchemy.orm import Session
 
-    from yokedcache.sqlalchemy.stamping import Template
+    from yokedcache.sqlalchemy.blueprints import Template
 
 Getter = tuple[int, Any, Any]
 
@@ -34,11 +35,13 @@ class Shape:
     One compiled statement that was served from templates.
     """
 
-    __slots__ = ("_attributes", "_compiled", "_getters", "_metadata")
+    __slots__ = ("_attributes", "_compiled", "_getters", "_metadata", "sketches")
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = ref(compiled)
         self._getters = _getters(compiled)
+        self.sketches = 0
+        """How many sketches lead here, or have been refused."""
         self._metadata: Any = None
         self._attributes: Any = None
 
@@ -51,13 +54,21 @@ class Shape:
     def values(self, given: Sequence[Any]) -> tuple[Any, ...]:
         """
         Give the parameters as the driver would be sent them, in their order.
+
+        Args:
+            given: The binds of a statement's cache key.
         """
-        values = []
-        for index, bind, process in self._getters:
-            source = bind if index < 0 else given[index]
-            value = source.effective_value if bind.callable else source.value
-            values.append(value if process is None else process(value))
-        return tuple(values)
+        return values_of(self._getters, given)
+
+    def getters_for(self, given: Sequence[Any], places: Sequence[Any]) -> list[Getter]:
+        """
+        Match the parameters with the same binds in another order.
+        """
+        order = {id(bind): index for index, bind in enumerate(places)}
+        return [
+            (index if index < 0 else order[id(given[index])], bind, process)
+            for index, bind, process in self._getters
+        ]
 
     def result(
         self,
@@ -95,6 +106,18 @@ class Shape:
         )
         result._attributes = self._attributes
         return result
+
+
+def values_of(getters: list[Getter], given: Sequence[Any]) -> tuple[Any, ...]:
+    """
+    Give the values of binds, processed.
+    """
+    values = []
+    for index, bind, process in getters:
+        source = bind if index < 0 else given[index]
+        value = source.effective_value if bind.callable else source.value
+        values.append(value if process is None else process(value))
+    return tuple(values)
 
 
 _runs = itertools.count(-1, -1)

@@ -20,9 +20,9 @@ from yokedcache.core.snapshots import (
     opening_at,
     sight_at,
 )
+from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.connections import autocommit, in_transaction
 from yokedcache.sqlalchemy.databases import database_of, isolation
-from yokedcache.sqlalchemy.fitness import ready
 from yokedcache.sqlalchemy.floating import floating
 
 if TYPE_CHECKING:

@@ -12,66 +12,21 @@ import copy
 import operator
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy.orm import attributes
 from sqlalchemy.orm.context import _MapperEntity
-from sqlalchemy.orm.identity import _killed
+
+from yokedcache.sqlalchemy.blueprints import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import CursorResult
-    from sqlalchemy.orm import InstanceState, Session
+    from sqlalchemy.orm import Session
+
+    from yokedcache.sqlalchemy.blueprints import Template
 
 _FIRST: Final = operator.itemgetter(0)
 STAMPER: Final = "_yokedcache_stamper"
 """Where a compiled statement keeps its `Stamper`."""
-
-
-class Blueprint:
-    """
-    One instance as the loader made it.
-    """
-
-    __slots__ = (
-        "cls", "collections", "key", "make", "manager", "mutable", "path", "plain",
-        "single", "state", "values",
-    )  # fmt: skip
-
-    def __init__(self, state: InstanceState[Any]) -> None:
-        self.manager = state.manager
-        self.cls: Any = state.manager.class_
-        self.make: Any = self.cls.__new__
-        self.key = state.key
-        self.path = state.load_path
-        self.state = state.manager._state_constructor
-        self.values: dict[str, Any] = {}
-        self.mutable: list[tuple[str, Any, Callable[[Any], Any]]] = []
-        self.single: list[tuple[str, Blueprint | None]] = []
-        self.collections: list[tuple[str, list[Blueprint], Any]] = []
-        self.plain = False
-        """Nothing but immutable values."""
-
-
-class Template:
-    """
-    The instances of one result, in the order of its rows.
-    """
-
-    __slots__ = ("keys", "managers", "rows", "uniform")
-
-    def __init__(self, rows: list[Blueprint], everything: list[Blueprint]) -> None:
-        self.rows = rows
-        self.keys = keys = frozenset(one.key for one in everything)
-        self.managers = tuple({one.manager for one in everything})
-        self.uniform = (
-            bool(rows)
-            and len(keys) == len(rows)
-            and all(
-                row.plain and row.cls is rows[0].cls and row.path == rows[0].path
-                for row in rows
-            )
-        )
-        """Each row another instance of one class, with nothing but plain values."""
 
 
 class TemplateCursor:
@@ -190,108 +145,6 @@ class Stamper:
         entity.__class__ = _StampingEntity
         state._entities = [entity]
         self.compile_state = state
-
-
-class Stamp:
-    """
-    Makes the instances of one result.
-    """
-
-    __slots__ = ("_made", "_options", "_present", "_runid", "_session_id")
-
-    def __init__(self, session: Any, options: tuple[Any, ...], runid: int) -> None:
-        self._present = session.identity_map
-        self._session_id = session.hash_key
-        self._options = options
-        self._runid = runid
-        self._made: dict[Blueprint, Any] = {}
-
-    @property
-    def killed(self) -> bool:
-        """
-        Tell whether the session was closed since: making an instance raises that.
-        """
-        return self._present._add_unpresent is _killed
-
-    def fits(self, template: Template) -> bool:
-        """
-        Tell whether the session holds none of a template's instances.
-        """
-        held = self._present._dict
-        return not held or self.killed or held.keys().isdisjoint(template.keys)
-
-    def instances(self, template: Template) -> list[Any]:
-        """
-        Make the instances of a template, one for each row.
-        """
-        if template.uniform:
-            return self._uniform(template.rows)
-        return [self.stamp(blueprint) for blueprint in template.rows]
-
-    def _uniform(self, blueprints: Sequence[Blueprint]) -> list[Any]:
-        """
-        Do what `stamp` does, unrolled for a uniform template.
-        """
-        first = blueprints[0]
-        make, cls, manager, path = first.make, first.cls, first.manager, first.path
-        new_state, add = first.state, self._present._add_unpresent
-        session_id, options, runid = self._session_id, self._options, self._runid
-        instances = []
-        for blueprint in blueprints:
-            instance = make(cls)
-            state = new_state(instance, manager)
-            state.key = key = blueprint.key
-            state.identity_token = None
-            state.session_id = session_id
-            add(state, key)
-            state.load_options = options
-            state.load_path = path
-            state.runid = runid
-            instance.__dict__ = loaded = blueprint.values.copy()
-            loaded["_sa_instance_state"] = state
-            instances.append(instance)
-        return instances
-
-    def stamp(self, blueprint: Blueprint) -> Any:
-        """
-        Make an instance as the loader would, or give the one made before.
-        """
-        made = self._made
-        instance = made.get(blueprint)
-        if instance is not None:
-            return instance
-        made[blueprint] = instance = blueprint.make(blueprint.cls)
-        state = blueprint.state(instance, blueprint.manager)
-        state.key = key = blueprint.key
-        state.identity_token = None
-        state.session_id = self._session_id
-        self._present._add_unpresent(state, key)
-        state.load_options = self._options
-        state.load_path = blueprint.path
-        state.runid = self._runid
-        # Put in place whole: half the cost of filling the instance's own.
-        instance.__dict__ = loaded = blueprint.values.copy()
-        loaded["_sa_instance_state"] = state
-        if not blueprint.plain:
-            self._fill(blueprint, state, loaded)
-        return instance
-
-    def _fill(
-        self, blueprint: Blueprint, state: InstanceState[Any], loaded: dict[str, Any]
-    ) -> None:
-        for name, value, copier in blueprint.mutable:
-            loaded[name] = copier(value)
-        for name, other in blueprint.single:
-            loaded[name] = None if other is None else self.stamp(other)
-        for name, others, factory in blueprint.collections:
-            members = map(self.stamp, others)
-            if factory is None:
-                adapter = attributes.init_state_collection(state, loaded, name)
-                adapter.append_multiple_without_event(members)
-            else:
-                _, held = blueprint.manager.initialize_collection(name, state, factory)
-                list.extend(held, members)  # type: ignore[arg-type]
-                loaded[name] = held
 
 
 def usable(template: Template, session: Session, options: Any) -> bool:

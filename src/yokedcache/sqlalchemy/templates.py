@@ -24,13 +24,8 @@ from sqlalchemy.orm.context import _MapperEntity
 
 from yokedcache.core.values import isolate
 from yokedcache.errors import ValueNotStorableError
-from yokedcache.sqlalchemy.stamping import (
-    STAMPER,
-    Blueprint,
-    Stamper,
-    Template,
-    stamped,
-)
+from yokedcache.sqlalchemy.blueprints import FAMILIAR, Blueprint, Template
+from yokedcache.sqlalchemy.stamping import STAMPER, Stamper, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +117,8 @@ def _fits(compile_state: Any) -> bool:
     if not entities:
         return False
     return (
-        len(entities) == 1
+        FAMILIAR
+        and len(entities) == 1
         and type(entities[0]) is _MapperEntity
         and not entities[0]._with_polymorphic_mappers
         and not compile_state.compile_options._is_star
@@ -242,6 +238,7 @@ def _check(state: InstanceState[Any]) -> None:
         not _plain(state.mapper)
         or state.expired_attributes
         or state.__dict__.get("callables")
+        or state.__dict__.get("_empty_collections")
         or state.modified
         or state.identity_token is not None
     )
@@ -272,9 +269,11 @@ def _same_state(this: Any, that: Any, pairs: list[tuple[Any, Any]]) -> bool:
     one, other = this._sa_instance_state, that._sa_instance_state
     if (
         type(this) is not type(that)
+        or type(one) is not type(other)
         or one.key != other.key
         or one.load_path != other.load_path
         or other.modified
+        or _names(one) != _names(other)
         or one.dict.keys() != other.dict.keys()
     ):
         return False
@@ -294,3 +293,13 @@ def _same_state(this: Any, that: Any, pairs: list[tuple[Any, Any]]) -> bool:
         else:
             pairs.append((value, twin))
     return True
+
+
+def _names(state: Any) -> set[str]:
+    """
+    Name what a state holds, but for what it works out when asked.
+    """
+    return {*state.__dict__} - _WORKED_OUT
+
+
+_WORKED_OUT: Final = {"mapper", "_empty_collections"}

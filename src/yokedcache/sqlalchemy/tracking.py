@@ -31,6 +31,7 @@ from yokedcache.sqlalchemy import (
     several,
     varying,
 )
+from yokedcache.sqlalchemy.beginning import meet
 from yokedcache.sqlalchemy.called import with_functions
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
@@ -99,6 +100,7 @@ def _on_connection(connection: Connection) -> None:
     _wrap(connection.dialect)
     info = connection.connection.info
     state_of(info, database_of(connection.dialect)).raw = False
+    meet(connection)
 
 
 def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
@@ -180,7 +182,7 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         reads.note_safely(connection, state, analysis)
     # the rows of a flush may be sent one by one, as one execution
     again = context is not None and context.__dict__.get(_NOTED) is analysis
-    if _matters(analysis):
+    if _matters(analysis) and not (again and state.writes):
         _note_effects(connection, state, analysis, statement)
         if context is not None:
             context.__dict__[_NOTED] = analysis

@@ -37,6 +37,9 @@ LEFT_IN_MIND = 1000
 LARGEST_SHARE = 8
 """An entry may take at most one part in this many of `max_bytes`."""
 
+RECENT = 64
+"""How many of the latest sets of tags are kept without anything that has them."""
+
 
 class MemoryStore:
     """
@@ -61,6 +64,7 @@ class MemoryStore:
         """Asked before a vector is compared: what changes unheard, and may be bumped."""
         self._clock = clock
         self._lock = threading.RLock()
+        self._recent: dict[tuple[str, ...], Vector] = {}
         self._queues = S3Fifo()
         self._expiry = Expiry(self._drop)
 
@@ -92,6 +96,17 @@ class MemoryStore:
         """
         with self._lock:
             return self.tags.stamp(names)
+
+    def stamp_often(self, names: tuple[str, ...]) -> Stamp:
+        """
+        Do the same for tags that will be asked for again: the latest are kept alive.
+        """
+        with self._lock:
+            stamp = self.tags.stamp(names)
+            if len(self._recent) >= RECENT:
+                self._recent.clear()
+            self._recent[names] = stamp.vector
+            return stamp
 
     def guard(self, key: Hashable) -> Vector:
         """

@@ -338,3 +338,39 @@ def test_hole_09_a_level_that_later_transactions_have_makes_their_first_read_a_s
         with server.counted() as sent:
             session.scalars(NAME).one()
         assert len(sent) == 1
+
+
+def test_hole_09_a_level_set_over_a_raw_connection_is_asked_for(
+    server: Blog, cache: YokedCache
+) -> None:
+    maker = sessions(cache, server.engine, vary=None)
+    assert name(maker) == "ann"
+    raw: Any = server.engine.raw_connection()
+    raw.cursor().execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION {REPEATABLE}")
+    raw.commit()
+    raw.close()
+    with maker() as session:
+        session.scalars(TITLES).all()
+        rename(server)
+        assert session.scalars(NAME).one() == "ann"
+    assert name(maker) == "new"
+
+
+def test_hole_09_a_level_that_a_function_set_is_asked_for(
+    server: Blog, cache: YokedCache
+) -> None:
+    with server.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION raised() RETURNS text LANGUAGE sql AS "
+            "$$ SELECT set_config('default_transaction_isolation', 'repeatable read', "
+            "false) $$"
+        )
+    maker = sessions(cache, server.engine, vary=None)
+    with maker.begin() as session:
+        session.scalars(NAME).one()
+        session.execute(text("SELECT raised()"))
+    with maker() as session:
+        session.scalars(TITLES).all()
+        rename(server)
+        assert session.scalars(NAME).one() == "ann"
+    assert name(maker) == "new"

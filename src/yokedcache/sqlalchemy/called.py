@@ -37,6 +37,7 @@ def with_functions(
     catalogue = database.catalogue
     if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
         return analysis
+    state.outlook.ask_again()
     undone = not autocommit(connection)
     state.settings.put(ANYTHING, database.identity, undone=undone)
     return dataclasses.replace(analysis, unknown_write=True)

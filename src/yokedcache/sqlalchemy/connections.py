@@ -122,6 +122,14 @@ class ConnectionState:
         self.handed = True
         self._publish()
 
+    def take_back(self) -> None:
+        """
+        Note that a connection came back that may have been set anything.
+        """
+        self.handed = False
+        self.outlook.ask_again()
+        self.settle()
+
     def touches(self, tables: frozenset[str]) -> bool:
         """
         Tell whether an answer read from these tables could see own writes.

@@ -132,8 +132,7 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:
         state.blame.note("what was sent over a raw connection", ())
         several.came_back_raw(state.database, dbapi_connection)
         bump_everywhere(state.tags(), state.blame)
-        state.handed = False
-        state.settle()
+        state.take_back()
     if state is not None:
         state.check_in()
 

@@ -73,7 +73,8 @@ class Side:
             self._settle()
         return {
             "seen": seen,
-            "sent": sent,
+            # tables that don't depend on each other are flushed in a set's order
+            "sent": sorted(sent),
             "one": state_of(self.sessions[0]),
             "other": state_of(self.sessions[1]),
         }

@@ -87,7 +87,7 @@ def test_footgun_56_orphan_grace_says_how_long_a_lost_commit_keeps_tags_uncached
 ) -> None:
     if blog.engine.dialect.name == "sqlite":
         blog.engine.dialect.is_disconnect = lambda *_: True  # type: ignore[method-assign]
-    cache = YokedCache(orphan_grace="20ms")
+    cache = YokedCache(orphan_grace="700ms")
     sessions = blog.attached(cache)
 
     def served() -> bool:

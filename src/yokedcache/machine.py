@@ -64,6 +64,10 @@ class Machine:
         self.tallies: dict[str, Tally] = {}
         self.invalidations = 0
         self.causes = Causes()
+        self.hot: Any = None
+        """Tables on which look-ups gain nothing; see `sqlalchemy.hot`."""
+        self.audit: Any = None
+        """Checks of statements' hits, once there are any; see `sqlalchemy.audit`."""
         self.touched: dict[str, frozenset[str]] = {}
         """What the app told of tables: the others that a write to each changes."""
         self.closed = False

@@ -51,6 +51,10 @@ class Stats:
     bytes: int
     evictions: int
     invalidations: int
+    audited: int
+    """Hits that were asked of the database again, and compared (`verify=`)."""
+    wrong: Mapping[str, int]
+    """How many of them differed, by their SQL."""
     tags: int
     several_processes: Mapping[str, str]
     """Databases that other processes use, too, and what says so."""
@@ -115,6 +119,8 @@ def count(machine: Machine) -> Stats:
         bytes=machine.store.bytes,
         evictions=machine.store.evictions,
         invalidations=machine.invalidations,
+        audited=0 if machine.audit is None else machine.audit.checks,
+        wrong={} if machine.audit is None else dict(machine.audit.differences),
         tags=len(machine.store.names()),
         several_processes=dict(machine.shared),
     )

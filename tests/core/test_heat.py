@@ -31,7 +31,8 @@ class Table:
             weight=1,
         )
         entry.hits = hits
-        became_hot = self.heat.stored(entry, now)
+        ((tag, version),) = entry.vector
+        became_hot = self.heat.stored(entry, tag, version, now)
         if broken:
             self.tags.bump(["t"])
         return became_hot

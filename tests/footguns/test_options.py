@@ -70,6 +70,7 @@ ELSEWHERE = {
     "flight_timeout": "tests/cache/test_cached_bad_input.py",
     "orphan_grace": "tests/footguns/test_options.py",
     "single_process": "tests/workers/test_two_workers.py",
+    "verify": "tests/sqlalchemy/test_audit.py",
     "watch_files": "tests/workers/test_file_watch.py",
 }
 

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from yokedcache.core.tags import holds
-
 if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
+    from yokedcache.core.tags import Tag
 
 SAMPLE: Final = 16
 """Answers on which it is judged."""
@@ -41,18 +40,24 @@ class Heat:
         self.until = 0.0
         """When look-ups begin again; in the past while the table isn't hot."""
         self._pause = 0.0
-        self._sample: list[Entry] = []
+        self._sample: list[tuple[Entry, Tag, int]] = []
 
-    def stored(self, entry: Entry, now: float) -> bool:
+    def stored(self, entry: Entry, tag: Tag, version: int, now: float) -> bool:
         """
         Take an answer that was stored into the sample; true if that makes the table hot.
+
+        Args:
+            entry: the answer.
+            tag: the table's tag.
+            version: the one under which the answer was stored.
+            now: in seconds, by the clock of the store.
         """
-        self._sample.append(entry)
+        self._sample.append((entry, tag, version))
         if len(self._sample) < SAMPLE:
             return False
         sample, self._sample = self._sample, []
-        broken = sum(not holds(entry.vector) for entry in sample)
-        if 2 * broken <= SAMPLE or any(entry.hits for entry in sample):
+        broken = sum(tag.version != version for _, tag, version in sample)
+        if 2 * broken <= SAMPLE or any(entry.hits for entry, _, _ in sample):
             self._pause = 0.0
             return False
         self._pause = min(LONGEST, 2 * self._pause or SHORTEST)

@@ -18,12 +18,14 @@ from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.audit import audit_of
 from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.databases import Unsettled, database_of
 from yokedcache.sqlalchemy.facade import Bypass, Hit
 from yokedcache.sqlalchemy.floating import STATEMENTS, float_of
+from yokedcache.sqlalchemy.hot import hot_of
 from yokedcache.sqlalchemy.misses import StatementMiss
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
@@ -36,7 +38,7 @@ from yokedcache.sqlalchemy.varying import misplaced, unvaried
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Engine
     from sqlalchemy.orm import Session
 
     from yokedcache.core.entry import Entry
@@ -63,6 +65,8 @@ class SessionAnswerer:
         self.rewrites = None if attachment.vary is UNSET else Rewrites()
         own = attachment.ttl
         self._ttl = attachment.machine.settings.ttl if own is None else own
+        self.audit = audit_of(attachment.machine)
+        self.hot = hot_of(attachment.machine)
         self.quick = Quick(self)
 
     def refuse(self, call: StatementCall) -> str | None:
@@ -73,6 +77,8 @@ class SessionAnswerer:
             return "closed"
         if isinstance(option_of(call.statement), NoCache):
             return "no_cache"
+        if self.hot.first_of(call.engine, call.statement):
+            return "hot"
         database = database_of(call.engine.dialect)
         reason = database.unlearnt(call.engine) or refusal(database, self._machine)
         if reason is None and self.attachment.vary is UNSET:
@@ -94,6 +100,7 @@ class SessionAnswerer:
             reason = _over(state, analysis) or misplaced(
                 self.attachment, call, call.connected
             )
+        reason = reason or self._unwanted(prepared.sql, analysis, database)
         if reason is not None:
             return Bypass(reason)
         store = self._machine.store
@@ -119,12 +126,21 @@ class SessionAnswerer:
         entry = None if seen is None else self._machine.store.fetch(key)
         if entry is None or seen is None or not self.fresh(entry, self.wishes(call)[0]):
             return StatementMiss(self, call, analysis, key, seen)
-        if database.shares_connections(call.engine) and open_transaction(entry.vector):
-            return Bypass("dirty")
-        if call.connected is not None and _wrote(call.connected, entry):
-            return Bypass("dirty")
-        reason = seen.unservable(entry.vector)
-        return self._hit(call, entry) if reason is None else Bypass(reason)
+        reason = _wrote(call, database, entry) or seen.unservable(entry.vector)
+        if reason is not None:
+            return Bypass(reason)
+        if self.audit.due():
+            return StatementMiss(self, call, analysis, key, seen, suspect=entry)
+        return self._hit(call, entry)
+
+    def _unwanted(self, sql: str, analysis: Analysis, database: Database) -> str | None:
+        """
+        Name why a look-up would be in vain, or its answer not to be trusted.
+        """
+        if self.audit.differences and self.audit.quarantined(sql):
+            return "quarantined"
+        names = database.tags_read(analysis.reads, database.catalogue)
+        return "hot" if self.hot.any_of(names) else None
 
     def bypassed(self, call: StatementCall, reason: str) -> None:  # noqa: ARG002
         """
@@ -156,7 +172,7 @@ class SessionAnswerer:
         The session holds no connection, and has no pending changes.
         """
         database = database_of(engine.dialect)
-        if self._machine.closed or database.unlearnt(engine):
+        if self._machine.closed or database.unlearnt(engine) or self.audit.on:
             return None
         if self.attachment.vary is UNSET and database.unfit(engine, session):
             return None
@@ -264,14 +280,18 @@ class SessionAnswerer:
         return self._ttl, ()
 
 
-def _wrote(connection: Connection, entry: Entry) -> bool:
+def _wrote(call: StatementCall, database: Database, entry: Entry) -> str | None:
     """
     Tell whether what an entry depends on, besides what the statement says, was written.
     """
-    state = existing(connection.connection)
+    if database.shares_connections(call.engine) and open_transaction(entry.vector):
+        return "dirty"
+    connection = call.connected
+    state = None if connection is None else existing(connection.connection)
     if state is None or not state.dirty:
-        return False
-    return not {tag.name for tag, _ in entry.vector}.isdisjoint(state.tags())
+        return None
+    names = {tag.name for tag, _ in entry.vector}
+    return None if names.isdisjoint(state.tags()) else "dirty"
 
 
 def _over(state: ConnectionState | None, analysis: Analysis) -> str | None:

@@ -26,6 +26,16 @@ _MOST_WRITES: Final = 5
 """Writes that one line of the log names."""
 
 
+def audit_of(machine: Machine) -> Audit:
+    """
+    Give the audit of a cache.
+    """
+    if machine.audit is None:
+        machine.audit = Audit(machine)
+    audit: Audit = machine.audit
+    return audit
+
+
 class Audit:
     """
     The audits of one cache.
@@ -39,6 +49,13 @@ class Audit:
         self._machine = machine
         self._share = machine.settings.verify
         self._guard = threading.Lock()
+
+    @property
+    def on(self) -> bool:
+        """
+        Tell whether any hits are audited.
+        """
+        return self._share > 0
 
     def due(self) -> bool:
         """

@@ -30,7 +30,8 @@ from yokedcache.core.operations import (
     TakeStamp,
 )
 from yokedcache.core.plans import answer_statement
-from yokedcache.core.snapshots import FRESH
+from yokedcache.core.snapshots import FRESH, Sight
+from yokedcache.core.tags import holds, unfenced
 from yokedcache.core.values import weigh
 from yokedcache.runtime.drive import Journey
 from yokedcache.runtime.log import own_fault
@@ -88,6 +89,8 @@ class StatementMiss:
         analysis: Analysis,
         key: Hashable,
         seen: View | None,
+        *,
+        suspect: Entry | None = None,
     ) -> None:
         self._machine = machine = answerer.attachment.machine
         self.max_rows = machine.settings.max_rows
@@ -107,6 +110,8 @@ class StatementMiss:
         self._ttl, self._tags = answerer.wishes(call)
         self._sent = (call.prepared.sql, call.prepared.parameters)
         self._compiled = call.prepared.compiled
+        self._suspect = suspect
+        """What is to be compared with what the database says."""
         self._shares = False
         self._looked_up = False
         self._seat: Seat | None = None
@@ -141,6 +146,7 @@ class StatementMiss:
             return None
         self._shares = (
             self._fresh
+            and self._suspect is None
             and self._compiled not in _unshared
             and not holds_connection(call.session, call.bind)
         )
@@ -229,11 +235,22 @@ class StatementMiss:
         elif state.touches(self._reads):
             self.abandon("dirty")
         else:
+            self._compare(recording)
             self._tally.loads += 1
             cost = self._machine.clock() - self._began
             journey.go_on(Loaded(recording, cost=cost))
             if journey.result is not None and journey.result.refused:
                 self._tally.refuse(journey.result.refused)
+
+    def _compare(self, recording: Recording) -> None:
+        suspect, seen = self._suspect, self._view
+        if suspect is None or seen.sight is Sight.UNCOMMITTED:
+            return
+        vector = suspect.vector
+        if holds(vector) and unfenced(vector) and not seen.unservable(vector):
+            kept: Kept = suspect.value
+            sql, _ = self._sent
+            self._answerer.audit.compare(sql, suspect, kept.recording, recording)
 
     def _rewritten(self, sql: str, parameters: Any, database: Database) -> str | None:
         if not differs(self._sent, sql, parameters, database.dialect_name):
@@ -360,7 +377,10 @@ class StatementMiss:
         return Sealed(entry, refused=refused, private=self._view is not FRESH)
 
     def _store(self, op: Store) -> str | None:
-        return self._machine.store.put(self._key, op.entry)
+        refused = self._machine.store.put(self._key, op.entry)
+        if refused is None:
+            self._answerer.hot.stored(op.entry)
+        return refused
 
     def _land(self, op: Land) -> None:
         self._machine.terminal.land(op.seat, op.sealed)

@@ -104,7 +104,11 @@ class Quick:
         Give the result of a statement, or `MISSED`.
         """
         engine = _engine(session)
-        if engine is None or _odd(statement, options):
+        if (
+            engine is None
+            or _odd(statement, options)
+            or self._answerer.hot.first_of(engine, statement)
+        ):
             return MISSED
         load = options.get(_LOAD)
         if _pending(session) and (load is None or load._autoflush):

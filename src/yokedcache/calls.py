@@ -12,6 +12,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from yokedcache.core.flights import Role
 from yokedcache.core.freshness import Verdict, judge
 from yokedcache.core.kept_errors import raise_anew
 from yokedcache.core.operations import (
@@ -118,6 +119,7 @@ class CallHost:
         self.call = call
         self.scene = scene
         self.blocking = blocking
+        self.anew = False  # whether what was loaded before the call won't do
         self._flight: Flight | None = None
         self._capture: OpenCapture | None = None
         self._late = False
@@ -150,12 +152,22 @@ class CallHost:
 
     def _board(self, op: Board) -> Seat:
         scene = self.scene
-        return self.machine.terminal.board(
+        seat = self.machine.terminal.board(
             op.key,
             blocking=self.blocking,
             may_lead=not (scene.private or scene.spoiled or scene.vector),
             may_wait=not scene.holds_connection and not scene.private,
         )
+        if seat.role is Role.LEAD and not self.anew and self._fetch_fresh(op.key):
+            return self.machine.terminal.stand_down(seat)
+        return seat
+
+    def _fetch_fresh(self, key: Hashable) -> bool:
+        """
+        Look again: between look-up and boarding another flight may have landed.
+        """
+        entry = self.machine.store.fetch(key)
+        return entry is not None and self.machine.clock() < entry.soft_until
 
     def _await(self, op: Await) -> Sealed | None:
         return self.machine.terminal.wait(op.flight)

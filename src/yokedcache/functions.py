@@ -170,6 +170,7 @@ class CachedCall:
             return request.call()
         plan = self._plan(request, force=True)
         host = self._host(request, blocking=not self.is_async)
+        host.anew = True
         if self.is_async:
             return self._finish(plan, host, request)
         answer = run(plan, host.perform)

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from yokedcache import cached
+from yokedcache.runtime.flights import Terminal
 
 if TYPE_CHECKING:
     from yokedcache import YokedCache
@@ -112,3 +113,31 @@ async def test_threads_and_tasks_share_a_load_of_one_key(cache: YokedCache) -> N
     assert await leader == 7
     assert set(await asyncio.gather(*tasks, *threads)) == {7}
     assert runs == [1]
+
+
+def test_who_looked_before_a_flight_landed_does_not_load_again(
+    cache: YokedCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The second caller finds nothing, and boards when the first one's flight has landed.
+    """
+    runs: list[int] = []
+
+    @cached(cache=cache)
+    def load() -> int:
+        runs.append(1)
+        return 7
+
+    board = Terminal.board
+
+    def later(terminal: Terminal, *args: Any, **kwargs: Any) -> Any:
+        if not runs:
+            monkeypatch.setattr(Terminal, "board", board)
+            assert load() == 7
+        return board(terminal, *args, **kwargs)
+
+    monkeypatch.setattr(Terminal, "board", later)
+    assert load() == 7
+    assert runs == [1]
+    assert load.refresh() == 7
+    assert runs == [1, 1]

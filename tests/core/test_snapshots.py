@@ -172,3 +172,20 @@ def test_a_note_that_is_behind_already_stops_the_pulse_at_once(tags: TagTable) -
     assert tags.pulse.value is None
     tags.let_go()
     assert tags.pulse.value == tags.counter
+
+
+def test_what_was_just_read_is_compared_with_what_it_must_equal() -> None:
+    table = TagTable()
+    table.tag("users")
+    note = table.counter
+    vector = table.stamp(("users",)).vector
+    assert FRESH.same(vector)
+    assert View(Sight.SNAPSHOT, note).same(vector)
+    assert not View(Sight.UNCOMMITTED).same(vector)
+    table.bump(("users",))
+    assert not FRESH.same(vector)
+    later = table.stamp(("users",)).vector
+    assert FRESH.same(later)
+    assert not View(Sight.SNAPSHOT, note).same(later)
+    table.fence(("users",))
+    assert not FRESH.same(table.stamp(("users",)).vector)

@@ -101,6 +101,7 @@ class Entry:
 
     __slots__ = (
         "born",
+        "careful",
         "copier",
         "cost",
         "error_until",
@@ -133,6 +134,8 @@ class Entry:
         self.copier = copier
         self.vector = vector
         self.pulse: int | None = -1
+        self.careful = False
+        """More has to be asked than whether its vector holds, at each look-up."""
         self.born = born
         self.cost = cost
         self.fresh_until = born + lifetime.ttl

@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
-from yokedcache.core.tags import unfenced
+from yokedcache.core.tags import holds, unfenced
 
 if TYPE_CHECKING:
     from yokedcache.core.tags import Stamp, Vector
@@ -71,6 +71,17 @@ class View:
             return "snapshot" if self.sight is Sight.SNAPSHOT else None
         later = any(version > self.note for _, version in vector)
         return "snapshot" if later or not unfenced(vector) else None
+
+    def same(self, vector: Vector) -> bool:
+        """
+        Tell whether what was just read must be what an entry says.
+        """
+        return (
+            self.sight is not Sight.UNCOMMITTED
+            and holds(vector)
+            and unfenced(vector)
+            and self.unservable(vector) is None
+        )
 
     def unstorable(self, stamp: Stamp) -> str | None:
         """

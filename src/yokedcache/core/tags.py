@@ -42,6 +42,10 @@ class Tag:
         return f"<Tag {self.name!r} at {self.version}{fenced}>"
 
 
+SESSIONS: Final = "sessions:"
+"""Stands in vectors for sessions that outlive a call, and may have changes in store
+that its answer would show. Never bumped: whoever finds it asks those sessions."""
+
 Vector = tuple[tuple[Tag, int], ...]
 """The tag versions that an answer saw before its data was read."""
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from yokedcache.core.capture import Capture
+from yokedcache.core.tags import SESSIONS
 from yokedcache.runtime.threads import carry
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class OpenCapture(Capture):
     A capture under way, the store whose tags it notes, and the one around it.
     """
 
-    __slots__ = ("outer", "store", "varied", "varies")
+    __slots__ = ("_reached", "outer", "store", "varied", "varies")
 
     def __init__(
         self,
@@ -40,12 +42,29 @@ class OpenCapture(Capture):
         varies: frozenset[Any],
     ) -> None:
         super().__init__()
+        self._reached: list[ref[Any]] = []
         self.store = store
         self.outer = outer
         self.varied = varied
         """The function says itself what it varies on."""
         self.varies = varies
         """What of the sessions at hand is part of its key."""
+
+    def reach(self, session: Any) -> None:
+        """
+        Learn that a session was read through.
+        """
+        self._reached.append(ref(session))
+
+    def end(self) -> None:
+        """
+        Learn that the function has ended: sessions still in use were not its own.
+        """
+        for held in self._reached:
+            session = held()
+            if session is not None and session.in_transaction():
+                self.note(self.store.stamp((SESSIONS,)).vector)
+                return
 
     def demand(self, *, own: bool, varies: frozenset[Any]) -> None:
         """
@@ -88,6 +107,7 @@ def capturing(
         _capture.reset(token)
         if chain is not None:
             _chain.reset(chain)
+        capture.end()
         capture.closed = True
         if outer is not None:
             outer.absorb(capture)

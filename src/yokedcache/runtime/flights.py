@@ -120,6 +120,13 @@ class Terminal:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
 
+    def stand_down(self, seat: Seat) -> Seat:
+        """
+        Give up leading, since the answer is there: who waits looks it up, as the caller.
+        """
+        self.land(seat, None)
+        return Seat(Role.WAIT, seat.flight)
+
     def wait(self, flight: Flight) -> Sealed | None:
         """
         Block until a flight lands or the limit is reached.

@@ -30,8 +30,7 @@ from yokedcache.core.operations import (
     TakeStamp,
 )
 from yokedcache.core.plans import answer_statement
-from yokedcache.core.snapshots import FRESH, Sight
-from yokedcache.core.tags import holds, unfenced
+from yokedcache.core.snapshots import FRESH
 from yokedcache.core.values import weigh
 from yokedcache.runtime.drive import Journey
 from yokedcache.runtime.log import own_fault
@@ -97,9 +96,8 @@ class StatementMiss:
         self.max_bytes = machine.settings.max_recording
         self._tally = answerer.tally
         self._answerer = answerer
-        self.first = seen is None
-        """Whether it goes to the database because it makes a snapshot."""
-        self._fresh = seen is FRESH
+        self.first = seen is None  # asked of the database, to make a snapshot
+        self._fresh = seen is FRESH and suspect is None
         self._view = FRESH
         self._call: StatementCall | None = call
         self._analysis = analysis
@@ -146,7 +144,6 @@ class StatementMiss:
             return None
         self._shares = (
             self._fresh
-            and self._suspect is None
             and self._compiled not in _unshared
             and not holds_connection(call.session, call.bind)
         )
@@ -243,11 +240,8 @@ class StatementMiss:
                 self._tally.refuse(journey.result.refused)
 
     def _compare(self, recording: Recording) -> None:
-        suspect, seen = self._suspect, self._view
-        if suspect is None or seen.sight is Sight.UNCOMMITTED:
-            return
-        vector = suspect.vector
-        if holds(vector) and unfenced(vector) and not seen.unservable(vector):
+        suspect = self._suspect
+        if suspect is not None and self._view.same(suspect.vector):
             kept: Kept = suspect.value
             sql, _ = self._sent
             self._answerer.audit.compare(sql, suspect, kept.recording, recording)
@@ -345,7 +339,16 @@ class StatementMiss:
             may_wait=True,
             once=once,
         )
+        if seat.role is Role.LEAD and self._landed_meanwhile():
+            self._seat = seat = self._machine.terminal.stand_down(seat)
         return seat
+
+    def _landed_meanwhile(self) -> bool:
+        """
+        Look again: between look-up and boarding another flight may have landed.
+        """
+        entry = self._machine.store.fetch(self._settled())
+        return entry is not None and self._answerer.fresh(entry, self._ttl)
 
     def _settled(self) -> Hashable:
         return self._key if self._call is None else self._answerer.key_of(self._call)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, object_session, scoped_session
 from sqlalchemy.orm.state import InstanceState
 
 from yokedcache.core.snapshots import Opening, Sight
-from yokedcache.core.tags import holds
+from yokedcache.core.tags import SESSIONS, holds
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
@@ -67,9 +67,15 @@ class SessionExaminer:
 
     def open_transaction(self, vector: Vector) -> bool:
         """
-        Tell whether an open transaction wrote what an answer depends on.
+        Tell whether an open transaction wrote what an answer depends on, or will.
+
+        Which session a function reaches without being handed it can't be told, so
+        changes that any session has in store keep such functions from being answered.
         """
-        return open_transaction(vector)
+        if open_transaction(vector):
+            return True
+        outlives = any(tag.name is SESSIONS for tag, _ in vector)
+        return outlives and sessions.pending()
 
     def invalidated(self, machine: Machine, names: Iterable[str]) -> None:
         """

@@ -14,11 +14,12 @@ import asyncio
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
+from yokedcache.runtime.forks import Guard
 from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.floating import float_of
 
@@ -154,7 +155,10 @@ def note_holder(session: Session) -> None:
     that it holds already, and so does `get`, without any statement.
     """
     capture = current_capture()
-    if capture is None or not session.identity_map:
+    if capture is None:
+        return
+    capture.reach(session)
+    if not session.identity_map:
         return
     if session.new or session.dirty or session.deleted:
         capture.spoil("pending_changes")
@@ -170,6 +174,27 @@ def remember(session: Session) -> None:
     Note that the current task or thread uses a session.
     """
     _scope().add(session)
+    on_pending(session)
+
+
+def on_pending(session: Session, instance: object = None) -> None:  # noqa: ARG001
+    """
+    A session is in use, or was given what it hasn't flushed.
+    """
+    with _guard:
+        _alive.add(session)
+
+
+def pending() -> bool:
+    """
+    Tell whether any session of the process has changes that it hasn't flushed.
+    """
+    with _guard:
+        alive: list[Any] = list(_alive)
+    return any(
+        session._new or session._deleted or session.identity_map._modified
+        for session in alive
+    )
 
 
 def in_use() -> list[Session]:
@@ -208,6 +233,8 @@ class Scope:
 
 
 _FEW = 64
+_alive: WeakSet[Session] = WeakSet()
+_guard = Guard()
 _task_scope: ContextVar[Scope | None] = ContextVar("yokedcache_sessions", default=None)
 _thread_scope = threading.local()
 

@@ -394,5 +394,6 @@ _LISTENERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Session, "after_soft_rollback", sessions.on_rollback),
     (Session, "after_commit", by_hand.on_end),
     (Session, "after_soft_rollback", by_hand.on_end),
+    (Session, "transient_to_pending", sessions.on_pending),
     (Session, "detached_to_persistent", sessions.on_attached),
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from yokedcache.core.eviction import Expiry, S3Fifo
 from yokedcache.core.tags import (
+    SESSIONS,
     Fence,
     Stamp,
     TagTable,
@@ -86,7 +87,7 @@ class MemoryStore:
         if not holds(entry.vector):
             self._discard_broken(key, entry)
             return None
-        if pulse is not None:
+        if pulse is not None and not entry.careful:
             entry.pulse = pulse
         return entry
 
@@ -132,7 +133,9 @@ class MemoryStore:
             if not holds(guard):
                 return "removed_meanwhile"
             entry.key, entry.weight = key, weight
-            entry.pulse = -1 if self.pulse.value is None else self.pulse.value
+            entry.careful = any(tag.name is SESSIONS for tag, _ in entry.vector)
+            if self.pulse.value is not None and not entry.careful:
+                entry.pulse = self.pulse.value
             self.broken.pop(key, None)
             self._insert(entry)
         return None

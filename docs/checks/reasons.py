@@ -30,6 +30,7 @@ _PARTS = (
     "calls.py",
     "functions.py",
     "core/capture.py",
+    "core/snapshots.py",
     "stores/*.py",
     "sqlalchemy/*.py",
 )

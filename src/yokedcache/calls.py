@@ -256,7 +256,7 @@ class CallHost:
             reason = reason or capture.volatile
         if self._late:
             reason = reason or "tracking_began"
-        private = reason not in _SHARED
+        private = capture.private or reason not in _SHARED
         if reason:
             self.tally.refuse(reason)
         return Sealed(entry, refused=reason, private=private, guard=self._guard)

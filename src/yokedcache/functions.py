@@ -144,9 +144,9 @@ class CachedCall:
             return request.call()
         host = self._host(request, blocking=True)
         answer = run(self._plan(request), host.perform)
-        return (
-            request.call() if self._foreign(answer) else self._result(answer, request)
-        )
+        if self._foreign(answer, request):
+            return request.call()
+        return self._result(answer, request)
 
     async def answer_async(self, values: tuple[Any, ...]) -> Any:
         """
@@ -174,9 +174,9 @@ class CachedCall:
         if self.is_async:
             return self._finish(plan, host, request)
         answer = run(plan, host.perform)
-        return (
-            request.call() if self._foreign(answer) else self._result(answer, request)
-        )
+        if self._foreign(answer, request):
+            return request.call()
+        return self._result(answer, request)
 
     def invalidate(self, values: tuple[Any, ...]) -> bool:
         """
@@ -192,7 +192,9 @@ class CachedCall:
         """
         request = self.request(values)
         entry = None if request.bypass else self.machine.look(request.key)
-        return MISS if entry is None else self._read(entry, request)
+        if entry is None or request.scene.anew or self._beyond(entry, request):
+            return MISS
+        return self._read(entry, request)
 
     def _plan(self, request: Request, *, force: bool = False) -> Plan[Answer]:
         # only a key of the author's own lies under prefixes
@@ -201,7 +203,8 @@ class CachedCall:
         prefixes = self.machine.prefix_tags(own)
         tags = (*request.tags, *prefixes)
         ticket = self.machine.terminal.ticket()
-        return answer_call(request.key, tags, ticket=ticket, force=force)
+        anew = force or request.scene.anew
+        return answer_call(request.key, tags, ticket=ticket, force=anew)
 
     def _host(self, request: Request, *, blocking: bool) -> CallHost:
         return CallHost(
@@ -218,19 +221,23 @@ class CachedCall:
         self, plan: Plan[Answer], host: CallHost, request: Request
     ) -> Any:
         answer = await run_async(plan, host)
-        if self._foreign(answer):
+        if self._foreign(answer, request):
             return await request.call()
         return self._result(answer, request)
 
     def _forbidden(self, request: Request) -> bool:
         """
-        Tell whether an open transaction forbids the answer that is stored (rule 5).
+        Tell whether a transaction forbids the answer that is stored (rules 5 and 6).
         """
         entry = self.machine.store.fetch(request.key)
-        if entry is not None and forbidden(entry):
+        if entry is None:
+            return False
+        if forbidden(entry):
             self.tally().bypass("open_transaction")
             return True
-        return entry is not None and self._contextual(entry)
+        if self._contextual(entry):
+            return True
+        return not request.scene.anew and self._beyond(entry, request)
 
     def _contextual(self, entry: Entry) -> bool:
         """
@@ -241,9 +248,18 @@ class CachedCall:
         self.tally().bypass("context")
         return True
 
-    def _foreign(self, answer: Answer) -> bool:
+    def _beyond(self, entry: Entry, request: Request) -> bool:
         """
-        Tell whether rule 5 forbids what somebody else loaded.
+        Tell whether an answer is beyond what a snapshot at hand sees (rule 6).
+        """
+        reason = request.scene.view(self.machine.store).unservable(entry.vector)
+        if reason is not None:
+            self.tally().bypass(reason)
+        return reason is not None
+
+    def _foreign(self, answer: Answer, request: Request) -> bool:
+        """
+        Tell whether rules 5 or 6 forbid what somebody else loaded.
 
         It is asked again because before the load nobody knew what it depends on.
         """
@@ -253,7 +269,7 @@ class CachedCall:
         if open_transaction(entry.vector):
             self.tally().bypass("open_transaction")
             return True
-        return self._contextual(entry)
+        return self._contextual(entry) or self._beyond(entry, request)
 
     def _result(self, answer: Answer, request: Request) -> Any:
         tally = self.tally()
@@ -269,6 +285,8 @@ class CachedCall:
         else:
             entry.hits += 1
         hand_on(entry.vector)
+        for kept in request.scene.floats:
+            kept.saw(self.machine.store, entry.vector)
         return self._read(entry, request)
 
     def _read(self, entry: Entry, request: Request) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.explorer.actors import Breach
 from tests.explorer.readers import Reader
+from tests.explorer.transactions import Transaction
 from tests.explorer.world import World
 from tests.explorer.writers import Writer
 from yokedcache.core import operations as ops
@@ -185,6 +186,8 @@ def _actor(actor: Any, world: World) -> Hashable:
         return type(actor).__name__
     if isinstance(actor, Writer):
         return ("Writer", actor.rows, type(actor.op).__name__, actor.told)
+    if isinstance(actor, Transaction):
+        return _transaction(actor, world)
     ticket, began, floor = 0, True, ()
     if isinstance(actor, Reader):
         ticket, began, floor = actor.ticket, actor.began, actor.floor
@@ -202,6 +205,32 @@ def _actor(actor: Any, world: World) -> Hashable:
         _older(ticket, world.flights._flights.get("answer")),
         _op(actor.op, ticket, world),
         _frames(actor.plan, ticket, world),
+    )
+
+
+def _transaction(actor: Transaction, world: World) -> Hashable:
+    """
+    Draw a transaction: of its note only which present versions are above it.
+    """
+    note = actor.note
+    tags = [world.store.tags.tag(name) for name in world.tags()]
+    stamp = actor.stamp
+    return (
+        actor.kind,
+        None if note is None else tuple(tag.version <= note for tag in tags),
+        actor.state,
+        actor.told,
+        _vector(actor.served),
+        actor.asked,
+        None if stamp is None else (*_above(stamp.vector, note), stamp.fenced),
+        type(actor.op).__name__,
+    )
+
+
+def _above(vector: Vector, note: int | None) -> tuple[Hashable, ...]:
+    return tuple(
+        (tag.name, tag.version == version, note is not None and version > note)
+        for tag, version in vector
     )
 
 

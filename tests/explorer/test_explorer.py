@@ -17,6 +17,7 @@ from tests.explorer.search import Outcome, explore
 from tests.explorer.world import Scope, World
 
 F, C, S, H = "function", "captured", "statement", "connected"
+N, L = "snapshot", "floating"
 ROW: tuple[int, ...] = (0,)
 DEEP = os.environ.get("YOKEDCACHE_EXPLORE") == "deep"
 
@@ -38,6 +39,10 @@ SCOPES = {
         Scope((S, S), (), failing=1, cancelled=1, impatient=1, unshared=1),
         400,
     ),
+    "snapshot": (Scope((N, S), (ROW,), lost=1), 1_000),
+    "warm snapshot": (Scope((N, S), (ROW, ROW), warm="fresh"), 1_500),
+    "two snapshots": (Scope((N, N), (ROW,), warm="fresh"), 1_000),
+    "floating": (Scope((L, S), (ROW, ROW), warm="fresh"), 1_500),
 }
 LARGE = {
     "three readers": Scope((F, F, S), (ROW,)),
@@ -54,6 +59,8 @@ LARGE = {
     "two rows": Scope((C, C, S), (ROW, (0, 1)), rows=2),
     "failing": Scope((F, F, F), (ROW,), failing=2, cancelled=1, impatient=1),
     "stale": Scope((F, F, S), (ROW, ROW), warm="stale", lost=1),
+    "snapshots": Scope((N, N, S), (ROW, ROW), warm="fresh"),
+    "snapshots of rows": Scope((N, L, S), (ROW, (0, 1)), rows=2),
 }
 WITHOUT = {
     "1": "versions are taken after the read",
@@ -62,6 +69,10 @@ WITHOUT = {
     "2-last-bump": "the fence is lifted without a bump",
     "3": "fences are not looked at when stamping and storing",
     "4": "the fence of a lost commit is lifted at once",
+    "6": "a snapshot is served and stores what is valid now",
+    "6-floating": "what was served first binds nobody",
+    "6-skew": "nobody looks whether what was served holds in the snapshot",
+    "6-late": "the counter is noted after the snapshot was made",
     "11": "a flight serves everyone who waits",
 }
 
@@ -92,6 +103,10 @@ def scope_for(rule: str, *, off: bool) -> Scope:
     """
     A world small enough to find a counterexample at once.
     """
+    if rule.startswith("6"):
+        alone = rule in {"6-floating", "6-skew"}
+        warm, kind = ("fresh", L) if alone else ("", N)
+        return Scope((kind, S), (ROW,), warm=warm, off=rule if off else "")
     readers = (F, F) if rule == "11" else (F, F, H)
     return Scope(readers, (ROW,), lost=int(rule == "4"), off=rule if off else "")
 
@@ -128,7 +143,7 @@ def test_with_the_rule_the_same_story_ends_well(rule: str) -> None:
 
 def test_random_histories_of_a_large_world_break_nothing() -> None:
     scope = Scope(
-        (F, F, F, C, S, S, H),
+        (F, F, F, C, S, S, H, N, L),
         (ROW, (0, 1), (1,)),
         rows=2,
         warm="stale",

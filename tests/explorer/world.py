@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.explorer.actors import Actor, Breach
 from tests.explorer.readers import Reader, Refresher
+from tests.explorer.transactions import Transaction
 from tests.explorer.writers import Orphan, Writer
 from yokedcache.core.flights import FlightTable
 from yokedcache.core.tags import holds
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 KEY = "answer"
 """The one key that all readers want."""
+
+TRANSACTIONS = frozenset({"snapshot", "floating"})
+"""The kinds of readers that see one state."""
 
 Value = tuple[int, ...]
 """One number a row; each commit that writes the row makes it one larger."""
@@ -85,7 +89,8 @@ class World:
         if scope.warm:
             self._warm()
         for number, kind in enumerate(scope.readers, 1):
-            self.actors.append(Reader(self, f"R{number}", kind))
+            made = Transaction if kind in TRANSACTIONS else Reader
+            self.actors.append(made(self, f"R{number}", kind))
         for number, rows in enumerate(scope.writers, 1):
             self.actors.append(Writer(self, f"W{number}", rows))
 

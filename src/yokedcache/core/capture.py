@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from yokedcache.core.snapshots import FRESH
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from yokedcache.core.snapshots import View
     from yokedcache.core.tags import Stamp, Tag, Vector
 
 
@@ -22,13 +25,15 @@ class Capture:
     A growing vector, or the reason why there can't be one.
     """
 
-    __slots__ = ("_versions", "closed", "spoiled", "volatile")
+    __slots__ = ("_versions", "closed", "private", "spoiled", "volatile")
 
     def __init__(self) -> None:
         self._versions: dict[Tag, int] = {}
         self.spoiled: str | None = None
         self.volatile: str | None = None
         """A function of the database that gives another answer each time was read."""
+        self.private = False
+        """Something was read that other callers mustn't have (rule 11)."""
         self.closed = False
 
     def note(self, vector: Vector) -> None:
@@ -48,6 +53,18 @@ class Capture:
             self.spoil("commit_in_flight")
         self.note(stamp.vector)
 
+    def note_read(self, stamp: Stamp, view: View) -> None:
+        """
+        Add the stamp of what a transaction is about to read, if its view lets it.
+        """
+        reason = view.unstorable(stamp)
+        if view is not FRESH:
+            self.private = True
+        if reason is None:
+            self.note_stamp(stamp)
+        else:
+            self.spoil(reason)
+
     def spoil(self, reason: str) -> None:
         """
         Make the result unstorable; the first reason is kept.
@@ -63,6 +80,7 @@ class Capture:
         if other.spoiled is not None:
             self.spoil(other.spoiled)
         self.volatile = self.volatile or other.volatile
+        self.private = self.private or other.private
 
     @property
     def vector(self) -> Vector:

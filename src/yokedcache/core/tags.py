@@ -125,6 +125,8 @@ class TagTable:
         self.counter = 0
         self._tags: WeakValueDictionary[Hashable, Tag] = WeakValueDictionary()
         self._watchers = 0
+        self._notes = 0
+        self._lowest = 0
 
     def __len__(self) -> int:
         return len(self._tags)
@@ -201,8 +203,25 @@ class TagTable:
         End one `watch`.
         """
         self._watchers -= 1
-        if not self._watchers:
-            self.pulse.value = self.counter
+        self._beat()
+
+    def hold(self, note: int) -> None:
+        """
+        Note that a transaction sees things as they were at a number (counted).
+
+        Until `let_go` look-ups take the careful path, as soon as anything was bumped
+        since.
+        """
+        self._lowest = min(note, self._lowest) if self._notes else note
+        self._notes += 1
+        self._beat()
+
+    def let_go(self) -> None:
+        """
+        End one `hold`.
+        """
+        self._notes -= 1
+        self._beat()
 
     def begin_anew(self) -> None:
         """
@@ -215,5 +234,8 @@ class TagTable:
         self.counter += 1
         for tag in tags:
             tag.version = self.counter
-        if not self._watchers:
-            self.pulse.value = self.counter
+        self._beat()
+
+    def _beat(self) -> None:
+        behind = self._notes and self._lowest != self.counter
+        self.pulse.value = None if self._watchers or behind else self.counter

@@ -11,6 +11,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from yokedcache.core.snapshots import FRESH, Sight, View
 from yokedcache.runtime.forks import Guard
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ class Scene:
     """
 
     __slots__ = (
+        "anew",
         "bypass",
         "contextual",
+        "floats",
         "holds_connection",
         "key",
+        "notes",
         "private",
         "session",
         "spoiled",
@@ -55,6 +59,20 @@ class Scene:
         """Its own load may serve nobody else."""
         self.session: Any = None
         """The session that loaded objects belong to."""
+        self.anew = False
+        """Nothing that is stored may answer: the call's first read is a snapshot."""
+        self.notes: list[dict[Any, int]] = []
+        """Notes of the stores' counters that snapshots at hand have taken."""
+        self.floats: list[Any] = []
+        """Transactions at hand that want to know what they were served."""
+
+    def view(self, store: Any) -> View:
+        """
+        Give what the call may be served from a store.
+        """
+        if not self.notes:
+            return FRESH
+        return View(Sight.SNAPSHOT, min(note.get(store, -1) for note in self.notes))
 
 
 NOTHING: Final = Scene()

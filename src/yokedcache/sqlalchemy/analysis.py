@@ -41,6 +41,8 @@ class Analysis:
     ddl: bool = False
     temporary: bool = False
     context: bool = False
+    isolation: str | None = None
+    """It sets an isolation level and nothing else: of a `transaction` or `session`."""
     transaction: str | None = None
     locks: bool = False
     functions: frozenset[str] = frozenset()
@@ -104,6 +106,7 @@ class Notes:
     ddl: bool = False
     temporary: bool = False
     context: bool = False
+    isolation: str | None = None
     transaction: str | None = None
     locks: bool = False
     functions: set[str] = field(default_factory=set)
@@ -154,6 +157,8 @@ class Notes:
         self.ddl |= other.ddl
         self.temporary |= other.temporary
         self.context |= other.context
+        if other.isolation is not None and self.isolation != "session":
+            self.isolation = other.isolation
         self.locks |= other.locks
         self.transaction = _later_ending(self.transaction, other.transaction)
         if other.uncacheable is not None:
@@ -171,6 +176,7 @@ class Notes:
             ddl=self.ddl,
             temporary=self.temporary,
             context=self.context,
+            isolation=self.isolation,
             transaction=self.transaction,
             locks=self.locks,
             functions=frozenset(self.functions),

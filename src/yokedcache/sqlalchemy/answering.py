@@ -10,9 +10,10 @@ any. Everything that isn't served says why, and is counted by that reason.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.keys import exact_key
+from yokedcache.core.snapshots import FRESH, Sight
 from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
@@ -21,40 +22,35 @@ from yokedcache.sqlalchemy.audit import audit_of
 from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
-from yokedcache.sqlalchemy.databases import (
-    STATEMENT_LEVEL,
-    Unsettled,
-    database_of,
-    isolation,
-)
+from yokedcache.sqlalchemy.databases import Unsettled, database_of
 from yokedcache.sqlalchemy.facade import Bypass, Hit
+from yokedcache.sqlalchemy.floating import STATEMENTS, float_of
 from yokedcache.sqlalchemy.hot import hot_of
 from yokedcache.sqlalchemy.misses import StatementMiss
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.quick import Quick
-from yokedcache.sqlalchemy.reads import snapshot
 from yokedcache.sqlalchemy.rewriting import Rewrites
 from yokedcache.sqlalchemy.several import refusal
+from yokedcache.sqlalchemy.snapshots import seen_by
 from yokedcache.sqlalchemy.statements import placed
 from yokedcache.sqlalchemy.varying import misplaced, unvaried
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Engine
     from sqlalchemy.orm import Session
 
     from yokedcache.core.entry import Entry
+    from yokedcache.core.snapshots import View
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.attached import Attachment
     from yokedcache.sqlalchemy.blueprints import Template
+    from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.facade import Miss, StatementCall
     from yokedcache.sqlalchemy.playing import Kept
-
-STATEMENTS: Final = "statements"
-"""The tally of statements through attached sessions."""
 
 
 class SessionAnswerer:
@@ -88,7 +84,7 @@ class SessionAnswerer:
         reason = database.unlearnt(call.engine) or refusal(database, self._machine)
         if reason is None and self.attachment.vary is UNSET:
             reason = database.unfit(call.engine, call.session)
-        return reason or _level(call, database)
+        return reason
 
     def begin(self, call: StatementCall) -> Hit | Miss | Bypass:
         """
@@ -100,28 +96,45 @@ class SessionAnswerer:
         if analysis.schemas:
             analysis = placed(analysis, database)
         reason = analysis.uncacheable or self._beside(call, analysis)
+        over = None
         if reason is None and call.connected is not None:
-            reason = _over(call.connected, database, analysis) or misplaced(
+            state = existing(call.connected.connection)
+            over = None if state is None else (call.connected, state)
+            reason = _over(state, analysis) or misplaced(
                 self.attachment, call, call.connected
             )
         reason = reason or self._unwanted(prepared.sql, analysis, database)
         if reason is not None:
             return Bypass(reason)
+        store = self._machine.store
+        seen = seen_by(call.session, call.engine, call.options, store, over)
+        return self._looked_up(call, analysis, database, seen)
+
+    def _looked_up(
+        self,
+        call: StatementCall,
+        analysis: Analysis,
+        database: Database,
+        seen: View | None,
+    ) -> Hit | Miss | Bypass:
+        """
+        Decide by what is stored; `seen` is `None` if that mustn't be asked.
+        """
+        if seen is not None and seen.sight is Sight.CHECKED:
+            return Bypass("serializable")
         try:
             key = self._key(call)
         except KeyArgumentError:
             return Bypass("unkeyable_parameter")
-        entry = self._machine.store.fetch(key)
-        if entry is not None and self.fresh(entry, self.wishes(call)[0]):
-            shared = database.shares_connections(call.engine)
-            if (shared and open_transaction(entry.vector)) or (
-                call.connected is not None and _wrote(call.connected, entry)
-            ):
-                return Bypass("dirty")
-            if self.audit.due():
-                return StatementMiss(self, call, analysis, key, suspect=entry)
-            return self._hit(call, entry)
-        return StatementMiss(self, call, analysis, key)
+        entry = None if seen is None else self._machine.store.fetch(key)
+        if entry is None or seen is None or not self.fresh(entry, self.wishes(call)[0]):
+            return StatementMiss(self, call, analysis, key, seen)
+        reason = _wrote(call, database, entry) or seen.unservable(entry.vector)
+        if reason is not None:
+            return Bypass(reason)
+        if self.audit.due():
+            return StatementMiss(self, call, analysis, key, seen, suspect=entry)
+        return self._hit(call, entry)
 
     def _unwanted(self, sql: str, analysis: Analysis, database: Database) -> str | None:
         """
@@ -166,12 +179,17 @@ class SessionAnswerer:
             return None
         if self.attachment.vary is UNSET and database.unfit(engine, session):
             return None
-        level = isolation(engine.dialect, engine.get_execution_options())
-        if database.dialect_name != "sqlite" and level not in STATEMENT_LEVEL:
+        store = self._machine.store
+        seen = seen_by(session, engine, engine.get_execution_options(), store)
+        if seen is None:
             return None
         key = self._key_for(session, engine, compiled.string, parameters)
-        entry = self._machine.store.fetch(key)
-        if entry is None or not self.fresh(entry, self._ttl):
+        entry = store.fetch(key)
+        if (
+            entry is None
+            or not self.fresh(entry, self._ttl)
+            or (seen is not FRESH and seen.unservable(entry.vector) is not None)
+        ):
             return None
         if database.shares_connections(engine) and open_transaction(entry.vector):
             return None
@@ -190,6 +208,12 @@ class SessionAnswerer:
             entry.vector
         ):
             return "dirty"
+        # while it waited others may have learnt that transactions make snapshots
+        store = self._machine.store
+        seen = seen_by(call.session, engine, call.options, store)
+        reason = "snapshot" if seen is None else seen.unservable(entry.vector)
+        if reason is not None:
+            return reason
         hit = self._hit(call, entry)
         entry.hits -= 1  # it counts as shared, not as a hit
         self.tally.shared += 1
@@ -210,6 +234,9 @@ class SessionAnswerer:
                 capture.spoil(reason)
             sessions.note_holder(session)
         sessions.note_vector(session, self._machine.store, entry.vector)
+        kept = float_of(session)
+        if kept is not None:
+            kept.saw(self._machine.store, entry.vector)
 
     def fresh(self, entry: Entry, ttl: float) -> bool:
         """
@@ -256,35 +283,26 @@ class SessionAnswerer:
         return self._ttl, ()
 
 
-def _level(call: StatementCall, database: Database) -> str | None:
-    """
-    Name the isolation level that keeps a statement from being looked up.
-    """
-    if database.dialect_name == "sqlite":
-        return None
-    level = isolation(call.engine.dialect, call.options)
-    return None if level is None or level in STATEMENT_LEVEL else "snapshot"
-
-
-def _wrote(connection: Connection, entry: Entry) -> bool:
+def _wrote(call: StatementCall, database: Database, entry: Entry) -> str | None:
     """
     Tell whether what an entry depends on, besides what the statement says, was written.
     """
-    state = existing(connection.connection)
+    if database.shares_connections(call.engine) and open_transaction(entry.vector):
+        return "dirty"
+    connection = call.connected
+    state = None if connection is None else existing(connection.connection)
     if state is None or not state.dirty:
-        return False
-    return not {tag.name for tag, _ in entry.vector}.isdisjoint(state.tags())
+        return None
+    names = {tag.name for tag, _ in entry.vector}
+    return None if names.isdisjoint(state.tags()) else "dirty"
 
 
-def _over(connection: Connection, database: Database, analysis: Analysis) -> str | None:
+def _over(state: ConnectionState | None, analysis: Analysis) -> str | None:
     """
-    Name what the session's own connection forbids (rules 5 and 6).
+    Name what the session's own connection forbids (rule 5).
     """
-    state = existing(connection.connection)
     if state is None:
         return "untracked"
     if state.contextual is not None:
         return state.contextual
-    if state.touches(analysis.reads):
-        return "dirty"
-    return snapshot(connection, database)
+    return "dirty" if state.touches(analysis.reads) else None

@@ -37,6 +37,7 @@ def with_functions(
     catalogue = database.catalogue
     if catalogue is not None and called.isdisjoint(catalogue.volatile_functions):
         return analysis
+    state.outlook.ask_again()
     # what a stored function of MySQL's sets outlives the transaction
     undone = database.dialect_name == "postgresql" and not autocommit(connection)
     state.settings.put(ANYTHING, database.identity, undone=undone)

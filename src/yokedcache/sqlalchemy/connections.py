@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 from yokedcache.machine import machines
 from yokedcache.runtime.forks import Guard
@@ -20,6 +20,7 @@ from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.contexts import Settings
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
+from yokedcache.sqlalchemy.outlook import Outlook
 from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class ConnectionState:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.outlook = Outlook()
         self.sessions = WeakSessions()
         self.raw = False
         """Handed out without a `Connection` around it."""
@@ -73,7 +75,6 @@ class ConnectionState:
         self._watched: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
         self._changes_catalogue = False
-        self._executions: list[tuple[ref[Any], tuple[int, ...]]] = []
 
     def __del__(self) -> None:
         self.unwatch()
@@ -123,6 +124,14 @@ class ConnectionState:
         self.handed = True
         self._publish()
 
+    def take_back(self) -> None:
+        """
+        Note that a connection came back that may have been set anything.
+        """
+        self.handed = False
+        self.outlook.ask_again()
+        self.settle()
+
     def touches(self, tables: frozenset[str]) -> bool:
         """
         Tell whether an answer read from these tables could see own writes.
@@ -147,13 +156,33 @@ class ConnectionState:
         Note that nobody uses the connection any more; in memory, others may.
         """
         self.settings.check_in()
+        self.outlook.rest()
         if not self.database.in_memory:
             self.sessions.clear()
 
-    def note_context(self, connection: Connection, statement: str) -> None:
+    def note_settings(
+        self, connection: Connection, analysis: Analysis, statement: str
+    ) -> None:
+        """
+        Note what a statement sets on the connection: what it sees, what it answers.
+        """
+        if analysis.context or analysis.isolation or analysis.transaction == "begin":
+            self.outlook.ask_again()
+        if analysis.isolation == "session":
+            self.database.opens = True
+        if analysis.context:
+            self._note_context(connection, statement)
+        if analysis.transaction == "commit":
+            self.settings.commit()
+        if analysis.temporary:
+            self.contextual = "temporary"
+
+    def _note_context(self, connection: Connection, statement: str) -> None:
         """
         Note that a statement made answers depend on more than is in the key.
         """
+        if _ISOLATING.search(statement):
+            self.contextual = "isolation"
         database = self.database
         undone = database.dialect_name == "postgresql" and not autocommit(connection)
         restored = not database.by_schema
@@ -168,33 +197,6 @@ class ConnectionState:
                 "attach(..., vary=...), or vary=None for nothing.",
                 statement,
             )
-
-    def note_isolation(self, statement: str) -> None:
-        """
-        Note that a statement set what its connection sees, whatever answers vary on.
-        """
-        if _ISOLATING.search(statement):
-            self.contextual = "isolation"
-
-    def note_execution(self, context: Any) -> None:
-        """
-        Note that a statement is about to be sent, whose result may be left open.
-        """
-        left = [kept for kept in self._executions if kept[0]() is not None]
-        self._executions = [*left, (ref(context), _moment())]
-
-    @property
-    def behind(self) -> bool:
-        """
-        Tell whether a result still held may keep SQLite at what was before a commit.
-
-        An open cursor pins a snapshot of the whole file. Whether one is open can't
-        be asked, so a result that lives counts, once anything was bumped since.
-        """
-        if not self._executions:
-            return False
-        now = _moment()
-        return any(then != now and held() for held, then in self._executions)
 
     def settle(self) -> None:
         """
@@ -249,10 +251,6 @@ class ConnectionState:
             store.watch()
 
 
-def _moment() -> tuple[int, ...]:
-    return tuple([machine.store.tags.counter for machine in machines()])
-
-
 def writing() -> list[ConnectionState]:
     """
     List the connections that have written what isn't committed.
@@ -302,7 +300,7 @@ def autocommit(connection: Connection) -> bool:
         if file.in_transaction:  # an app may send its own BEGIN
             return False
         return file.isolation_level is None or getattr(file, "autocommit", None) is True
-    begun = begun_by_hand(connection.connection.driver_connection)
+    begun = in_transaction(connection.connection.driver_connection)
     if begun is None:
         state = existing(connection.connection)
         begun = state is not None and state.begun
@@ -317,21 +315,24 @@ def autocommit(connection: Connection) -> bool:
     return True
 
 
-def begun_by_hand(driver: Any) -> bool | None:
+def in_transaction(driver: Any) -> bool | None:
     """
-    Ask a driver, without a round trip, whether a transaction is open; not all know.
+    Ask a driver, without a round trip, whether a transaction is open.
+
+    `None` if it doesn't tell.
     """
-    asked = getattr(driver, "is_in_transaction", None)
-    if asked is not None:
-        return bool(asked())
+    for name in ("in_transaction", "is_in_transaction"):
+        asked = getattr(driver, name, None)
+        if asked is not None:
+            return bool(asked() if callable(asked) else asked)
     status = getattr(getattr(driver, "info", None), "transaction_status", None)
     if status is not None:
-        return int(status) in _IN_TRANSACTION
+        return _BY_STATUS.get(int(status))
     status = getattr(driver, "server_status", None)
     return bool(status & _SERVER_IN_TRANSACTION) if type(status) is int else None
 
 
-_IN_TRANSACTION = (2, 3)
-"""`PQTRANS_INTRANS` and `PQTRANS_INERROR` of libpq."""
+_BY_STATUS = {0: False, 2: True, 3: True}
+"""`PQTRANS_IDLE`, `PQTRANS_INTRANS` and `PQTRANS_INERROR` of libpq."""
 _SERVER_IN_TRANSACTION = 1
 """`SERVER_STATUS_IN_TRANS` of MySQL's protocol."""

@@ -18,10 +18,12 @@ from weakref import WeakSet
 
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
+from yokedcache.core.snapshots import Sight
 from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import several
 from yokedcache.sqlalchemy.catalogue import CatalogueUnknown, read_catalogue
+from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.functions import family
 from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
@@ -58,9 +60,6 @@ _MOST_FAILURES = 10
 
 _SHARING = (SingletonThreadPool, StaticPool)
 
-STATEMENT_LEVEL = frozenset({"READ COMMITTED", "AUTOCOMMIT"})
-"""Levels at which each statement sees what was committed before it."""
-
 
 class Change(Protocol):
     """
@@ -95,10 +94,15 @@ class Database:
         self.in_memory = False
         self.company: Company | None = None
         """Who else uses it; told once it is known who it is."""
+        self.opens: bool | None = None
+        """
+        Whether transactions make snapshots though options don't say so, if known.
+        """
         self._fingerprint: str | None = None
         self._sessions: dict[tuple[Any, ...], str | None] = {}
         self._failures = 0
-        self._epoch = 0
+        self.changes = 0
+        """How often the catalogue has changed."""
         self._read_tags: tuple[Catalogue | None, dict[frozenset[str], tuple[str, ...]]]
         self._read_tags = (None, {})
 
@@ -146,11 +150,11 @@ class Database:
                     if identity:
                         self.company = several.enter(self, dbapi_connection, identity)
                     self.identity = identity or f"memory:{self.serial}"
-                if self._changing():
+                if self._changing() or self._hidden(dbapi_connection):
                     return
-                epoch = self._epoch
+                epoch = self.changes
                 catalogue = read_catalogue(dbapi_connection, self.dialect_name)
-                if epoch == self._epoch:
+                if epoch == self.changes:
                     self.catalogue = catalogue
         except (CatalogueUnknown, IdentityUnknown) as error:
             self._failures += 1
@@ -169,7 +173,7 @@ class Database:
         """
         Know nothing any more: the database isn't the one that it was.
         """
-        self._epoch += 1
+        self.changes += 1
         self.identity = self.catalogue = self.unlearnable = None
 
     def fingerprint(self, engine: Engine) -> str:
@@ -238,7 +242,7 @@ class Database:
         """
         for other in (self, *databases()):
             if self.identity is None or other.server_tag == self.server_tag:
-                other._epoch += 1
+                other.changes += 1
                 other.catalogue = None
 
     def begin_change(self, change: Change) -> None:
@@ -266,6 +270,16 @@ class Database:
             return any(
                 self.server_tag == change.database.server_tag for change in _changes
             )
+
+    def _hidden(self, dbapi_connection: Any) -> bool:
+        """
+        Tell whether a connection may see the catalogue as it was before a change.
+        """
+        state = existing(dbapi_connection)
+        if state is None or state.outlook.note is None:
+            return False
+        outlook = state.outlook
+        return outlook.sight is not Sight.STATEMENT and outlook.changes != self.changes
 
     def tags_read(
         self, tables: frozenset[str], catalogue: Catalogue | None

@@ -44,15 +44,11 @@ def note_settings(
     """
     Note what a statement sets on its connection, and whether a transaction is open.
     """
-    if analysis.context or analysis.transaction == "begin":
-        state.note_isolation(statement)
+    state.note_settings(connection, analysis, statement)
     if analysis.context:
-        state.note_context(connection, statement)
         _displace(state.database, analysis, statement)
     if analysis.transaction in BEGUN:
         state.begun = BEGUN[analysis.transaction]
-    if analysis.transaction == "commit":
-        state.settings.commit()
 
 
 def _displace(database: Database, analysis: Analysis, statement: str) -> None:

@@ -82,14 +82,15 @@ class _Probe(SessionAnswerer):
             raise _Explained(_bypassed(call, plan.reason))
         database = database_of(call.engine.dialect)
         known = explain_key(self._explained, self.key_of(call), None)
-        too_old = known.served and not isinstance(plan, Hit)
+        passed_over = known.served and not isinstance(plan, Hit)
+        first = passed_over and getattr(plan, "first", False)
         analysis = analyse_compiled(call.prepared.compiled, database.dialect_name)
         tables = tuple(f"table:{table}" for table in sorted(analysis.reads))
         raise _Explained(
             Explanation(
                 known.key,
-                served=known.served and not too_old,
-                reason="older than the TTL asked for" if too_old else known.reason,
+                served=known.served and not passed_over,
+                reason=_why(known.reason, passed_over=passed_over, first=first),
                 depends_on=known.depends_on or tables,
                 invalidated_by=known.invalidated_by
                 or blamed(
@@ -113,6 +114,12 @@ class _Probe(SessionAnswerer):
         Count nothing: nobody is served.
         """
         return Hit(entry.value.recording, entry.value)
+
+
+def _why(reason: str, *, passed_over: bool, first: bool) -> str:
+    if first:
+        return "snapshot"
+    return "older than the TTL asked for" if passed_over else reason
 
 
 def _bypassed(call: StatementCall, reason: str) -> Explanation:

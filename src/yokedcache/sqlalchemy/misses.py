@@ -30,7 +30,7 @@ from yokedcache.core.operations import (
     TakeStamp,
 )
 from yokedcache.core.plans import answer_statement
-from yokedcache.core.tags import holds, unfenced
+from yokedcache.core.snapshots import FRESH
 from yokedcache.core.values import weigh
 from yokedcache.runtime.drive import Journey
 from yokedcache.runtime.log import own_fault
@@ -42,6 +42,7 @@ from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.reads import unstorable
 from yokedcache.sqlalchemy.rewriting import differs
 from yokedcache.sqlalchemy.several import refusal
+from yokedcache.sqlalchemy.snapshots import before_statement, view
 from yokedcache.sqlalchemy.varying import misplaced
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
     from yokedcache.core.operations import Op
     from yokedcache.core.plans import Answer
+    from yokedcache.core.snapshots import View
     from yokedcache.core.tags import Stamp
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.answering import SessionAnswerer
@@ -85,6 +87,7 @@ class StatementMiss:
         call: StatementCall,
         analysis: Analysis,
         key: Hashable,
+        seen: View | None,
         *,
         suspect: Entry | None = None,
     ) -> None:
@@ -93,6 +96,9 @@ class StatementMiss:
         self.max_bytes = machine.settings.max_recording
         self._tally = answerer.tally
         self._answerer = answerer
+        self.first = seen is None  # asked of the database, to make a snapshot
+        self._fresh = seen is FRESH and suspect is None
+        self._view = FRESH
         self._call: StatementCall | None = call
         self._analysis = analysis
         self._reads = analysis.reads
@@ -137,7 +143,7 @@ class StatementMiss:
         if call is None:  # pragma: no cover - asked once, before the connection
             return None
         self._shares = (
-            self._suspect is None
+            self._fresh
             and self._compiled not in _unshared
             and not holds_connection(call.session, call.bind)
         )
@@ -157,11 +163,13 @@ class StatementMiss:
         self._began = self._machine.clock()
         database = database_of(connection.dialect)
         call, self._call = self._call, None
+        state = self._state = existing(connection.connection)
+        if state is not None:  # what is asked of the database may make its snapshot
+            before_statement(connection, state, self._analysis)
         if not database.known and call is not None:
             database.learn(connection.connection)
             self._key = self._answerer.key_of(call)
         catalogue = database.catalogue
-        state = self._state = existing(connection.connection)
         if self._refused is None:
             self._refused = (
                 "untracked"
@@ -181,9 +189,10 @@ class StatementMiss:
             self._refused = database.readable(self._reads)
         if self._journey is None:
             self._set_out()
-        if self._refused is not None:
+        if self._refused is not None or state is None:
             self._end_with_nothing()
             return
+        self._view = view(connection, state, self._machine.store)
         names = database.tags_read(self._reads, catalogue)
         self._names = (*names, *self._tags)
         self._pass_on(self._stamped)
@@ -232,7 +241,7 @@ class StatementMiss:
 
     def _compare(self, recording: Recording) -> None:
         suspect = self._suspect
-        if suspect is not None and holds(suspect.vector) and unfenced(suspect.vector):
+        if suspect is not None and self._view.same(suspect.vector):
             kept: Kept = suspect.value
             sql, _ = self._sent
             self._answerer.audit.compare(sql, suspect, kept.recording, recording)
@@ -366,7 +375,9 @@ class StatementMiss:
             weight=weigh(recording.rows),
         )
         entry.owner = self._tally
-        return Sealed(entry, refused="commit_in_flight" if op.stamp.fenced else None)
+        fenced = "commit_in_flight" if op.stamp.fenced else None
+        refused = fenced or self._view.unstorable(op.stamp)
+        return Sealed(entry, refused=refused, private=self._view is not FRESH)
 
     def _store(self, op: Store) -> str | None:
         refused = self._machine.store.put(self._key, op.entry)

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.core.snapshots import FRESH
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy import sessions
-from yokedcache.sqlalchemy.connections import autocommit, existing
-from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, isolation
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.several import capture_refusal
+from yokedcache.sqlalchemy.snapshots import view
 from yokedcache.sqlalchemy.varying import unvaried
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
+    from yokedcache.core.tags import Stamp
     from yokedcache.runtime.context import OpenCapture
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.connections import ConnectionState
-    from yokedcache.sqlalchemy.databases import Database
+    from yokedcache.stores.memory import MemoryStore
 
 
 def note_safely(
@@ -66,9 +67,9 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
             if _uses(session, connection):
                 sessions.note_holder(session)
     if users:
-        sessions.note_tags(users, tags)
+        stamps = sessions.note_tags(users, tags)
         if database.catalogue is not catalogue or not _dated(
-            connection, database, analysis
+            connection, state, analysis, stamps
         ):
             sessions.note_unseen(users)
 
@@ -80,6 +81,7 @@ def _note_capture(
     analysis: Analysis,
     tags: tuple[str, ...],
 ) -> None:
+    seen = view(connection, state, capture.store)
     said = capture.varied or bool(capture.varies)
     reason = (
         capture_refusal(state.database, capture.store)
@@ -88,10 +90,10 @@ def _note_capture(
     )
     noted = tags if capture.varied else (*tags, LISTENERS)
     if reason is None:
-        capture.note_stamp(capture.store.stamp(noted))
+        capture.note_read(capture.store.stamp(noted), seen)
     elif reason.startswith("volatile_function"):
         capture.volatile = reason
-        capture.note_stamp(capture.store.stamp(noted))
+        capture.note_read(capture.store.stamp(noted), seen)
     else:
         capture.spoil(reason)
 
@@ -108,16 +110,25 @@ def _uses(session: Session, connection: Connection) -> bool:
     return False
 
 
-def _dated(connection: Connection, database: Database, analysis: Analysis) -> bool:
+def _dated(
+    connection: Connection,
+    state: ConnectionState,
+    analysis: Analysis,
+    stamps: list[tuple[MemoryStore, Stamp]],
+) -> bool:
     """
     Tell whether present versions date what a statement reads now.
     """
-    catalogue = database.catalogue
-    return (
-        catalogue is not None
-        and catalogue.readable(analysis.reads, varied=True) is None
-        and snapshot(connection, database) is None
-    )
+    catalogue = state.database.catalogue
+    if catalogue is None:
+        return False
+    if catalogue.readable(analysis.reads, varied=True) is not None:
+        return False
+    for store, stamp in stamps:
+        seen = view(connection, state, store)
+        if seen is not FRESH and seen.unstorable(stamp) is not None:
+            return False
+    return True
 
 
 def unstorable(
@@ -139,29 +150,9 @@ def unstorable(
         return state.contextual
     if state.touches(analysis.reads):
         return "dirty"
-    return (
-        database.unlearnt(connection.engine)
-        or snapshot(connection, database)
-        or database.catalogue.unreadable(analysis, varied=varied)
+    return database.unlearnt(connection.engine) or database.catalogue.unreadable(
+        analysis, varied=varied
     )
-
-
-def snapshot(connection: Connection, database: Database) -> str | None:
-    """
-    Name why a connection sees older data than was last committed, or uncommitted.
-    """
-    if database.dialect_name == "sqlite":
-        driver: Any = connection.connection.driver_connection
-        state = existing(connection.connection)
-        if driver.in_transaction or (state is not None and state.behind):
-            return "snapshot"
-        level = isolation(connection.dialect, connection.get_execution_options())
-        return "read_uncommitted" if level == "READ UNCOMMITTED" else None
-    level = isolation(connection.dialect, connection.get_execution_options())
-    if level == "AUTOCOMMIT" and not autocommit(connection):
-        # begun by hand: then it runs at the level that the server gave it
-        level = connection.dialect.default_isolation_level
-    return None if level in STATEMENT_LEVEL else "snapshot"
 
 
 def _unvaried(

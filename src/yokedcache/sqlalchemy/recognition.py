@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.blame import Blame
-from yokedcache.sqlalchemy.connections import begun_by_hand
+from yokedcache.sqlalchemy.connections import in_transaction
 from yokedcache.sqlalchemy.fences import bump_everywhere
 from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
@@ -34,7 +34,7 @@ def recognise(database: Database, dbapi_connection: Any) -> None:
         return
     # what a listener of the app's has just set would be undone with its transaction
     driver: Any = getattr(dbapi_connection, "driver_connection", dbapi_connection)
-    begun = getattr(driver, "in_transaction", False) or begun_by_hand(driver)
+    begun = in_transaction(driver)
     try:
         identity = database_identity(dbapi_connection, database.dialect_name, None)
         epoch = server_epoch(dbapi_connection, database.dialect_name)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, object_session, scoped_session
 from sqlalchemy.orm.state import InstanceState
 
+from yokedcache.core.snapshots import Opening, Sight
 from yokedcache.core.tags import SESSIONS, holds
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
@@ -20,9 +21,12 @@ from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_sessio
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.contexts import open_context
-from yokedcache.sqlalchemy.databases import STATEMENT_LEVEL, database_of, isolation
+from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.entities import Album, contains_objects
+from yokedcache.sqlalchemy.fitness import established
+from yokedcache.sqlalchemy.floating import float_of, floating
 from yokedcache.sqlalchemy.listeners import rewriter
+from yokedcache.sqlalchemy.snapshots import note_of, opening, unmade
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -157,6 +161,7 @@ def _judge(scene: Scene, session: Session) -> None:
         scene.holds_connection = True
     for connection in held:
         _judge_connection(scene, connection, attachment)
+        _see(scene, session, connection)
     if transaction is not None and not transaction.is_active:
         scene.bypass = scene.bypass or "inactive_session"
     if not session.is_active:
@@ -170,12 +175,35 @@ def _judge_nearby(scene: Scene, session: Session) -> None:
     """
     if session.new or session.dirty or session.deleted:
         scene.bypass = scene.bypass or "pending_changes"
+    _see_nearby(scene, session)
     for machine in machines():
         vector = sessions.vector_of(session, machine.store)
         if vector is None or not holds(vector):
             scene.spoiled = scene.spoiled or "warm_session"
         elif vector:
             scene.vector = (*scene.vector, *vector)
+
+
+def _see_nearby(scene: Scene, session: Session) -> None:
+    """
+    Take in what a session sees that the call may use, though it isn't handed it.
+    """
+    if session._transaction is None:
+        return
+    for connection in _held(session):
+        if connection.closed or connection.invalidated:
+            continue
+        state = existing(connection.connection)
+        if state is None or state.outlook.sight is Sight.STATEMENT:
+            continue
+        if state.outlook.sight is Sight.CHECKED:
+            scene.bypass = scene.bypass or "serializable"
+        elif state.outlook.sight is Sight.SNAPSHOT and state.outlook.note is not None:
+            scene.notes.append(state.outlook.note)
+    kept = float_of(session)
+    if kept is not None:
+        scene.notes.append(kept.note)
+        scene.floats.append(kept)
 
 
 def _judge_connection(
@@ -192,13 +220,49 @@ def _judge_connection(
     if state is not None:
         vary = UNSET if attachment is None else attachment.vary
         scene.contextual = scene.contextual or state.settings.reason(vary)
-    level = isolation(connection.dialect, connection.get_execution_options())
-    if connection.dialect.name == "sqlite":
-        driver: Any = connection.connection.driver_connection
-        if driver.in_transaction or level == "READ UNCOMMITTED":
-            scene.bypass = scene.bypass or "snapshot"
-    elif level not in STATEMENT_LEVEL:
-        scene.bypass = scene.bypass or "snapshot"
+
+
+def _see(scene: Scene, session: Session, connection: Connection) -> None:
+    """
+    Take in what a session's own connection sees (rule 6).
+    """
+    if connection.closed or connection.invalidated:
+        return
+    state = existing(connection.connection)
+    if state is None:
+        return
+    if unmade(connection, state):
+        options = connection.get_execution_options()
+        _open(scene, session, connection.engine, options, connection)
+        return
+    note = note_of(connection, state)
+    if note is not None:
+        scene.notes.append(note)
+        scene.private = True
+    elif state.outlook.sight is Sight.CHECKED:
+        scene.bypass = scene.bypass or "serializable"
+
+
+def _open(
+    scene: Scene,
+    session: Session,
+    engine: Engine,
+    options: Any,
+    connection: Connection | None = None,
+) -> None:
+    """
+    Take in what a session that has sent nothing yet may be served.
+    """
+    how = opening(engine, options, connection)
+    if how is Opening.FREE:
+        return
+    scene.private = True
+    if how is Opening.STRICT:
+        scene.anew = True
+        return
+    kept = floating(session)
+    scene.notes.append(kept.note)
+    scene.floats.append(kept)
 
 
 def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hashable]:
@@ -209,10 +273,8 @@ def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hash
         yield from database.key(engine)
         unfit = None if varied else database.unfit(engine, session)
         scene.contextual = scene.contextual or unfit
-        level = isolation(engine.dialect, engine.get_execution_options())
-        statement_level = engine.dialect.name == "sqlite" or level is None
-        if not statement_level and level not in STATEMENT_LEVEL:
-            scene.bypass = scene.bypass or "snapshot"
+        if established(session, bind) is None:
+            _open(scene, session, engine, engine.get_execution_options())
 
 
 def _binds(session: Session) -> list[Engine | Connection]:

@@ -21,6 +21,7 @@ from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.forks import Guard
 from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.floating import float_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
-    from yokedcache.core.tags import Vector
+    from yokedcache.core.tags import Stamp, Vector
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.stores.memory import MemoryStore
 
@@ -45,6 +46,9 @@ def on_begin(session: Session, transaction: Any, connection: Connection) -> None
     state = existing(connection.connection)
     if state is not None:
         state.sessions.add(session)
+        float_before = float_of(session)
+        if float_before is not None:
+            state.outlook.floats.append(float_before)
 
 
 def on_commit(session: Session) -> None:
@@ -97,14 +101,19 @@ def note_vector(session: Session, store: MemoryStore, vector: Vector) -> None:
         versions.setdefault(tag, version)
 
 
-def note_tags(sessions: Iterable[Session], tags: tuple[str, ...]) -> None:
+def note_tags(
+    sessions: Iterable[Session], tags: tuple[str, ...]
+) -> list[tuple[MemoryStore, Stamp]]:
     """
-    Add the present versions of tags to some sessions, for every cache.
+    Add the present versions of tags to some sessions, for every cache; give them.
     """
+    stamps = []
     for machine in machines():
         stamp = machine.store.stamp_often(tags)
+        stamps.append((machine.store, stamp))
         for session in sessions:
             note_vector(session, machine.store, stamp.vector)
+    return stamps
 
 
 def note_unseen(sessions: Iterable[Session]) -> None:

@@ -199,8 +199,24 @@ def _prepare(rest: str, _group: str) -> Analysis:
     return HARMLESS
 
 
-def _set(rest: str, _group: str) -> Analysis:
-    return HARMLESS if rest[:11].upper() == "CONSTRAINTS" else _CONTEXT
+_MODE = r"""(?:ISOLATION\s+LEVEL\s+(?:SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)
+    |READ\s+(?:ONLY|WRITE)|(?:NOT\s+)?DEFERRABLE)"""
+_ISOLATION = re.compile(
+    rf"""(?:SESSION\s+CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+{_MODE}(?:\s*,?\s*{_MODE})*
+    |(?:(?:SESSION|LOCAL)\s+)?(?:default_)?transaction_(?:isolation|read_only|deferrable)
+     \s*(?:=|\bTO\b)\s*(?:'[\w ]*'|"[\w ]*"|\w+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What PostgreSQL's SET may say of transactions, but for an imported snapshot."""
+
+
+def _set(rest: str, group: str) -> Analysis:
+    if rest[:11].upper() == "CONSTRAINTS":
+        return HARMLESS
+    if group == "postgresql" and _ISOLATION.fullmatch(rest.rstrip("; \t\n")):
+        once = rest[:11].upper() == "TRANSACTION" or rest[:5].upper() == "LOCAL"
+        return replace(HARMLESS, isolation="transaction" if once else "session")
+    return _CONTEXT
 
 
 def _pragma(rest: str, _group: str) -> Analysis:

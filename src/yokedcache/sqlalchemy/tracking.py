@@ -56,6 +56,7 @@ from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
 from yokedcache.sqlalchemy.rewriting import changed
 from yokedcache.sqlalchemy.scenes import examiner
+from yokedcache.sqlalchemy.snapshots import before_statement
 from yokedcache.sqlalchemy.statements import analysis_of, placed
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ def _on_checkin(dbapi_connection: Any, record: Any) -> None:
         state.blame.note("what was sent over a raw connection", ())
         several.came_back_raw(state.database, dbapi_connection)
         bump_everywhere(state.tags(), state.blame)
-        state.handed = False
-        state.settle()
+        state.take_back()
     if state is not None:
         state.check_in()
 
@@ -178,6 +178,7 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     analysis = analysis_of(context, statement, connection.dialect)
     if analysis.schemas:
         analysis = placed(analysis, state.database)
+    before_statement(connection, state, analysis)
     analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
         reads.note_safely(connection, state, analysis)
@@ -188,7 +189,7 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         if context is not None and state.fences is None:  # else each is a commit
             context.__dict__[_NOTED] = analysis
     if context is not None and not again and connection.dialect.name == "sqlite":
-        state.note_execution(context)
+        state.outlook.note_execution(context)
 
 
 def _matters(analysis: Analysis) -> bool:
@@ -197,6 +198,7 @@ def _matters(analysis: Analysis) -> bool:
         or analysis.unknown_write
         or analysis.ddl
         or analysis.context
+        or analysis.isolation
         or analysis.temporary
         or analysis.transaction
     )
@@ -206,8 +208,6 @@ def _note_effects(
     connection: Connection, state: ConnectionState, analysis: Analysis, statement: str
 ) -> None:
     note_settings(connection, state, analysis, statement)
-    if analysis.temporary:
-        state.contextual = "temporary"
     if analysis.ddl:
         state.change_catalogue()
     if analysis.unknown_write:
@@ -247,6 +247,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     state = existing(connection.connection)
     if state is None:
         return
+    state.outlook.sent()
     if context is not None and changed(context, statement, connection.dialect.name):
         rewritten = analysis_of(None, statement, connection.dialect)
         rewritten = placed(rewritten, state.database)
@@ -266,6 +267,7 @@ def _on_error(context: Any) -> None:
     if connection is not None and not connection.closed and not connection.invalidated:
         state = existing(connection.connection)
         if state is not None:
+            state.outlook.failed()
             lift_statement(state)
 
 
@@ -273,6 +275,7 @@ def _end(state: ConnectionState) -> None:
     """
     A transaction ended without a commit of ours: bump what it had written.
     """
+    state.outlook.end()
     lift_statement(state)
     if state.dirty:
         tags, blame = state.tags(), state.blame
@@ -303,11 +306,13 @@ def _wrap(dialect: Any) -> None:
 
 def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     state = existing(holder)
-    if state is None or not state.dirty:
+    if state is None:
+        return original(holder)
+    if not state.dirty:
         result = original(holder)
-        if state is not None:
-            state.begun = False
-            state.settings.commit()
+        state.begun = False
+        state.outlook.end()
+        state.settings.commit()
         return result
     lift_statement(state)
     result = commit_announced(state, functools.partial(original, holder))
@@ -318,6 +323,7 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
 def _committed(state: ConnectionState) -> None:
     if state.unknown:
         state.database.forget_catalogue()
+    state.outlook.end()
     state.settle()
     state.settings.commit()
 
@@ -356,9 +362,7 @@ def _do_twophase(
         return send()
     if kw.get("recover"):
         state.note_unknown()
-    if not state.dirty:
-        return send()
-    result = commit_announced(state, send)
+    result = commit_announced(state, send) if state.dirty else send()
     if original.__name__ == "do_commit_twophase":
         _committed(state)
     return result

@@ -246,6 +246,20 @@ class MemoryStore:
                 self.askers = tuple(one for one in self.askers if one is not asker)
                 self.tags.unwatch()
 
+    def hold(self, note: int) -> None:
+        """
+        Note that a transaction sees things as they were at a number, until `let_go`.
+        """
+        with self._lock:
+            self.tags.hold(note)
+
+    def let_go(self) -> None:
+        """
+        End one `hold`.
+        """
+        with self._lock:
+            self.tags.let_go()
+
     def names(self) -> list[str]:
         """
         List the tags that something depends on now.

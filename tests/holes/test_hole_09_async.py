@@ -37,7 +37,7 @@ class Snapshots:
         level = "ISOLATION LEVEL REPEATABLE READ"
         self._text = "BEGIN" if sqlite else f"SET TRANSACTION {level}"
         engine = blog.engine
-        by_text = by_text and blog.engine.dialect.name != "mysql"  # can't be followed
+        by_text = by_text and blog.engine.dialect.name == "postgresql"
         if not by_text and not sqlite:
             self._text = ""
             engine = engine.execution_options(isolation_level="REPEATABLE READ")

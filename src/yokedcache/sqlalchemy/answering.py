@@ -22,7 +22,7 @@ from yokedcache.sqlalchemy.audit import audit_of
 from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.connections import existing, open_transaction
-from yokedcache.sqlalchemy.databases import Unsettled, database_of
+from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.facade import Bypass, Hit
 from yokedcache.sqlalchemy.floating import STATEMENTS, float_of
 from yokedcache.sqlalchemy.hot import hot_of
@@ -34,6 +34,7 @@ from yokedcache.sqlalchemy.rewriting import Rewrites
 from yokedcache.sqlalchemy.several import refusal
 from yokedcache.sqlalchemy.snapshots import seen_by
 from yokedcache.sqlalchemy.statements import placed
+from yokedcache.sqlalchemy.unsettled import Unsettled
 from yokedcache.sqlalchemy.varying import misplaced, unvaried
 
 if TYPE_CHECKING:

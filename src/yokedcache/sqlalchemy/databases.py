@@ -36,6 +36,7 @@ from yokedcache.sqlalchemy.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
 from yokedcache.sqlalchemy.sheltered import sheltered
 from yokedcache.sqlalchemy.telling import declared
+from yokedcache.sqlalchemy.unsettled import Unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -324,33 +325,6 @@ class Database:
             place,
         )
         return "listeners"
-
-
-class Unsettled:
-    """
-    Stands in a key for a database that hasn't yet said who it is.
-    """
-
-    __slots__ = ("_database", "_engine", "_place")
-
-    def __init__(self, database: Database, engine: Engine) -> None:
-        self._database = database
-        self._engine = weakref.ref(engine)
-        thread = isinstance(engine.pool, SingletonThreadPool)
-        self._place = (database.serial, threading.get_ident() if thread else 0)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Unsettled) and self._place == other._place
-
-    def __hash__(self) -> int:
-        return hash(self._place)
-
-    def settled(self) -> tuple[Hashable, ...]:
-        """
-        Give what stands in keys from now on.
-        """
-        engine = self._engine()
-        return (self,) if engine is None else self._database.key(engine)
 
 
 def database_of(dialect: Dialect) -> Database:

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 from yokedcache import YokedCache, cached
-from yokedcache.runtime import log
+from yokedcache.runtime import flights, log
 from yokedcache.sqlalchemy import several
 
 
@@ -204,7 +204,7 @@ class Worker:
         release, taken = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with self.cache.machine.store._lock, self.cache.machine.terminal._lock:
+            with self.cache.machine.store._lock, flights._lock:
                 taken.set()
                 release.wait()
 

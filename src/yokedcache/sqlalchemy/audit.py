@@ -10,11 +10,11 @@ database from then on), and the log names the writes that its answer was older t
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.runtime.clocks import draw
+from yokedcache.runtime.forks import Guard
 from yokedcache.runtime.log import logger
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Audit:
         """Answers that differed, by their SQL."""
         self._machine = machine
         self._share = machine.settings.verify
-        self._guard = threading.Lock()
+        self._guard = Guard()
 
     @property
     def on(self) -> bool:

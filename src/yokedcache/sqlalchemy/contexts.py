@@ -9,12 +9,12 @@ On PostgreSQL it goes with the transaction that set it, if that is rolled back.
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
+from yokedcache.runtime.forks import Guard
 from yokedcache.sqlalchemy.functions import words
 from yokedcache.sqlalchemy.names import ANY_DATABASE
 from yokedcache.sqlalchemy.text_words import SPACE
@@ -268,7 +268,7 @@ class Watched:
 
 
 _set: Counter[str] = Counter()
-_guard = threading.RLock()
+_guard = Guard()
 
 
 def open_context(vector: Vector) -> bool:

@@ -10,12 +10,12 @@ are seen to change nothing (`judging`).
 from __future__ import annotations
 
 import itertools
-import threading
 import types
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from yokedcache.runtime.forks import Guard
 from yokedcache.sqlalchemy.judging import begins, is_known, observes, prepares
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def place(function: Any) -> str:
 _numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 _kept: dict[int, tuple[Any, int]] = {}
 _count = itertools.count(1)
-_guard = threading.Lock()
+_guard = Guard()
 
 
 def mark(function: Any) -> Hashable:

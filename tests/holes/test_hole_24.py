@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import JSON, Column, Integer, MetaData, Table, insert, select, text
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import ClassManager, Mapper, Session, selectinload
 
 from tests.support.models import Post, User
 from yokedcache import cached
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from yokedcache import YokedCache
 
 LIVE = (Connection, CursorResult, DefaultExecutionContext, Engine, Session)
-CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+CODE = (
+    *(type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType),
+    # a mapping holds on to all that any test of the process made listen on it
+    *(ClassManager, Mapper),
+)
 
 
 def reachable(start: Any) -> list[Any]:

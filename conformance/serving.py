@@ -108,7 +108,7 @@ class Serving:
         for holder, name, label in (
             (playing, "stamped", "hits by template"),
             (playing, "replay", "hits by loader"),
-            (quick.Quick, "_template", "hits by the short way"),
+            (quick.Quick, "_served", "hits by the short way"),
         ):
             counting = _counting(getattr(holder, name), self.counts, label)
             setattr(holder, name, counting)

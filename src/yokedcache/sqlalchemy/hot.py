@@ -74,7 +74,7 @@ class HotTables:
         """
         Tell whether the table of a statement's first entity is hot.
         """
-        if self._clock() >= self.until:
+        if not self.until or self._clock() >= self.until:
             return False
         subject = getattr(statement, "_propagate_attrs", {}).get("plugin_subject")
         name = getattr(getattr(subject, "local_table", None), "name", None)

@@ -104,10 +104,11 @@ class Quick:
         Give the result of a statement, or `MISSED`.
         """
         engine = _engine(session)
+        hot = self._answerer.hot
         if (
             engine is None
             or _odd(statement, options)
-            or self._answerer.hot.first_of(engine, statement)
+            or (hot.until and hot.first_of(engine, statement))
         ):
             return MISSED
         load = options.get(_LOAD)

@@ -14,14 +14,14 @@ import asyncio
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, ref
+from weakref import ref
 
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
-from yokedcache.runtime.forks import Guard
 from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.floating import float_of
+from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -181,19 +181,17 @@ def on_pending(session: Session, instance: object = None) -> None:  # noqa: ARG0
     """
     A session is in use, or was given what it hasn't flushed.
     """
-    with _guard:
-        _alive.add(session)
+    _alive.add(session)
 
 
 def pending() -> bool:
     """
     Tell whether any session of the process has changes that it hasn't flushed.
     """
-    with _guard:
-        alive: list[Any] = list(_alive)
+    sessions: Iterable[Any] = _alive
     return any(
         session._new or session._deleted or session.identity_map._modified
-        for session in alive
+        for session in sessions
     )
 
 
@@ -233,8 +231,7 @@ class Scope:
 
 
 _FEW = 64
-_alive: WeakSet[Session] = WeakSet()
-_guard = Guard()
+_alive = WeakSessions()
 _task_scope: ContextVar[Scope | None] = ContextVar("yokedcache_sessions", default=None)
 _thread_scope = threading.local()
 

@@ -204,8 +204,11 @@ def opening(
     if database.opens:
         return Opening.STRICT
     dialect: Any = engine.dialect
+    level = isolation(dialect, options)
+    if connection is None and level in STATEMENT_LEVELS:
+        return Opening.FREE  # as `opening_at` says, but at nearly every hit
     how = opening_at(
-        isolation(dialect, options),
+        level,
         native=_NATIVE.get(database.dialect_name),
         chosen=bool(
             options.get("isolation_level") or dialect._on_connect_isolation_level

@@ -1,14 +1,16 @@
 """
-The sessions that use a connection, of which none is kept alive.
+Sets of sessions, of which none is kept alive.
 
-What `weakref.WeakSet` does, without its guards: it is filled and read around
-every statement of the process, nearly always with one session.
+What `weakref.WeakSet` does, without its guards: they are filled and read around
+every statement of the process, most of them with one session.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from weakref import ref
+
+from yokedcache.runtime.forks import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +22,7 @@ _FEW = 16
 
 class WeakSessions:
     """
-    A set of sessions, told apart by identity.
+    A set of sessions, told apart by identity; threads may share it.
     """
 
     __slots__ = ("_held", "_most")
@@ -36,9 +38,16 @@ class WeakSessions:
         # a number that is used again is that of a session that is gone
         self._held[id(session)] = ref(session)
         if len(self._held) > self._most:
-            alive = list(self)
-            self._held = {id(one): ref(one) for one in alive}
-            self._most = 2 * len(alive) + _FEW
+            self._drop_the_gone()
+
+    def _drop_the_gone(self) -> None:
+        with _dropping:
+            for number, held in [*self._held.items()]:
+                if held() is None:
+                    last = self._held.pop(number, held)
+                    if last is not held:  # another one came with this number
+                        self._held.setdefault(number, last)
+            self._most = 2 * len(self._held) + _FEW
 
     def clear(self) -> None:
         """
@@ -47,9 +56,13 @@ class WeakSessions:
         self._held.clear()
 
     def __iter__(self) -> Iterator[Session]:
-        # a copy first: other threads may add to what shares a connection
-        kept = [held() for held in [*self._held.values()]]
+        with _dropping:
+            kept = [held() for held in [*self._held.values()]]
         return iter([session for session in kept if session is not None])
 
     def __bool__(self) -> bool:
         return bool(self._held)
+
+
+_dropping = Guard()
+"""Whoever reads sees what was added before, so not in the middle of dropping."""

@@ -93,6 +93,10 @@ def table_name(name: str, schema: str | None) -> str:
     return fold(name)
 
 
+_SETTINGS = "pg_settings"
+"""PostgreSQL's view of what SET sets: an UPDATE of it is another way to do so."""
+
+
 @dataclass(slots=True)
 class Notes:
     """
@@ -136,6 +140,9 @@ class Notes:
         self.refuse("writes")
         self.writes.update((verb, full) for verb in verbs)
         self._note_schema(full, schema)
+        if full.rpartition(".")[2] == _SETTINGS:
+            self.context = True
+            self.isolation = "session"
 
     def _note_schema(self, full: str, schema: str | None) -> None:
         if schema is not None:

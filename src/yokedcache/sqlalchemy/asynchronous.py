@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import (
+        AsyncConnection,
+        AsyncEngine,
         AsyncSession,
         async_scoped_session,
         async_sessionmaker,
@@ -18,11 +20,23 @@ if TYPE_CHECKING:
 else:
     try:
         from sqlalchemy.ext.asyncio import (
+            AsyncConnection,
+            AsyncEngine,
             AsyncSession,
             async_scoped_session,
             async_sessionmaker,
         )
     except ImportError:
+
+        class AsyncConnection:
+            """
+            Stands for `sqlalchemy.ext.asyncio.AsyncConnection`.
+            """
+
+        class AsyncEngine:
+            """
+            Stands for `sqlalchemy.ext.asyncio.AsyncEngine`.
+            """
 
         class AsyncSession:
             """
@@ -40,4 +54,10 @@ else:
             """
 
 
-__all__ = ["AsyncSession", "async_scoped_session", "async_sessionmaker"]
+__all__ = [
+    "AsyncConnection",
+    "AsyncEngine",
+    "AsyncSession",
+    "async_scoped_session",
+    "async_sessionmaker",
+]

@@ -22,7 +22,7 @@ from yokedcache.sqlalchemy.answering import SessionAnswerer
 from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import Attachment, check_options
 from yokedcache.sqlalchemy.install import install
-from yokedcache.sqlalchemy.scenes import unwrap
+from yokedcache.sqlalchemy.reaching import unwrap
 from yokedcache.sqlalchemy.tracking import install as track
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from yokedcache.sqlalchemy.calls import Bypass, Hit
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.install import answering
-from yokedcache.sqlalchemy.scenes import unwrap
+from yokedcache.sqlalchemy.reaching import unwrap
 from yokedcache.stats import Explanation, blamed, explain_key
 
 if TYPE_CHECKING:

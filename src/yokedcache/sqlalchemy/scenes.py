@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, object_session, scoped_session
-from sqlalchemy.orm.state import InstanceState
+from sqlalchemy.orm import Session
 
 from yokedcache.core.snapshots import Opening, Sight
 from yokedcache.core.tags import SESSIONS, holds
@@ -17,7 +16,6 @@ from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
 from yokedcache.sqlalchemy import by_hand, sessions
-from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.contexts import open_context
@@ -26,6 +24,7 @@ from yokedcache.sqlalchemy.entities import Album, contains_objects
 from yokedcache.sqlalchemy.fitness import established
 from yokedcache.sqlalchemy.floating import float_of, floating
 from yokedcache.sqlalchemy.listeners import rewriter
+from yokedcache.sqlalchemy.reaching import reach
 from yokedcache.sqlalchemy.snapshots import note_of, opening, unmade
 
 if TYPE_CHECKING:
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
     from yokedcache.core.tags import Vector
     from yokedcache.machine import Machine
     from yokedcache.sqlalchemy.attached import Attachment
-
-_CONTAINERS: Final = (list, tuple, set, frozenset)
-_MOST: Final = 1000
-"""Objects of one argument that are looked at for the session behind them."""
 
 
 class SessionExaminer:
@@ -50,19 +45,24 @@ class SessionExaminer:
         Work out what the sessions at hand mean for a call.
         """
         scene = Scene()
-        handed: dict[Session, None] = {}
-        for value in values:
-            for session in _behind(value):
-                handed[session] = None
-            if _is_detached(value):
-                scene.spoiled = "detached_argument"
-        for session in handed:
-            _judge(scene, session)
+        reached = reach(values)
+        if reached.detached:
+            scene.spoiled = "detached_argument"
+        if reached.opaque:
+            scene.bypass = "unsearchable_argument"
+        handed = dict.fromkeys(reached.means)
+        for means in handed:
+            if isinstance(means, Session):
+                scene.session = scene.session or means
+                _judge(scene, means)
+            else:
+                _judge_bind(scene, means)
+        if len(handed) < len(reached.means):
+            numbers = {means: number for number, means in enumerate(handed)}
+            scene.key = (*scene.key, *(numbers[means] for means in reached.means))
         for session in sessions.in_use():
             if session not in handed:
                 _judge_nearby(scene, session)
-        if handed:
-            scene.session = next(iter(handed))
         return scene
 
     def open_transaction(self, vector: Vector) -> bool:
@@ -99,52 +99,6 @@ class SessionExaminer:
 examiner: Final = SessionExaminer()
 
 
-def unwrap(value: object) -> Session | None:
-    """
-    Give the session that a value is, or holds inside.
-    """
-    if isinstance(value, Session):
-        return value
-    if isinstance(value, AsyncSession):
-        return value.sync_session
-    if isinstance(value, (scoped_session, async_scoped_session)):
-        return unwrap(value.registry())
-    return None
-
-
-def _behind(value: object) -> Iterator[Session]:
-    session = unwrap(value)
-    if session is not None:
-        yield session
-        return
-    yield from _of_instance(value)
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, _CONTAINERS):
-        for item in list(value)[:_MOST]:
-            yield from _of_instance(item)
-            inner = unwrap(item)
-            if inner is not None:
-                yield inner
-        return
-    for attribute in getattr(value, "__dict__", {}).values():
-        inner = unwrap(attribute)
-        if inner is not None:
-            yield inner
-
-
-def _of_instance(value: object) -> Iterator[Session]:
-    if isinstance(getattr(value, "_sa_instance_state", None), InstanceState):
-        session = object_session(value)
-        if session is not None:
-            yield session
-
-
-def _is_detached(value: object) -> bool:
-    state = getattr(value, "_sa_instance_state", None)
-    return isinstance(state, InstanceState) and state.session is None
-
-
 def _judge(scene: Scene, session: Session) -> None:
     attachment = attachment_of(session)
     vary = None if attachment is None else attachment.vary_key(session)
@@ -161,12 +115,26 @@ def _judge(scene: Scene, session: Session) -> None:
         scene.holds_connection = True
     for connection in held:
         _judge_connection(scene, connection, attachment)
-        _see(scene, session, connection)
+        _see(scene, connection, session)
     if transaction is not None and not transaction.is_active:
         scene.bypass = scene.bypass or "inactive_session"
     if not session.is_active:
         scene.bypass = scene.bypass or "inactive_session"
     _judge_nearby(scene, session)
+
+
+def _judge_bind(scene: Scene, bind: Engine | Connection) -> None:
+    """
+    Take in an engine or a connection that a call is handed without a session.
+    """
+    engine = bind.engine
+    database = database_of(engine.dialect)
+    scene.key = (*scene.key, "database", *database.key(engine))
+    scene.contextual = scene.contextual or database.unfit(engine, None)
+    if isinstance(bind, Connection):
+        scene.holds_connection = True
+        _judge_connection(scene, bind, None)
+        _see(scene, bind)
 
 
 def _judge_nearby(scene: Scene, session: Session) -> None:
@@ -222,9 +190,9 @@ def _judge_connection(
         scene.contextual = scene.contextual or state.settings.reason(vary)
 
 
-def _see(scene: Scene, session: Session, connection: Connection) -> None:
+def _see(scene: Scene, connection: Connection, session: Session | None = None) -> None:
     """
-    Take in what a session's own connection sees (rule 6).
+    Take in what a connection, a session's or one handed by itself, sees (rule 6).
     """
     if connection.closed or connection.invalidated:
         return
@@ -232,8 +200,11 @@ def _see(scene: Scene, session: Session, connection: Connection) -> None:
     if state is None:
         return
     if unmade(connection, state):
-        options = connection.get_execution_options()
-        _open(scene, session, connection.engine, options, connection)
+        if session is None:
+            scene.private = scene.anew = True
+        else:
+            options = connection.get_execution_options()
+            _open(scene, session, connection.engine, options, connection)
         return
     note = note_of(connection, state)
     if note is not None:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import NullPool, event, literal
+from sqlalchemy import NullPool, QueuePool, event, literal
 from sqlalchemy.engine import make_url
 
 from tests.tenants.places import Place, secret_of, tenant
@@ -83,6 +83,32 @@ def on_pool(event_name: str, **options: Any) -> Callable[[Place], Engines]:
     return install
 
 
+def on_the_one_connection(event_name: str) -> Callable[[Place], Engines]:
+    """
+    Engines of one tenant and one connection each.
+
+    A listener sets it up as it is made, or whenever it is given back.
+    """
+
+    def install(place: Place) -> Engines:
+        @cache
+        def engine_of(name: str) -> Engine:
+            engine = place.engine(poolclass=QueuePool, pool_size=1, max_overflow=0)
+
+            @event.listens_for(engine, event_name)
+            def enter(connection: Any, *_: Any) -> None:
+                place.become(connection, name)
+                connection.commit()
+
+            with engine.connect():
+                pass
+            return engine
+
+        return lambda: engine_of(tenant.get())
+
+    return install
+
+
 def on_connection(event_name: str) -> Callable[[Place], Engines]:
     """
     One engine, with a listener that is given a `Connection`.
@@ -140,8 +166,10 @@ def cursor_listener(place: Place) -> Engines:
     engine = place.engine()
 
     @event.listens_for(engine, "before_cursor_execute")
-    def enter(_c: Any, cursor: Any, *_: Any) -> None:
-        place.become(cursor.connection, tenant.get())
+    def enter(connection: Any, cursor: Any, *_: Any) -> None:
+        # cursors of async drivers don't tell
+        held = connection._dbapi_connection.dbapi_connection
+        place.become(getattr(cursor, "connection", held), tenant.get())
 
     return lambda: engine
 
@@ -179,6 +207,9 @@ def replaced(place: Place) -> Engines:
 
 MECHANISMS: dict[str, Callable[[Place], Engines]] = {
     "connect": connect_listener,
+    "first_connect": on_the_one_connection("first_connect"),
+    "checkin": on_the_one_connection("checkin"),
+    "reset": on_the_one_connection("reset"),
     "creator": creator,
     "checkout": on_pool("checkout"),
     "connect_for_each": on_pool("connect", poolclass=NullPool),

@@ -12,9 +12,11 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    AsyncAdaptedQueuePool,
     Column,
     Integer,
     MetaData,
+    QueuePool,
     String,
     Table,
     create_engine,
@@ -114,6 +116,22 @@ class Place:
             dbapi_connection.run_async(lambda c: c.create_function("upper", 1, said))
         else:
             dbapi_connection.create_function("upper", 1, said)
+
+
+class AsyncPlace(Place):
+    """
+    The same, reached over async drivers: the engines are what async ones stand on.
+    """
+
+    def engine(self, **options: Any) -> Engine:
+        """
+        Make an engine to be used within `greenlet_spawn`; whoever does disposes of it.
+        """
+        if options.get("poolclass") is QueuePool:
+            options["poolclass"] = AsyncAdaptedQueuePool
+        made: Engine = async_engine(self, **options).sync_engine
+        self.engines.append(made)
+        return made
 
 
 def secret_of(name: str) -> str:

@@ -234,6 +234,40 @@ def test_a_connection_sees_its_snapshot(blog: Blog, cache: YokedCache) -> None:
         assert names(other) == ["amy", "bob", "eve"]
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_session_that_chooses_its_database_is_asked_for_it(
+    engines: list[Engine], cache: YokedCache, *, bound: bool
+) -> None:
+    chosen = 0
+
+    class Routed(Session):
+        def get_bind(self, *_: Any, **__: Any) -> Engine:
+            return engines[chosen]
+
+    count = cached(cache=cache, ttl=60)(_count)
+    for chosen in (0, 1, 0, 1):
+        with Routed(engines[0] if bound else None) as session:
+            assert count(session) == 3 + chosen
+    assert cache.sync.stats().total.loads == 2
+
+
+def test_a_session_that_does_not_say_which_database_is_not_answered(
+    engines: list[Engine], cache: YokedCache
+) -> None:
+    class Routed(Session):
+        def get_bind(self, mapper: Any = None, **_: Any) -> Engine:
+            return engines[len(mapper.class_.__name__) - len("User")]
+
+    @cached(cache=cache, ttl=60)
+    def first(session: Session) -> str:
+        return session.get_one(User, 1).name
+
+    for _ in range(2):
+        with Routed() as session:
+            assert first(session) == "ann"
+    assert cache.sync.stats().total.bypasses == {"unknown_database": 2}
+
+
 class _Proxy:
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]

@@ -237,7 +237,7 @@ def _open(
 
 
 def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hashable]:
-    for bind in _binds(session):
+    for bind in _binds(scene, session):
         engine = bind.engine
         database = database_of(engine.dialect)
         yield "database"
@@ -248,18 +248,29 @@ def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hash
             _open(scene, session, engine, engine.get_execution_options())
 
 
-def _binds(session: Session) -> list[Engine | Connection]:
+def _binds(scene: Scene, session: Session) -> list[Engine | Connection]:
     binds: dict[Any, None] = {}
     if session.bind is not None:
         binds[session.bind] = None
     for bind in getattr(session, "_Session__binds", {}).values():
         binds[bind] = None
-    if not binds:
+    routed = _is_routed(session)
+    if routed or not binds:
         try:
             binds[session.get_bind()] = None
-        except SQLAlchemyError:
-            return []
+        except Exception as error:  # noqa: BLE001 - an app's own may want more to go by
+            if routed or not isinstance(error, SQLAlchemyError):
+                scene.bypass = scene.bypass or "unknown_database"
     return list(binds)
+
+
+def _is_routed(session: Session) -> bool:
+    """
+    Tell whether the app itself chooses the database, maybe by who asks.
+    """
+    return (
+        type(session).get_bind is not Session.get_bind or "get_bind" in session.__dict__
+    )
 
 
 def _held(session: Session) -> list[Connection]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy.engine.cursor import ResultFetchStrategy
+from yokedcache.sqlalchemy.fetching import WrappedFetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.engine import CursorResult
+    from sqlalchemy.engine.cursor import ResultFetchStrategy
 
 
 class Tape(Protocol):
@@ -66,49 +67,25 @@ def read_ahead(result: CursorResult[Any], tape: Tape, size: int) -> None:
     result.cursor_strategy = _Ahead(result.cursor_strategy, rows, error)
 
 
-class _Ahead(ResultFetchStrategy):
+class _Ahead(WrappedFetch):
     """
     A fetch strategy that hands out rows at hand before it asks the cursor.
     """
 
-    __slots__ = ("_error", "_inner", "_rows")
+    __slots__ = ("_error", "_rows")
 
     def __init__(
         self, inner: ResultFetchStrategy, rows: deque[Any], error: Exception | None
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._rows = rows
         self._error = error
 
-    @property
-    def alternate_cursor_description(self) -> Any:  # type: ignore[override]
+    def closing(self, dbapi_cursor: Any) -> None:  # noqa: ARG002
         """
-        Return what the wrapped strategy says.
-        """
-        return self._inner.alternate_cursor_description
-
-    def soft_close(self, result: Any, dbapi_cursor: Any) -> None:
-        """
-        Let go of the rows, and close.
+        Let go of the rows.
         """
         self._rows.clear()
-        self._inner.soft_close(result, dbapi_cursor)
-
-    def hard_close(self, result: Any, dbapi_cursor: Any) -> None:
-        """
-        Let go of the rows, and close for good.
-        """
-        self._rows.clear()
-        self._inner.hard_close(result, dbapi_cursor)
-
-    def yield_per(self, result: Any, dbapi_cursor: Any, num: int) -> None:
-        """
-        Let the wrapped strategy be replaced by a buffering one, and wrap that.
-        """
-        self._inner.yield_per(result, dbapi_cursor, num)
-        if result.cursor_strategy is not self:
-            self._inner = result.cursor_strategy
-            result.cursor_strategy = self
 
     def fetchone(
         self,
@@ -150,11 +127,3 @@ class _Ahead(ResultFetchStrategy):
         if error is not None:
             self._rows.clear()
             self.handle_exception(result, dbapi_cursor, error)
-
-    def handle_exception(
-        self, result: Any, dbapi_cursor: Any, err: BaseException
-    ) -> Any:
-        """
-        Raise as the wrapped strategy does.
-        """
-        self._inner.handle_exception(result, dbapi_cursor, err)

@@ -19,10 +19,10 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.engine.cursor import (
     CursorFetchStrategy,
     FullyBufferedCursorFetchStrategy,
-    ResultFetchStrategy,
 )
 
 from yokedcache.sqlalchemy.ahead import read_ahead
+from yokedcache.sqlalchemy.fetching import WrappedFetch
 from yokedcache.sqlalchemy.recordings import (
     IMMUTABLE,
     Recording,
@@ -32,6 +32,8 @@ from yokedcache.sqlalchemy.recordings import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from sqlalchemy.engine.cursor import ResultFetchStrategy
 
     from yokedcache.sqlalchemy.offline import Prepared
 
@@ -199,7 +201,7 @@ def _weight(value: Any) -> int:
     return _CELL
 
 
-class _Tee(ResultFetchStrategy):
+class _Tee(WrappedFetch):
     """
     A fetch strategy that passes everything on and tells a tape of it.
 
@@ -207,7 +209,7 @@ class _Tee(ResultFetchStrategy):
     comes while a fetch is under way is the end, any other one is early.
     """
 
-    __slots__ = ("_drain", "_ended", "_fetching", "_inner", "_on_fetch", "_tape")
+    __slots__ = ("_drain", "_ended", "_fetching", "_on_fetch", "_tape")
 
     def __init__(
         self,
@@ -216,35 +218,17 @@ class _Tee(ResultFetchStrategy):
         drain: int = 0,
         on_fetch: Callable[[], None] | None = None,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._tape = tape
         self._drain = drain
         self._on_fetch = on_fetch
         self._fetching = False
         self._ended = False
 
-    @property
-    def alternate_cursor_description(self) -> Any:  # type: ignore[override]
+    def closing(self, dbapi_cursor: Any) -> None:
         """
-        Return what the wrapped strategy says.
+        See whether every row had been fetched.
         """
-        return self._inner.alternate_cursor_description
-
-    def soft_close(self, result: Any, dbapi_cursor: Any) -> None:
-        """
-        Close, and see whether every row had been fetched.
-        """
-        self._closing(dbapi_cursor)
-        self._inner.soft_close(result, dbapi_cursor)
-
-    def hard_close(self, result: Any, dbapi_cursor: Any) -> None:
-        """
-        Close for good, and see whether every row had been fetched.
-        """
-        self._closing(dbapi_cursor)
-        self._inner.hard_close(result, dbapi_cursor)
-
-    def _closing(self, dbapi_cursor: Any) -> None:
         if self._fetching:
             self._ended = True
         elif not self._tape.done:
@@ -262,15 +246,6 @@ class _Tee(ResultFetchStrategy):
                 self._tape.complete()
                 return
         self._tape.abandon("closed_early")
-
-    def yield_per(self, result: Any, dbapi_cursor: Any, num: int) -> None:
-        """
-        Let the wrapped strategy be replaced by a buffering one, and wrap that.
-        """
-        self._inner.yield_per(result, dbapi_cursor, num)
-        if result.cursor_strategy is not self:
-            self._inner = result.cursor_strategy
-            result.cursor_strategy = self
 
     def fetchone(
         self,

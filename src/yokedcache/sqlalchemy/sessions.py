@@ -14,7 +14,6 @@ import asyncio
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
@@ -174,7 +173,7 @@ def remember(session: Session) -> None:
     Note that the current task or thread uses a session.
     """
     _scope().add(session)
-    on_pending(session)
+    _alive.add(session)
 
 
 def on_pending(session: Session, instance: object = None) -> None:  # noqa: ARG001
@@ -199,56 +198,25 @@ def in_use() -> list[Session]:
     """
     List the sessions that the current task or thread has used.
     """
-    return _scope().alive()
+    return list(_scope())
 
 
-class Scope:
-    """
-    The sessions that one task or thread has used; it keeps none alive.
-    """
-
-    __slots__ = ("_most", "_sessions")
-
-    def __init__(self) -> None:
-        self._sessions: list[ref[Session]] = []
-        self._most = _FEW
-
-    def add(self, session: Session) -> None:
-        """
-        Note a session; those that are gone are dropped now and then.
-        """
-        self._sessions.append(ref(session))
-        if len(self._sessions) > self._most:
-            self._sessions = list(map(ref, self.alive()))
-            self._most = 2 * len(self._sessions) + _FEW
-
-    def alive(self) -> list[Session]:
-        """
-        List the sessions, each once.
-        """
-        kept = (session for held in self._sessions if (session := held()) is not None)
-        return list(dict.fromkeys(kept))
-
-
-_FEW = 64
 _alive = WeakSessions()
-_task_scope: ContextVar[Scope | None] = ContextVar("yokedcache_sessions", default=None)
+_task_scope: ContextVar[WeakSessions | None] = ContextVar(
+    "yokedcache_sessions", default=None
+)
 _thread_scope = threading.local()
 
 
-def _scope() -> Scope:
-    if _in_task():
+def _scope() -> WeakSessions:
+    if asyncio._get_running_loop() is not None:
         scope = _task_scope.get()
         if scope is None:
-            scope = Scope()
+            scope = WeakSessions()
             _task_scope.set(scope)
         return scope
     try:
         return _thread_scope.sessions  # type: ignore[no-any-return]
     except AttributeError:
-        fresh = _thread_scope.sessions = Scope()
+        fresh = _thread_scope.sessions = WeakSessions()
         return fresh
-
-
-def _in_task() -> bool:
-    return asyncio._get_running_loop() is not None

@@ -151,14 +151,20 @@ def usable(template: Template, session: Session, options: Any) -> bool:
     """
     Tell whether a session may be given instances of a template.
     """
-    load = options.get("_sa_orm_load_options")
-    if load is not None and (
-        load._refresh_state is not None or load._version_check or load._identity_token
-    ):
-        return False
-    if options.get("prebuffer_rows") or session.dispatch.loaded_as_persistent:
-        return False
-    return not any(manager.dispatch.load for manager in template.managers)
+    if options:
+        load = options.get("_sa_orm_load_options")
+        if load is not None and (
+            load._refresh_state is not None
+            or load._version_check
+            or load._identity_token
+        ):
+            return False
+        if options.get("prebuffer_rows"):
+            return False
+    for manager in template.managers:
+        if manager.dispatch.load:
+            return False
+    return not session.dispatch.loaded_as_persistent
 
 
 def stamped(

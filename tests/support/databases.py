@@ -152,12 +152,12 @@ def blog_at(url: str, **options: Any) -> Iterator[Blog]:
         engine.dispose()
 
 
-def twin(engine: Engine) -> Engine:
+def twin(engine: Engine, **options: Any) -> Engine:
     """
     Make another engine on the same database, at the same isolation level.
     """
     level: Any = engine.dialect._on_connect_isolation_level  # type: ignore[attr-defined]
-    return create_engine(engine.url, isolation_level=level)
+    return create_engine(engine.url, isolation_level=level, **options)
 
 
 @contextlib.contextmanager

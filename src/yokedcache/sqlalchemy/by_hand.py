@@ -2,16 +2,15 @@
 Tags that are invalidated by hand while a transaction is open.
 
 Whoever refills before the commit reads the old rows, so the commit invalidates the
-tags once more: as part of what a connection has written, and for sessions that
-have written nothing yet, right after their commit.
+tags once more: as part of what a connection has written or will have, and for sessions
+that write nothing, right after their commit.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.sqlalchemy import sessions
-from yokedcache.sqlalchemy.connections import writing
+from yokedcache.sqlalchemy import connections, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +28,7 @@ def invalidated(machine: Machine, names: Iterable[str]) -> None:
     Have the transactions that are open invalidate some tags again.
     """
     names = tuple(names)
-    for state in writing():
+    for state in connections.in_use():
         state.note_tags(names)
     for session in sessions.in_use():
         if session.in_transaction():

@@ -19,7 +19,7 @@ from yokedcache.runtime.forks import Guard
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.contexts import Settings
-from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag
+from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG, database_tag
 from yokedcache.sqlalchemy.outlook import Outlook
 from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 
@@ -40,8 +40,10 @@ KEY = "yokedcache"
 _ISOLATING = re.compile(
     r"isolation|snapshot|uncommitted|repeatable|serializable", re.IGNORECASE
 )
+_MOST_TAGS = 1_000
 _open: Counter[str] = Counter()
 _writing: WeakSet[ConnectionState] = WeakSet()
+_out: WeakSet[ConnectionState] = WeakSet()
 _guard = Guard()
 
 
@@ -113,9 +115,20 @@ class ConnectionState:
 
     def note_tags(self, names: Iterable[str]) -> None:
         """
-        Add tags that the app invalidated by hand before the commit.
+        Add tags that the app invalidated by hand before the commit, if one comes.
+
+        Of too many, it is only noted that there were some.
         """
-        self._by_hand.update(names)
+        if ANY_TAG not in self._by_hand:
+            self._by_hand.update(names)
+            if len(self._by_hand) > _MOST_TAGS:
+                self._by_hand = {ANY_TAG}
+
+    def forget_tags(self) -> None:
+        """
+        Forget these tags: a transaction that wrote nothing has ended.
+        """
+        self._by_hand.clear()
 
     def hand_out(self) -> None:
         """
@@ -151,10 +164,21 @@ class ConnectionState:
         tags = self.database.tags_written(self.writes, unknown=unknown)
         return (*tags, *self._by_hand) if self._by_hand else tags
 
+    def check_out(self) -> None:
+        """
+        Note that somebody is about to use the connection.
+        """
+        self.settings.check_out()
+        with _guard:
+            _out.add(self)
+
     def check_in(self) -> None:
         """
         Note that nobody uses the connection any more; in memory, others may.
         """
+        with _guard:
+            _out.discard(self)
+        self.forget_tags()
         self.settings.check_in()
         self.outlook.rest()
         if not self.database.in_memory:
@@ -251,12 +275,12 @@ class ConnectionState:
             store.watch()
 
 
-def writing() -> list[ConnectionState]:
+def in_use() -> list[ConnectionState]:
     """
-    List the connections that have written what isn't committed.
+    List the connections that somebody uses, or has written over what isn't committed.
     """
     with _guard:
-        return list(_writing)
+        return list(_out | _writing)
 
 
 def open_transaction(vector: Vector) -> bool:
@@ -296,11 +320,11 @@ def autocommit(connection: Connection) -> bool:
     Tell whether what was sent, or will be sent next, is its own commit.
     """
     if connection.dialect.name == "sqlite":
-        file: Any = connection.connection.driver_connection
+        file = driver_of(connection.connection)
         if file.in_transaction:  # an app may send its own BEGIN
             return False
         return file.isolation_level is None or getattr(file, "autocommit", None) is True
-    begun = in_transaction(connection.connection.driver_connection)
+    begun = in_transaction(driver_of(connection.connection))
     if begun is None:
         state = existing(connection.connection)
         begun = state is not None and state.begun
@@ -313,6 +337,14 @@ def autocommit(connection: Connection) -> bool:
         if mode is not None:
             return bool(mode() if callable(mode) else mode)
     return True
+
+
+def driver_of(holder: Any) -> Any:
+    """
+    Give the driver's own connection, also of one that has left its pool.
+    """
+    adapter = getattr(holder, "dbapi_connection", holder)
+    return getattr(adapter, "driver_connection", adapter)
 
 
 def in_transaction(driver: Any) -> bool | None:

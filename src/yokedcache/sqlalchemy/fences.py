@@ -12,7 +12,7 @@ from yokedcache.core.plans import announce
 from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
 from yokedcache.runtime.log import logger
-from yokedcache.sqlalchemy.names import ANY_DATABASE
+from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG
 from yokedcache.sqlalchemy.several import stranger
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from yokedcache.stores.memory import MemoryStore
 
 
+_WIDE = frozenset({ANY_DATABASE, ANY_TAG})
+
+
 class Fences:
     """
     One writer's fences, one in each cache.
@@ -32,18 +35,25 @@ class Fences:
 
     def __init__(self, names: tuple[str, ...], blame: Blame) -> None:
         self._names = names
+        self._lifted = False
         _note_causes(names, blame)
-        self._parts: list[tuple[MemoryStore, Fence]] = [
-            (machine.store, machine.store.fence(_reached(machine.store, names)))
+        self._parts: dict[MemoryStore, Fence] = {
+            machine.store: machine.store.fence(_reached(machine.store, names))
             for machine in machines()
-        ]
+        }
 
     def lift(self) -> None:
         """
         Bump and lift in every cache; a second time does nothing.
         """
-        for store, fence in self._parts:
-            if fence.up and ANY_DATABASE in self._names:
+        if self._lifted:
+            return
+        self._lifted = True
+        for machine in machines():
+            if machine.store not in self._parts:  # made while the commit was under way
+                machine.store.bump(_reached(machine.store, self._names))
+        for store, fence in self._parts.items():
+            if fence.up and not _WIDE.isdisjoint(self._names):
                 # what was first read while the fence was up is not under it
                 store.bump(_reached(store, self._names))
             store.lift(fence)
@@ -115,6 +125,15 @@ def lift_statement(state: ConnectionState) -> None:
         fences.lift()
 
 
+def keep_statement(state: ConnectionState) -> None:
+    """
+    Keep the fences around a statement that commits by itself: nobody knows if it did.
+    """
+    fences, state.fences = state.fences, None
+    if fences is not None:
+        state.orphans.append(fences)
+
+
 def bump_everywhere(names: tuple[str, ...], blame: Blame) -> None:
     """
     Bump tags in every cache of the process.
@@ -133,6 +152,17 @@ def _note_causes(names: tuple[str, ...], blame: Blame) -> None:
                 machine.causes.note((name,), cause, now)
 
 
+def asks_server(holder: Any) -> bool:
+    """
+    Tell whether a rollback would be sent, so that its end is the server's answer.
+
+    SQLAlchemy's adapter of asyncpg sends none when its transaction is over, or failed
+    to be committed. psycopg sends none when the server has said that all is done.
+    """
+    adapter = getattr(holder, "dbapi_connection", holder)
+    return getattr(adapter, "_transaction", adapter) is not None
+
+
 def settle_orphans(state: ConnectionState) -> None:
     """
     Lift fences of unknown outcome: the server has answered on the connection since.
@@ -148,6 +178,8 @@ def _reached(store: MemoryStore, names: tuple[str, ...]) -> tuple[str, ...]:
 
     A database that doesn't say who it is may be any of those known.
     """
+    if ANY_TAG in names:
+        return tuple(dict.fromkeys((*names, *store.names())))
     if not any(name.startswith("database:") for name in names):
         return names
     known = store.names()

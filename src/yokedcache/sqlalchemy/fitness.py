@@ -17,6 +17,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.lambdas import StatementLambdaElement
 from sqlalchemy.sql.selectable import CompoundSelect, Select, TextualSelect
 
+from yokedcache.sqlalchemy.connections import driver_of
 from yokedcache.sqlalchemy.offline import connection_options
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def _aborted(connection: Connection) -> bool:
     """
     Ask a PostgreSQL driver, without a round trip, whether the server waits for ROLLBACK.
     """
-    info = getattr(connection.connection.driver_connection, "info", None)
+    info = getattr(driver_of(connection.connection), "info", None)
     status = getattr(info, "transaction_status", None)
     return status is not None and int(status) == _IN_ERROR
 

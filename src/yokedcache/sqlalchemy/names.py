@@ -19,6 +19,8 @@ LISTENERS: Final = "listeners:"
 
 ANY_DATABASE: Final = "database:"
 """Stands in write sets for a database that doesn't say who it is."""
+ANY_TAG: Final = "any:*"
+"""Stands in write sets for tags invalidated by hand, too many to be remembered."""
 
 
 def database_tag(identity: str) -> str:

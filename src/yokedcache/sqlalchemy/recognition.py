@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.blame import Blame
-from yokedcache.sqlalchemy.connections import in_transaction
+from yokedcache.sqlalchemy.connections import driver_of, in_transaction
 from yokedcache.sqlalchemy.fences import bump_everywhere
 from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
@@ -33,8 +33,7 @@ def recognise(database: Database, dbapi_connection: Any) -> None:
     if before is None or database.in_memory:
         return
     # what a listener of the app's has just set would be undone with its transaction
-    driver: Any = getattr(dbapi_connection, "driver_connection", dbapi_connection)
-    begun = in_transaction(driver)
+    begun = in_transaction(driver_of(dbapi_connection))
     try:
         identity = database_identity(dbapi_connection, database.dialect_name, None)
         epoch = server_epoch(dbapi_connection, database.dialect_name)

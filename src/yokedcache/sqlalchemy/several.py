@@ -214,7 +214,7 @@ def stranger(database: Database) -> None:
         _join(database.dialect, f"{kind}:?")
 
 
-def came_back_raw(database: Database, dbapi_connection: Any) -> None:
+def came_back_raw(database: Database, dbapi_connection: Any, *, begun: bool) -> None:
     """
     Tell them that a database was written to over a raw connection, if never before.
     """
@@ -222,8 +222,9 @@ def came_back_raw(database: Database, dbapi_connection: Any) -> None:
         if dbapi_connection is not None:
             with contextlib.suppress(Exception):  # it may be in any state
                 database.learn(dbapi_connection)
-            with contextlib.suppress(Exception):
-                dbapi_connection.rollback()
+            if not begun:
+                with contextlib.suppress(Exception):
+                    dbapi_connection.rollback()
         stranger(database)
 
 

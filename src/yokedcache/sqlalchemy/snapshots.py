@@ -21,7 +21,11 @@ from yokedcache.core.snapshots import (
     sight_at,
 )
 from yokedcache.sqlalchemy.beginning import ready
-from yokedcache.sqlalchemy.connections import autocommit, in_transaction
+from yokedcache.sqlalchemy.connections import (
+    autocommit,
+    driver_of,
+    in_transaction,
+)
 from yokedcache.sqlalchemy.databases import database_of, isolation
 from yokedcache.sqlalchemy.floating import floating
 
@@ -94,7 +98,7 @@ def _open(connection: Connection) -> bool | None:
     """
     Ask the driver whether a transaction is open; `None` if it doesn't tell.
     """
-    return in_transaction(connection.connection.driver_connection)
+    return in_transaction(driver_of(connection.connection))
 
 
 def sight(connection: Connection, state: ConnectionState) -> Sight:

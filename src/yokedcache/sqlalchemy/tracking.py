@@ -24,31 +24,32 @@ from yokedcache.runtime import surroundings
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import (
     by_hand,
+    checkins,
     handed,
     reads,
     registrations,
     sessions,
-    several,
     varying,
 )
 from yokedcache.sqlalchemy.beginning import meet
 from yokedcache.sqlalchemy.called import with_functions
+from yokedcache.sqlalchemy.completing import complete
 from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
     existing,
     state_of,
 )
-from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.databases import database_of
-from yokedcache.sqlalchemy.doubts import is_clean
 from yokedcache.sqlalchemy.effects import commits_itself, note_settings
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
+    asks_server,
     bump_everywhere,
     commit_announced,
     fence_statement,
+    keep_statement,
     lift_statement,
     settle_orphans,
 )
@@ -112,30 +113,7 @@ def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
         recognise(database_of(dialect), dbapi_connection)
         state = state_of(record.info, database_of(dialect))
     state.raw = True
-    state.settings.check_out()
-
-
-def _on_checkin(dbapi_connection: Any, record: Any) -> None:
-    """
-    A connection comes back; one handed out raw may have written anything.
-    """
-    state = existing(record)
-    if state is not None and (state.raw or state.handed):
-        once(
-            "raw_connection",
-            str(state.database.serial),
-            "a raw connection came back: what it wrote isn't known, so everything "
-            "cached of its database was dropped; use Engine.connect()",
-        )
-        state.note_unknown()
-        if not is_clean(dbapi_connection, state.database.dialect_name):
-            state.settings.put(ANYTHING, state.database.identity)
-        state.blame.note("what was sent over a raw connection", ())
-        several.came_back_raw(state.database, dbapi_connection)
-        bump_everywhere(state.tags(), state.blame)
-        state.take_back()
-    if state is not None:
-        state.check_in()
+    state.check_out()
 
 
 def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG001
@@ -233,7 +211,7 @@ def _note_effects(
 
 def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     connection: Connection,
-    cursor: Any,  # noqa: ARG001
+    cursor: Any,
     statement: str,
     parameters: Any,
     context: Any,
@@ -253,7 +231,10 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         rewritten = placed(rewritten, state.database)
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
+    if state.orphans:  # the server has answered after a commit of unknown outcome
+        settle_orphans(state)
     if state.fences is not None:
+        complete(connection, cursor, context)
         lift_statement(state)
         if autocommit(connection):
             state.settle()
@@ -261,14 +242,25 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
 
 def _on_error(context: Any) -> None:
     """
-    A statement failed; one that commits by itself may have done so.
+    A statement failed; one that commits by itself may have done so, or may do so yet.
     """
     connection = context.connection
     if connection is not None and not connection.closed and not connection.invalidated:
         state = existing(connection.connection)
         if state is not None:
             state.outlook.failed()
-            lift_statement(state)
+            if _answered(context):
+                lift_statement(state)
+            else:
+                keep_statement(state)
+
+
+def _answered(context: Any) -> bool:
+    """
+    Tell whether the server has said that a statement failed.
+    """
+    error = context.dialect.loaded_dbapi.Error
+    return isinstance(context.original_exception, error) and not context.is_disconnect
 
 
 def _end(state: ConnectionState) -> None:
@@ -283,6 +275,8 @@ def _end(state: ConnectionState) -> None:
             state.database.forget_catalogue()
         state.settle()
         bump_everywhere(tags, blame)
+    else:
+        state.forget_tags()
 
 
 def _wrap(dialect: Any) -> None:
@@ -311,6 +305,7 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
     if not state.dirty:
         result = original(holder)
         state.begun = False
+        state.forget_tags()
         state.outlook.end()
         state.settings.commit()
         return result
@@ -329,13 +324,15 @@ def _committed(state: ConnectionState) -> None:
 
 
 def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
-    result = original(holder)
     state = existing(holder)
+    asks = state is None or not state.orphans or asks_server(holder)
+    result = original(holder)
     if state is not None:
         state.begun = False
         _end(state)
         state.settings.rollback()
-        settle_orphans(state)
+        if asks:
+            settle_orphans(state)
     return result
 
 
@@ -384,7 +381,9 @@ _LISTENERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Engine, "after_cursor_execute", _after_cursor),
     (Engine, "handle_error", _on_error),
     (Pool, "checkout", _on_checkout),
-    (Pool, "checkin", _on_checkin),
+    (Pool, "checkin", checkins.on_checkin),
+    (Pool, "detach", checkins.on_detach),
+    (Pool, "close_detached", checkins.on_close_detached),
     (Pool, "connect", _on_connect),
     (Pool, "close", _on_gone),
     (Pool, "invalidate", _on_gone),

@@ -1,0 +1,78 @@
+"""
+Connections that come back to their pools, or leave them for good.
+
+What was handed out raw may have written anything, and may be in the middle of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.runtime.log import once
+from yokedcache.sqlalchemy import several
+from yokedcache.sqlalchemy.connections import driver_of, existing, in_transaction
+from yokedcache.sqlalchemy.contexts import ANYTHING
+from yokedcache.sqlalchemy.doubts import is_clean
+from yokedcache.sqlalchemy.fences import bump_everywhere
+
+if TYPE_CHECKING:
+    from yokedcache.sqlalchemy.connections import ConnectionState
+
+_detached: dict[int, ConnectionState] = {}
+"""States of connections that left their pools, by the `id` of the driver's."""
+
+
+def on_checkin(dbapi_connection: Any, record: Any) -> None:
+    """
+    A connection comes back; one handed out raw may have written anything.
+    """
+    state = existing(record)
+    if state is None:
+        return
+    if state.raw or state.handed:
+        _came_back(state, dbapi_connection)
+    state.check_in()
+
+
+def _came_back(state: ConnectionState, dbapi_connection: Any) -> None:
+    once(
+        "raw_connection",
+        str(state.database.serial),
+        "a raw connection came back: what it wrote isn't known, so everything "
+        "cached of its database was dropped; use Engine.connect()",
+    )
+    # with no reset on return, a transaction goes on with the next to use it
+    begun = bool(in_transaction(driver_of(dbapi_connection)))
+    if begun or not is_clean(dbapi_connection, state.database.dialect_name):
+        state.settings.put(ANYTHING, state.database.identity)
+    several.came_back_raw(state.database, dbapi_connection, begun=begun)
+    _announce_anything(state)
+    state.take_back()
+    if begun:
+        state.note_unknown()
+        state.blame.note("what was sent over a raw connection", ())
+
+
+def on_detach(dbapi_connection: Any, record: Any) -> None:
+    """
+    A connection leaves its pool: it will be closed, and not come back.
+    """
+    state = existing(record)
+    if state is not None:
+        _detached[id(dbapi_connection)] = state
+
+
+def on_close_detached(dbapi_connection: Any) -> None:
+    """
+    A connection that left its pool is closed.
+    """
+    state = _detached.pop(id(dbapi_connection), None)
+    if state is not None and (state.raw or state.handed):
+        _announce_anything(state)
+        state.take_back()
+
+
+def _announce_anything(state: ConnectionState) -> None:
+    state.note_unknown()
+    state.blame.note("what was sent over a raw connection", ())
+    bump_everywhere(state.tags(), state.blame)

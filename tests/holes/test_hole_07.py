@@ -1,0 +1,242 @@
+"""
+Hole 7: a COMMIT that fails may have been carried out, or be carried out later.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from tests.holes.asking import Asker
+from tests.holes.stalling import STALLING, cut, process_of, server_of
+from tests.support.held import LIMIT, until
+from tests.support.looking import RENAMING, rename
+from tests.support.models import User
+from yokedcache import YokedCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+    from tests.holes.stalling import Server
+    from tests.support.databases import Blog
+
+SERVERS = pytest.mark.parametrize("blog", ["postgresql", "mariadb"], indirect=True)
+
+
+@pytest.fixture
+def ask(blog: Blog, cache: YokedCache) -> Asker:
+    if blog.engine.dialect.name == "postgresql":
+        with blog.engine.begin() as connection:
+            for statement in STALLING:
+                connection.exec_driver_sql(statement)
+    return Asker(blog, cache)
+
+
+@pytest.fixture
+def server(blog: Blog) -> Iterator[Server]:
+    with server_of(blog.engine) as made:
+        yield made
+
+
+def is_uncached(blog: Blog, ask: Asker) -> bool:
+    """
+    Tell whether every answer comes from the database.
+    """
+    with blog.counted() as sent:
+        ask()
+    return len(sent) >= 4
+
+
+class Failing:
+    """
+    Does something in a thread of its own, and expects the database to fail it.
+    """
+
+    def __init__(self, deed: Callable[[], Any]) -> None:
+        self._deed = deed
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._deed()
+        except DBAPIError as error:
+            self._error = error
+
+    def end(self) -> None:
+        """
+        Wait until it has failed.
+        """
+        self._thread.join(LIMIT)
+        assert self._error is not None
+
+
+@SERVERS
+def test_hole_07_a_connection_lost_before_the_commit(
+    blog: Blog, ask: Asker, server: Server
+) -> None:
+    with blog.sessions() as session:
+        session.get_one(User, 1).name = "new"
+        session.flush()
+        server.kill(process_of(session.connection()))
+        with pytest.raises(DBAPIError):
+            session.commit()
+        assert ask() == {"ann"}
+    assert is_uncached(blog, ask)
+    assert ask() == {"ann"}
+    rename(blog, "newer")
+    assert ask() == {"newer"}
+
+
+@SERVERS
+@pytest.mark.parametrize("end", ["commit", "text"])
+def test_hole_07_a_connection_killed_during_the_commit(
+    blog: Blog, ask: Asker, server: Server, end: str
+) -> None:
+    with blog.engine.connect() as connection:
+        connection.execute(RENAMING)
+        process = process_of(connection)
+        server.hold()
+        commit = Failing(lambda: _commit(connection, end))
+        until(server.is_waiting)
+        server.kill(process)
+        commit.end()
+        server.let_go()
+        assert ask() == {server.name()}
+    assert is_uncached(blog, ask)
+    assert ask() == {server.name()}
+
+
+@SERVERS
+@pytest.mark.parametrize("end", ["commit", "text"])
+def test_hole_07_a_commit_that_outlives_its_connection(
+    blog: Blog, ask: Asker, server: Server, end: str
+) -> None:
+    with blog.engine.connect() as connection:
+        connection.execute(RENAMING)
+        server.hold()
+        commit = Failing(lambda: _commit(connection, end))
+        until(server.is_waiting)
+        cut(connection)
+        commit.end()
+        assert ask() == {"ann"}
+    assert is_uncached(blog, ask)
+    assert server.is_waiting()
+    server.let_go()
+    until(lambda: server.name() == "new")
+    assert ask() == {"new"}
+
+
+@SERVERS
+def test_hole_07_a_statement_that_outlives_its_connection(
+    blog: Blog, ask: Asker, server: Server
+) -> None:
+    """
+    In autocommit mode the statement is the commit.
+    """
+    automatic = blog.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with automatic.connect() as connection:
+        server.hold()
+        statement = Failing(lambda: connection.execute(RENAMING))
+        until(server.is_waiting)
+        cut(connection)
+        statement.end()
+        assert ask() == {"ann"}
+    assert is_uncached(blog, ask)
+    assert server.is_waiting()
+    server.let_go()
+    until(lambda: server.name() == "new")
+    assert ask() == {"new"}
+
+
+def _commit(connection: Connection, end: str) -> None:
+    if end == "text":
+        connection.execute(text("COMMIT"))
+    else:
+        connection.commit()
+
+
+@SERVERS
+def test_hole_07_what_nobody_can_tell_is_adopted_after_a_while(
+    blog: Blog, server: Server, said: pytest.LogCaptureFixture
+) -> None:
+    cache = YokedCache(jitter=0, orphan_grace="100ms")
+    ask = Asker(blog, cache)
+    with blog.sessions() as session:
+        session.get_one(User, 1).name = "new"
+        session.flush()
+        server.kill(process_of(session.connection()))
+        with pytest.raises(DBAPIError):
+            session.commit()
+    assert "its outcome is unknown" in said.text
+    until(lambda: not is_uncached(blog, ask))
+    assert ask.served() == {"ann"}
+    cache.sync.close()
+
+
+@pytest.mark.parametrize("blog", ["sqlite", "postgresql"], indirect=True)
+def test_hole_07_a_commit_refused_for_a_constraint(
+    blog: Blog, cache: YokedCache
+) -> None:
+    """
+    Such an answer is the server's: the fence is gone with the transaction.
+    """
+    if blog.engine.dialect.name == "sqlite":
+        event.listen(blog.engine, "connect", _with_foreign_keys)
+        blog.engine.dispose()
+    with blog.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE marks (id int REFERENCES users (id)"
+            " DEFERRABLE INITIALLY DEFERRED)"
+        )
+    ask = Asker(blog, cache)
+    with blog.sessions() as session:
+        session.get_one(User, 1).name = "new"
+        session.execute(text("INSERT INTO marks VALUES (99)"))
+        with pytest.raises(DBAPIError):
+            session.commit()
+        assert ask() == {"ann"}
+        session.rollback()
+        assert ask.served() == {"ann"}
+    with blog.engine.connect() as connection:
+        connection.execute(RENAMING)
+        connection.execute(text("INSERT INTO marks VALUES (99)"))
+        with pytest.raises(DBAPIError):
+            connection.execute(text("COMMIT"))
+        assert ask() == {"ann"}
+    assert ask.served() == {"ann"}
+    rename(blog)
+    assert ask.served() == {"new"}
+
+
+def _with_foreign_keys(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+@pytest.mark.parametrize("blog", ["postgresql"], indirect=True)
+def test_hole_07_a_commit_refused_for_serialization(
+    blog: Blog, cache: YokedCache
+) -> None:
+    ask = Asker(blog, cache)
+    engine = blog.engine.execution_options(isolation_level="SERIALIZABLE")
+    reads = text("SELECT count(*) FROM users WHERE active")
+    with Session(engine) as one, Session(engine) as two:
+        for session, number in ((one, 1), (two, 2)):
+            session.execute(reads)
+            session.execute(
+                text("UPDATE users SET name = 'new', active = false WHERE id = :id"),
+                {"id": number},
+            )
+        one.commit()
+        assert ask() == {"new"}
+        with pytest.raises(DBAPIError, match="could not serialize"):
+            two.commit()
+    assert ask.served() == {"new"}

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -49,6 +49,7 @@ def is_uncached(blog: Blog, ask: Asker) -> bool:
     """
     Tell whether every answer comes from the database.
     """
+    ask()
     with blog.counted() as sent:
         ask()
     return len(sent) >= 4
@@ -162,6 +163,33 @@ def _commit(connection: Connection, end: str) -> None:
         connection.execute(text("COMMIT"))
     else:
         connection.commit()
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_hole_07_a_statement_that_was_never_sent(
+    blog: Blog, ask: Asker, skips: bool
+) -> None:
+    """
+    Whoever failed it was not the server, and nothing is left of it with the transaction.
+    """
+    engine = create_engine(
+        blog.engine.url,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=skips,
+    )
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def refuse(_c: Any, _k: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE"):
+            msg = "not now"
+            raise RuntimeError(msg)
+
+    with engine.connect() as connection:
+        with pytest.raises(RuntimeError, match="not now"):
+            connection.execute(RENAMING)
+        assert ask() == {"ann"}
+    assert ask.served() == {"ann"}
+    engine.dispose()
 
 
 @SERVERS

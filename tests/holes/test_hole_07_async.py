@@ -184,7 +184,7 @@ async def test_hole_07_a_commit_that_took_too_long(
     async_blog: AsyncBlog, ask: AsyncAsker, server: Server, end: Any
 ) -> None:
     """
-    The server may go on, and the rollback that follows asks it nothing.
+    The server may go on, whatever the client has given up.
     """
     engine = create_async_engine(
         async_blog.engine.url, connect_args={"command_timeout": 0.2}

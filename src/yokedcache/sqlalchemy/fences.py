@@ -152,17 +152,6 @@ def _note_causes(names: tuple[str, ...], blame: Blame) -> None:
                 machine.causes.note((name,), cause, now)
 
 
-def asks_server(holder: Any) -> bool:
-    """
-    Tell whether a rollback would be sent, so that its end is the server's answer.
-
-    SQLAlchemy's adapter of asyncpg sends none when its transaction is over, or failed
-    to be committed. psycopg sends none when the server has said that all is done.
-    """
-    adapter = getattr(holder, "dbapi_connection", holder)
-    return getattr(adapter, "_transaction", adapter) is not None
-
-
 def settle_orphans(state: ConnectionState) -> None:
     """
     Lift fences of unknown outcome: the server has answered on the connection since.

@@ -45,7 +45,6 @@ from yokedcache.sqlalchemy.effects import commits_itself, note_settings
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
-    asks_server,
     bump_everywhere,
     commit_announced,
     fence_statement,
@@ -231,8 +230,6 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
         rewritten = placed(rewritten, state.database)
         if _matters(rewritten):
             _note_effects(connection, state, rewritten, statement)
-    if state.orphans:  # the server has answered after a commit of unknown outcome
-        settle_orphans(state)
     if state.fences is not None:
         complete(connection, cursor, context)
         lift_statement(state)
@@ -324,15 +321,13 @@ def _committed(state: ConnectionState) -> None:
 
 
 def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
-    state = existing(holder)
-    asks = state is None or not state.orphans or asks_server(holder)
     result = original(holder)
+    state = existing(holder)
     if state is not None:
         state.begun = False
         _end(state)
         state.settings.rollback()
-        if asks:
-            settle_orphans(state)
+        settle_orphans(state)
     return result
 
 

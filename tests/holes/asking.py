@@ -10,6 +10,8 @@ from tests.support.looking import name, name_async
 from yokedcache import cached
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.support.databases import AsyncBlog, Blog
     from yokedcache import YokedCache
 
@@ -27,7 +29,7 @@ class Asker:
         def called() -> str:
             return name(blog.sessions)
 
-        self._asks = [lambda: name(maker), called] * 2
+        self._asks: list[Callable[[], str]] = [lambda: name(maker), called] * 2
         assert self.served() == {"ann"}
 
     def __call__(self) -> set[str]:
@@ -60,7 +62,10 @@ class AsyncAsker:
         async def called() -> str:
             return await name_async(blog.sessions)
 
-        self._asks = [lambda: name_async(maker), called] * 2
+        self._asks: list[Callable[[], Awaitable[str]]] = [
+            lambda: name_async(maker),
+            called,
+        ] * 2
 
     async def __call__(self) -> set[str]:
         """

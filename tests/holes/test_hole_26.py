@@ -57,6 +57,19 @@ def untracked(blog: Blog, cache: YokedCache) -> Callable[[], Any]:
     return called
 
 
+def test_hole_26_of_too_many_tags_it_is_known_that_there_were_some(
+    blog: Blog, cache: YokedCache, untracked: Callable[[], Any]
+) -> None:
+    with blog.engine.connect() as connection:
+        cache.sync.invalidate_tags(["people"])
+        for number in range(1_001):
+            cache.sync.invalidate_tags([f"tag {number}"])
+        connection.execute(RENAMING)
+        assert untracked() == "ann"
+        connection.commit()
+    assert untracked() == "new"
+
+
 @contextlib.contextmanager
 def pending(blog: Blog) -> Iterator[None]:
     with blog.sessions() as session:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from sqlalchemy.orm import sessionmaker
 
 from tests.holes.states import Run, difference, listen
@@ -88,3 +89,19 @@ def compare(
                 assert found is None, (found, named, step, way)
 
 
+def cases(
+    reads: Sequence[Callable[[Any], Any]], elsewhere: Sequence[Callable[[Any], Any]]
+) -> Any:
+    """
+    Have a test done with each way to read on SQLite, and with some on the servers.
+    """
+    pairs = [
+        *(("sqlite", read) for read in reads),
+        *((name, read) for name in ("postgresql", "mariadb") for read in elsewhere),
+    ]
+    return pytest.mark.parametrize(
+        ("blog", "read"),
+        pairs,
+        indirect=["blog"],
+        ids=[f"{name}-{read.__name__}" for name, read in pairs],
+    )

@@ -96,7 +96,9 @@ def instance_of(instance: Any) -> dict[str, Any]:
         },
         "unloaded": sorted(state.unloaded),
         "expired": (state.expired, sorted(state.expired_attributes)),
-        "committed": sorted((key, repr(shown(value))) for key, value in state.committed_state.items()),  # fmt: skip
+        "committed": {
+            key: repr(shown(value)) for key, value in state.committed_state.items()
+        },
         "modified": state.modified,
         "options": list(map(_option, state.load_options)),
         "path": state.load_path,

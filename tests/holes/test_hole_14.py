@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.holes.comparing import compare, warm
+from tests.holes.comparing import cases, compare, warm
 from tests.holes.reads import READS, TELLING, entity_built_anew
 from tests.holes.steps import AFTER, BEFORE
 from yokedcache.sqlalchemy import playing
@@ -24,16 +24,7 @@ if TYPE_CHECKING:
     from tests.support.databases import Blog
     from yokedcache import YokedCache
 
-CASES = [
-    *(("sqlite", read) for read in READS),
-    *((name, read) for name in ("postgresql", "mariadb") for read in TELLING),
-]
-everywhere = pytest.mark.parametrize(
-    ("blog", "read"),
-    CASES,
-    indirect=["blog"],
-    ids=[f"{name}-{read.__name__}" for name, read in CASES],
-)
+everywhere = cases(READS, TELLING)
 
 
 @everywhere
@@ -81,4 +72,8 @@ def test_hole_14_each_way_is_taken(
     looked = ["looked for"]
     assert ways[:2] == [looked, [*looked, "the loader"]]
     assert ways[2][-1] == "a template"
-    assert ways[3:] == [[*looked, "the short way"], ["the short way"], ["the short way"]]
+    assert ways[3:] == [
+        [*looked, "the short way"],
+        ["the short way"],
+        ["the short way"],
+    ]

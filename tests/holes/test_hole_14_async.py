@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session
 
 from tests.holes.comparing import WARMTHS, cool
-from tests.holes.states import Run, difference, listen, session_of, shown
 from tests.holes.reads import COLUMNS, FIRST, JOINED, SELECTIN, TELLING
+from tests.holes.states import Run, difference, listen, session_of, shown
 from tests.holes.steps import AFTER, BEFORE
 from tests.support.models import Post, User
 
@@ -55,7 +55,13 @@ async def in_its_greenlet(
         return await session.run_sync(do)
 
 
-@pytest.mark.parametrize("read", TELLING, ids=lambda read: read.__name__)
+@pytest.mark.parametrize(
+    ("async_blog", "read"),
+    [("aiosqlite", read) for read in TELLING]
+    + [("asyncpg", TELLING[2]), ("asyncmy", TELLING[0])],
+    indirect=["async_blog"],
+    ids=lambda value: getattr(value, "__name__", value),
+)
 async def test_hole_14_in_the_greenlet_of_an_async_session(
     async_blog: AsyncBlog, clocked: YokedCache, read: Callable[[Any], Any]
 ) -> None:

@@ -76,13 +76,14 @@ def test_hole_27_a_function_that_logs_in_makes_a_context(
     What is answered on its connection from then on is somebody's own.
     """
     with blog.engine.begin() as connection:
-        for statement in (
+        connection.exec_driver_sql(
             "CREATE FUNCTION login(who text) RETURNS text LANGUAGE sql AS "
-            "$$ SELECT set_config('app.who', who, false) $$",
+            "$$ SELECT set_config('app.who', who, false) $$"
+        )
+        connection.exec_driver_sql(
             "CREATE VIEW mine AS SELECT name FROM users "
-            "WHERE name = current_setting('app.who', true)",
-        ):
-            connection.exec_driver_sql(statement)
+            "WHERE name = current_setting('app.who', true)"
+        )
     maker = blog.attached(cache)
     mine = text("SELECT name FROM mine")
 

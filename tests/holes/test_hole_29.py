@@ -172,5 +172,3 @@ def test_hole_29_a_file_attached_by_text(tmp_path: Path, cache: YokedCache) -> N
                 connection.exec_driver_sql("DETACH other")
             assert [name(others), name(others)] == [new, new]
             assert name(maker) == "ann"
-
-

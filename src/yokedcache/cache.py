@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from yokedcache.machine import Machine
 from yokedcache.runtime.clocks import monotonic
 from yokedcache.runtime.forks import Guard
+from yokedcache.runtime.gil import check_gil
 from yokedcache.settings import read
 from yokedcache.sync import SyncCache, loader_host
 
@@ -51,6 +52,7 @@ class YokedCache:
         clock: Callable[[], float] = monotonic,
         **settings: Any,
     ) -> None:
+        check_gil()
         self.settings = read(url, settings)
         self.machine = Machine(self.settings, clock)
         self.sync = SyncCache(self.machine)

@@ -10,7 +10,8 @@ The whole tree of errors, drawn first; this module imports nothing of ours.
     │   └── ClosedError                 the cache was closed
     ├── ValueNotStorableError (TypeError)  a result that can't be kept exactly
     ├── PayloadError                    stored bytes that can't be read (a miss, counted)
-    └── StoreError                      the store's fault: unreachable, full, refusing
+    ├── StoreError                      the store's fault: unreachable, full, refusing
+    └── FreeThreadingError (RuntimeError)  an interpreter that runs without its GIL
 
 Errors carry their facts as attributes, survive pickling, and each class has a
 `code` that leads to its paragraph in `docs/errors.md`.
@@ -123,3 +124,11 @@ class StoreError(YokedCacheError):
     """
 
     code = "YC300"
+
+
+class FreeThreadingError(YokedCacheError, RuntimeError):
+    """
+    The interpreter runs without its GIL, under which alone this library is safe.
+    """
+
+    code = "YC400"

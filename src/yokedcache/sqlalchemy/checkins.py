@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import several
+from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.connections import driver_of, existing, in_transaction
 from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.doubts import is_clean
 from yokedcache.sqlalchemy.fences import bump_everywhere
+from yokedcache.sqlalchemy.names import ANY_DATABASE
 
 if TYPE_CHECKING:
     from yokedcache.sqlalchemy.connections import ConnectionState
@@ -28,6 +30,8 @@ def on_checkin(dbapi_connection: Any, record: Any) -> None:
     """
     state = existing(record)
     if state is None:
+        if dbapi_connection is not None:  # it was taken before anyone listened
+            bump_everywhere((ANY_DATABASE,), Blame())
         return
     if state.raw or state.handed:
         _came_back(state, dbapi_connection)

@@ -33,7 +33,12 @@ from yokedcache.sqlalchemy.identity import (
 )
 from yokedcache.sqlalchemy.identity_mysql import schema_of
 from yokedcache.sqlalchemy.listeners import Watch, session_meddler
-from yokedcache.sqlalchemy.names import database_tag, read_tags, write_tags
+from yokedcache.sqlalchemy.names import (
+    ANY_DATABASE,
+    database_tag,
+    read_tags,
+    write_tags,
+)
 from yokedcache.sqlalchemy.sheltered import sheltered
 from yokedcache.sqlalchemy.telling import declared
 from yokedcache.sqlalchemy.unsettled import Unsettled
@@ -93,6 +98,8 @@ class Database:
         """What was set on connections and stays there, whoever gets them next."""
         self.unlearnable: str | None = None
         self.in_memory = False
+        self.attaches = False
+        """Statements attached other files: what is written may be in any of them."""
         self.company: Company | None = None
         """Who else uses it; told once it is known who it is."""
         self.opens: bool | None = None
@@ -314,6 +321,8 @@ class Database:
             tables, doubt = catalogue.spread(writes, declared())
             spread, unknown = direct | tables, unknown or doubt
         tags = write_tags(self.identity or "", spread)
+        if self.attaches:
+            return (*tags, ANY_DATABASE)
         return (*tags, self.server_tag) if unknown else tags
 
     def _meddled(self, place: str) -> str:

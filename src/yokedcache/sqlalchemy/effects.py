@@ -54,7 +54,12 @@ def note_settings(
 def _displace(database: Database, analysis: Analysis, statement: str) -> None:
     """
     Learn nothing more of a database whose connections may be in another schema.
+
+    A SQLite connection to which a file was attached reaches that one besides.
     """
-    if ANY_SCHEMA in analysis.schemas and database.by_schema:
+    if ANY_SCHEMA not in analysis.schemas:
+        return
+    database.attaches = database.attaches or database.dialect_name == "sqlite"
+    if database.by_schema:
         database.unlearnable = f"its schema was changed by: {statement:.100s}"
         database.forget_catalogue()

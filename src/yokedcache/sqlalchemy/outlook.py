@@ -134,12 +134,17 @@ class Outlook:
             for kept in floats:
                 kept.check()
 
-    def failed(self) -> None:
+    def failed(self, context: Any) -> None:
         """
         Note that a statement failed: what it should have ended may go on.
+
+        Its cursor is closed, however long the error keeps its execution alive.
         """
         self._ending = None
         self._queries = False
+        if context is not None and self._executions:
+            kept = [one for one in self._executions if one() is not context]
+            self._executions = kept
 
     def end(self) -> None:
         """

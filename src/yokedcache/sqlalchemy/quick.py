@@ -192,7 +192,7 @@ class Quick:
             return MISSED
         reference = self._gets.get((engine.dialect, mapper))
         compiled: Any = None if reference is None else reference()
-        if compiled is None:
+        if compiled is None or _holds(session, mapper, identity):
             return MISSED
         (parameter,) = mapper._get_clause[1].values()
         facts = (engine, None, None, ({parameter.key: identity},), None, (None,), None)
@@ -247,6 +247,13 @@ def _engine(session: Any) -> Engine | None:
 
 def _pending(session: Any) -> bool:
     return bool(session._new or session._deleted or session.identity_map._modified)
+
+
+def _holds(session: Any, mapper: Any, identity: Any) -> bool:
+    """
+    Tell whether a session has an identity, and so asks nobody and begins nothing.
+    """
+    return (mapper._identity_class, (identity,), None) in session.identity_map._dict
 
 
 def _odd(statement: Any, options: Any) -> bool:

@@ -13,7 +13,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from yokedcache.sqlalchemy.analysis import HARMLESS, UNKNOWN, VERBS, Analysis, Notes
+from yokedcache.sqlalchemy.analysis import (
+    ANY_SCHEMA,
+    HARMLESS,
+    UNKNOWN,
+    VERBS,
+    Analysis,
+    Notes,
+)
 from yokedcache.sqlalchemy.functions import words
 
 if TYPE_CHECKING:
@@ -352,8 +359,12 @@ _JUDGES: dict[str, Callable[[str, str], Analysis]] = {
     "GRANT": _always(_DDL),
     "REVOKE": _always(_DDL),
     **dict.fromkeys(
-        ("RESET", "DISCARD", "USE", "ATTACH", "DETACH", "LISTEN", "UNLISTEN"),
+        ("RESET", "DISCARD", "USE", "LISTEN", "UNLISTEN"),
         _always(_CONTEXT),
+    ),
+    **dict.fromkeys(
+        ("ATTACH", "DETACH"),
+        _always(replace(_CONTEXT, schemas=frozenset({ANY_SCHEMA}))),
     ),
     **dict.fromkeys(
         (

@@ -5,14 +5,11 @@ What is read, what is written, and when it is committed.
 
 Installed once a cache exists and SQLAlchemy is there. Listeners stand on the
 classes `Engine`, `Pool` and `Session`; the commit itself is caught on both
-sides by wrapping `do_commit` and its kin on each engine's dialect object, the
-first time a connection of it is seen: nothing public runs after a commit that
-no session makes.
+sides (`ends`).
 """
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -42,15 +39,14 @@ from yokedcache.sqlalchemy.connections import (
 )
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.effects import commits_itself, note_settings
+from yokedcache.sqlalchemy.ends import end, wrap
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
     abandon_orphans,
     bump_everywhere,
-    commit_announced,
     fence_statement,
     keep_statement,
     lift_statement,
-    settle_orphans,
 )
 from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.recognition import recognise
@@ -66,7 +62,6 @@ if TYPE_CHECKING:
 
     from yokedcache.sqlalchemy.analysis import Analysis
 
-_WRAPPED = "_yokedcache_wrapped"
 _NOTED = "_yokedcache_noted"
 """Where an execution's context keeps the analysis that was noted for it."""
 
@@ -98,7 +93,7 @@ def _on_connection(connection: Connection) -> None:
     """
     A `Connection` was made: its checkout wasn't a raw one.
     """
-    _wrap(connection.dialect)
+    wrap(connection.dialect)
     info = connection.connection.info
     state_of(info, database_of(connection.dialect)).raw = False
     meet(connection)
@@ -108,7 +103,7 @@ def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
     state = existing(record)
     if state is None:
         dialect = proxy._pool._dialect
-        _wrap(dialect)
+        wrap(dialect)
         recognise(database_of(dialect), dbapi_connection)
         state = state_of(record.info, database_of(dialect))
     state.raw = True
@@ -121,7 +116,7 @@ def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG0
     """
     state = existing(record)
     if state is not None:
-        _end(state)
+        end(state)
         state.settings.close()
         abandon_orphans(state)
 
@@ -148,10 +143,9 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     A statement is about to be sent: note what it will read and write.
     """
     state = existing(connection.connection)
-    if state is None:  # this transaction began before anyone listened
-        _wrap(connection.dialect)
+    if state is None:
+        _take_over(connection)
         state = state_of(connection.connection.info, database_of(connection.dialect))
-        state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
     if analysis.schemas:
         analysis = placed(analysis, state.database)
@@ -208,6 +202,16 @@ def _note_effects(
         fence_statement(state)
 
 
+def _take_over(connection: Connection, *_: Any) -> None:
+    """
+    Take a transaction that began before anyone listened for one that wrote anything.
+    """
+    if existing(connection.connection) is None:
+        wrap(connection.dialect)
+        state = state_of(connection.connection.info, database_of(connection.dialect))
+        state.note_unknown()
+
+
 def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     connection: Connection,
     cursor: Any,
@@ -245,7 +249,7 @@ def _on_error(context: Any) -> None:
     if connection is not None and not connection.closed and not connection.invalidated:
         state = existing(connection.connection)
         if state is not None:
-            state.outlook.failed()
+            state.outlook.failed(context.execution_context)
             if _answered(context):
                 lift_statement(state)
             else:
@@ -260,121 +264,13 @@ def _answered(context: Any) -> bool:
     return isinstance(context.original_exception, error) and not context.is_disconnect
 
 
-def _end(state: ConnectionState) -> None:
-    """
-    A transaction ended without a commit of ours: bump what it had written.
-    """
-    state.outlook.end()
-    lift_statement(state)
-    if state.dirty:
-        tags, blame = state.tags(), state.blame
-        if state.unknown:
-            state.database.forget_catalogue()
-        state.settle()
-        bump_everywhere(tags, blame)
-    else:
-        state.forget_tags()
-
-
-def _wrap(dialect: Any) -> None:
-    """
-    Stand on both sides of a dialect's commits and rollbacks.
-    """
-    if _WRAPPED in dialect.__dict__:
-        return
-    dialect.__dict__[_WRAPPED] = True
-    dialect.do_commit = functools.partial(_do_commit, dialect.do_commit)
-    dialect.do_rollback = functools.partial(_do_rollback, dialect.do_rollback)
-    for name in ("do_commit_twophase", "do_prepare_twophase"):
-        original = getattr(dialect, name)
-        setattr(dialect, name, functools.partial(_do_twophase, original))
-    original = dialect.do_rollback_twophase
-    dialect.do_rollback_twophase = functools.partial(_undo_twophase, original)
-    if dialect.name == "sqlite":
-        original = dialect.do_release_savepoint
-        dialect.do_release_savepoint = functools.partial(_do_release, original)
-
-
-def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
-    state = existing(holder)
-    if state is None:
-        return original(holder)
-    if not state.dirty:
-        result = original(holder)
-        state.begun = False
-        state.forget_tags()
-        state.outlook.end()
-        state.settings.commit()
-        return result
-    lift_statement(state)
-    result = commit_announced(state, functools.partial(original, holder))
-    _committed(state)
-    return result
-
-
-def _committed(state: ConnectionState) -> None:
-    if state.unknown:
-        state.database.forget_catalogue()
-    state.outlook.end()
-    state.settle()
-    state.settings.commit()
-
-
-def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
-    result = original(holder)
-    state = existing(holder)
-    if state is not None:
-        state.begun = False
-        _end(state)
-        state.settings.rollback()
-        settle_orphans(state)
-    return result
-
-
-def _do_release(original: Callable[..., Any], connection: Connection, name: str) -> Any:
-    """
-    On SQLite, releasing the outermost savepoint is a commit if no BEGIN was sent.
-    """
-    state = existing(connection.connection)
-    if state is None or not state.dirty:
-        return original(connection, name)
-    return commit_announced(state, functools.partial(original, connection, name))
-
-
-def _do_twophase(
-    original: Callable[..., Any],
-    connection: Connection,
-    xid: Any,
-    *args: Any,
-    **kw: Any,
-) -> Any:
-    state = existing(connection.connection)
-    send = functools.partial(original, connection, xid, *args, **kw)
-    if state is None:
-        return send()
-    if kw.get("recover"):
-        state.note_unknown()
-    result = commit_announced(state, send) if state.dirty else send()
-    if original.__name__ == "do_commit_twophase":
-        _committed(state)
-    return result
-
-
-def _undo_twophase(
-    original: Callable[..., Any], connection: Connection, *args: Any, **kw: Any
-) -> Any:
-    result = original(connection, *args, **kw)
-    state = existing(connection.connection)
-    if state is not None:
-        _end(state)
-    return result
-
-
 _LISTENERS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Engine, "engine_connect", _on_connection),
     (Engine, "before_cursor_execute", _before_cursor),
     (Engine, "after_cursor_execute", _after_cursor),
     (Engine, "handle_error", _on_error),
+    (Engine, "commit", _take_over),
+    (Engine, "commit_twophase", _take_over),
     (Pool, "checkout", _on_checkout),
     (Pool, "checkin", checkins.on_checkin),
     (Pool, "detach", checkins.on_detach),

@@ -1,0 +1,169 @@
+"""
+How transactions end.
+
+`do_commit` and its kin are wrapped on each engine's dialect object, the first time
+a connection of it is seen: nothing public runs after a commit that no session makes.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.fences import (
+    bump_everywhere,
+    commit_announced,
+    lift_statement,
+    settle_orphans,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection
+
+    from yokedcache.sqlalchemy.connections import ConnectionState
+
+_WRAPPED = "_yokedcache_wrapped"
+_REFUSALS: Final = frozenset({"23", "40"})
+"""Classes of SQLSTATE by which PostgreSQL refuses: a constraint, a rollback."""
+_UNKNOWN: Final = "40003"
+"""The one of them that says that the outcome isn't known."""
+
+
+def end(state: ConnectionState) -> None:
+    """
+    A transaction ended without a commit of ours: bump what it had written.
+    """
+    state.outlook.end()
+    lift_statement(state)
+    if state.dirty:
+        tags, blame = state.tags(), state.blame
+        if state.unknown:
+            state.database.forget_catalogue()
+        state.settle()
+        bump_everywhere(tags, blame)
+    else:
+        state.forget_tags()
+
+
+def wrap(dialect: Any) -> None:
+    """
+    Stand on both sides of a dialect's commits and rollbacks.
+    """
+    if _WRAPPED in dialect.__dict__:
+        return
+    dialect.__dict__[_WRAPPED] = True
+    dialect.do_commit = functools.partial(_do_commit, dialect.do_commit)
+    dialect.do_rollback = functools.partial(_do_rollback, dialect.do_rollback)
+    for name in ("do_commit_twophase", "do_prepare_twophase"):
+        original = getattr(dialect, name)
+        setattr(dialect, name, functools.partial(_do_twophase, original))
+    original = dialect.do_rollback_twophase
+    dialect.do_rollback_twophase = functools.partial(_undo_twophase, original)
+    if dialect.name == "sqlite":
+        original = dialect.do_release_savepoint
+        dialect.do_release_savepoint = functools.partial(_do_release, original)
+
+
+def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
+    state = existing(holder)
+    if state is None:
+        return original(holder)
+    if not state.dirty:
+        result = original(holder)
+        state.begun = False
+        state.forget_tags()
+        state.outlook.end()
+        state.settings.commit()
+        return result
+    lift_statement(state)
+    result = _announced(state, functools.partial(original, holder))
+    _committed(state)
+    return result
+
+
+def _announced(state: ConnectionState, send: Callable[[], Any]) -> Any:
+    """
+    Send a commit with its announcements; one that the server refused has an outcome.
+
+    What was written stays in the write set until the transaction is rolled back.
+    """
+    try:
+        return commit_announced(state, send)
+    except Exception as error:
+        if _refused(state.database.dialect, error):
+            settle_orphans(state)
+        raise
+
+
+def _refused(dialect: Any, error: Exception) -> bool:
+    """
+    Tell whether a server answered a commit, and the answer was no.
+    """
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if isinstance(code, str):
+        return code[:2] in _REFUSALS and code != _UNKNOWN
+    if getattr(dialect, "name", None) != "sqlite":
+        return False
+    refusal: type[Exception] = dialect.loaded_dbapi.IntegrityError
+    return isinstance(error, refusal)
+
+
+def _committed(state: ConnectionState) -> None:
+    if state.unknown:
+        state.database.forget_catalogue()
+    state.outlook.end()
+    state.settle()
+    state.settings.commit()
+
+
+def _do_rollback(original: Callable[[Any], Any], holder: Any) -> Any:
+    result = original(holder)
+    state = existing(holder)
+    if state is not None:
+        state.begun = False
+        end(state)
+        state.settings.rollback()
+        settle_orphans(state)
+    return result
+
+
+def _do_release(original: Callable[..., Any], connection: Connection, name: str) -> Any:
+    """
+    On SQLite, releasing the outermost savepoint is a commit if no BEGIN was sent.
+    """
+    state = existing(connection.connection)
+    if state is None or not state.dirty:
+        return original(connection, name)
+    return _announced(state, functools.partial(original, connection, name))
+
+
+def _do_twophase(
+    original: Callable[..., Any],
+    connection: Connection,
+    xid: Any,
+    *args: Any,
+    **kw: Any,
+) -> Any:
+    state = existing(connection.connection)
+    send = functools.partial(original, connection, xid, *args, **kw)
+    if state is None:
+        return send()
+    if kw.get("recover"):
+        state.note_unknown()
+    result = _announced(state, send) if state.dirty else send()
+    if original.__name__ == "do_commit_twophase":
+        _committed(state)
+    return result
+
+
+def _undo_twophase(
+    original: Callable[..., Any], connection: Connection, *args: Any, **kw: Any
+) -> Any:
+    result = original(connection, *args, **kw)
+    state = existing(connection.connection)
+    if state is not None:
+        end(state)
+    return result

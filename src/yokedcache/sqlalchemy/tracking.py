@@ -37,6 +37,7 @@ from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
     existing,
+    pooled,
     state_of,
 )
 from yokedcache.sqlalchemy.contexts import ANYTHING
@@ -99,7 +100,7 @@ def _on_connection(connection: Connection) -> None:
     A `Connection` was made: its checkout wasn't a raw one.
     """
     _wrap(connection.dialect)
-    info = connection.connection.info
+    info = pooled(connection).info
     state_of(info, database_of(connection.dialect)).raw = False
     meet(connection)
 
@@ -170,10 +171,10 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     """
     A statement is about to be sent: note what it will read and write.
     """
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is None:  # this transaction began before anyone listened
         _wrap(connection.dialect)
-        state = state_of(connection.connection.info, database_of(connection.dialect))
+        state = state_of(pooled(connection).info, database_of(connection.dialect))
         state.note_unknown()
     analysis = analysis_of(context, statement, connection.dialect)
     if analysis.schemas:
@@ -221,7 +222,7 @@ def _note_effects(
     if analysis.writes or analysis.unknown_write or analysis.ddl:
         if not (state.unknown and state.database.identity):
             # an engine that only writes has never been asked who its database is
-            state.database.learn(connection.connection)
+            state.database.learn(pooled(connection))
         sessions.wrote(state)
         state.note(analysis)
         state.blame.note(statement, [table for _, table in analysis.writes])
@@ -244,7 +245,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     """
     if context is not None:
         context.__dict__[SENT] = (statement, parameters)
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is None:
         return
     state.outlook.sent()
@@ -265,7 +266,7 @@ def _on_error(context: Any) -> None:
     """
     connection = context.connection
     if connection is not None and not connection.closed and not connection.invalidated:
-        state = existing(connection.connection)
+        state = existing(pooled(connection))
         if state is not None:
             state.outlook.failed()
             lift_statement(state)
@@ -343,7 +344,7 @@ def _do_release(original: Callable[..., Any], connection: Connection, name: str)
     """
     On SQLite, releasing the outermost savepoint is a commit if no BEGIN was sent.
     """
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is None or not state.dirty:
         return original(connection, name)
     return commit_announced(state, functools.partial(original, connection, name))
@@ -356,7 +357,7 @@ def _do_twophase(
     *args: Any,
     **kw: Any,
 ) -> Any:
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     send = functools.partial(original, connection, xid, *args, **kw)
     if state is None:
         return send()
@@ -372,7 +373,7 @@ def _undo_twophase(
     original: Callable[..., Any], connection: Connection, *args: Any, **kw: Any
 ) -> Any:
     result = original(connection, *args, **kw)
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is not None:
         _end(state)
     return result

@@ -64,7 +64,6 @@ def _on(engine: Engine, other: Engine, peers: Worker, effort: Effort) -> Iterato
         what = f"{engine.dialect.name}, {share:.0%} writes"
         yield compare(times, what, "ours", "uncached", bar)
         total = cache.stats().total
-        figure = f"{total.hit_ratio:.1%} hits"
-        print(total)
+        figure = f"{total.hits} hits, {total.loads} loads, {total.bypasses}"
         yield Line(f"{what}: reads", figure)
         cache.sync.close()

@@ -109,7 +109,7 @@ def _database(server: object, level: Level) -> Iterator[Engine]:
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         for table in TABLES:
-            rows = [{"id": number, "number": 0} for number in range(ROWS)]
+            rows = [{"id": number, "number": 0} for number in range(1, ROWS + 1)]
             connection.execute(insert(table), rows)
     yield engine
     engine.dispose()
@@ -148,13 +148,13 @@ def _requests(  # noqa: PLR0917
         with attached() as session:
             for _ in range(READS):
                 table = dice.choice(TABLES)
-                one = select(table).where(table.id == dice.randrange(ROWS))
+                one = select(table).where(table.id == 1 + dice.randrange(ROWS))
                 session.scalars(one).one()
                 clock.advance(0.001)
                 reads += 1
                 if dice.random() < share:
                     with beside.begin() as other:
                         written = dice.choice(TABLES)
-                        changed = update(written).where(written.id == 0)
+                        changed = update(written).where(written.id == 1)
                         other.execute(changed.values(number=written.number + 1))
     return reads

@@ -22,7 +22,17 @@ from measure import Effort, Line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECTIONS = ("functions", "orm", "writes", "tags", "hit_ratio", "stampede", "imports")
+SECTIONS = (
+    "functions",
+    "orm",
+    "writes",
+    "mixed",
+    "tags",
+    "hit_ratio",
+    "levels",
+    "stampede",
+    "imports",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,5 @@
 """
-When look-ups on a table are left alone: only after they gained nothing.
+When look-ups on a table are left alone: only after they gained next to nothing.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from yokedcache.core.entry import Entry, Lifetime
-from yokedcache.core.heat import LONGEST, SAMPLE, SHORTEST, Heat
+from yokedcache.core.heat import LONGEST, SAMPLE, SHORTEST, WORTH, Heat
 from yokedcache.core.tags import TagTable
 
 
@@ -46,12 +46,19 @@ def test_answers_that_were_all_broken_unread_make_a_table_hot() -> None:
     assert table.heat.until == 5.0 + SHORTEST
 
 
-@pytest.mark.parametrize("read", [0, 3, SAMPLE - 1])
-def test_one_answer_that_served_is_gain_enough(read: int) -> None:
+@pytest.mark.parametrize("read", [(0, 3), (3, SAMPLE - 1), (0, SAMPLE - 1)])
+def test_a_few_answers_that_served_are_gain_enough(read: tuple[int, ...]) -> None:
+    assert len(read) == WORTH
     table = Table()
     for number in range(SAMPLE):
-        assert not table.answer(hits=number == read)
+        assert not table.answer(hits=number in read)
     assert table.heat.until == 0.0
+
+
+def test_fewer_cost_more_than_they_gain() -> None:
+    table = Table()
+    answers = [table.answer(hits=number < WORTH - 1) for number in range(SAMPLE)]
+    assert answers[-1]
 
 
 def test_answers_that_still_hold_may_be_read_yet() -> None:

@@ -68,21 +68,26 @@ def main() -> int:
     parser.add_argument("face", choices=["sync", "async"])
     parser.add_argument("schemas", help="a number, or a range of them: 7-20")
     parser.add_argument("--programs", type=int, default=PROGRAMS)
+    parser.add_argument("--audited", action="store_true", help="verify=1.0")
     asked = parser.parse_args()
     first, _, last = asked.schemas.partition("-")
     log.raise_faults = True
-    hits = loads = failures = 0
+    hits = loads = audited = failures = 0
     began = time.monotonic()
     with _places(asked.database) as make:
         for number in range(int(first), int(last or first) + 1):
-            batch = Batch(asked.database, asked.face, number, asked.programs)
+            batch = Batch(
+                asked.database, asked.face, number, asked.programs, asked.audited
+            )
             report = _run(batch, make())
             hits, loads = hits + report.hits, loads + report.loads
+            audited += report.audited
             if report.failure:
                 failures += 1
                 print(report.failure, flush=True)
     print(
-        f"{hits} hits, {loads} loads, {failures} schemas with failures, "
+        f"{hits} hits, {audited} audited, {loads} loads, "
+        f"{failures} schemas with failures, "
         f"{time.monotonic() - began:.1f} s, {time.process_time():.1f} s of this process"
     )
     return 1 if failures else 0

@@ -32,9 +32,12 @@ class Batch:
     face: str
     schema: int
     programs: int = PROGRAMS
+    audited: bool = False
+    """Each hit is asked of the database again, and must not differ."""
 
     def __str__(self) -> str:
-        return f"{self.database}-{self.face}-{self.schema}"
+        audited = "-audited" if self.audited else ""
+        return f"{self.database}-{self.face}-{self.schema}{audited}"
 
     def drawn(self) -> Schema:
         """
@@ -51,6 +54,8 @@ class Report:
 
     hits: int
     loads: int
+    audited: int = 0
+    """Hits that were asked of the database again; the other hits are functions'."""
     failure: str = ""
 
 
@@ -58,15 +63,16 @@ def run(batch: Batch, schema: Schema, engines: list[Any]) -> Report:
     """
     Run a batch up to its first failure, which is made small.
     """
-    arena = Arena(schema, engines, batch.face)
+    arena = Arena(schema, engines, batch.face, audited=batch.audited)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", sa.exc.SAWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             tried = (_tried(batch, arena, number) for number in range(batch.programs))
             failure = next(filter(None, tried), "")
-        total = arena.cache.stats().total
-        return Report(total.hits, total.loads, failure)
+        stats = arena.cache.stats()
+        total = stats.total
+        return Report(total.hits, total.loads - stats.audited, stats.audited, failure)
     finally:
         arena.close()
 
@@ -81,6 +87,7 @@ def _tried(batch: Batch, arena: Arena, number: int) -> str:
         return ""
     steps, found = minimise(arena, program, found)
     again = f"{batch.database} {batch.face} {batch.schema} --programs {number + 1}"
+    again += " --audited" if batch.audited else ""
     lines = [
         f"a program gave with a cache what it doesn't give without: {batch}",
         *(f"  {line}" for line in arena.schema.said),

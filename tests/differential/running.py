@@ -17,6 +17,7 @@ from tests.differential.faces import Face
 from tests.differential.functions import FUNCTIONS, kept
 from tests.differential.sides import Side, Writes
 from yokedcache import YokedCache
+from yokedcache.sqlalchemy.audit import audit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,13 +46,16 @@ class Arena:
     Two databases with one schema, one of them behind a cache.
     """
 
-    def __init__(self, schema: Schema, engines: list[Any], face: str) -> None:
+    def __init__(
+        self, schema: Schema, engines: list[Any], face: str, *, audited: bool = False
+    ) -> None:
         self.schema = schema
         self.engines = engines
         self.sync = [getattr(engine, "sync_engine", engine) for engine in engines]
         self.face = face
         self.writes = [Writes(engine) for engine in self.sync]
-        self.cache = YokedCache(jitter=0)
+        self.cache = YokedCache(jitter=0, verify=float(audited))
+        self._audit = audit_of(self.cache.machine)
         self.functions = [kept(self.cache), FUNCTIONS]
         for engine in self.sync:
             databases.create(schema, engine)
@@ -76,8 +80,9 @@ class Arena:
 
     def reset(self) -> None:
         """
-        Let both databases begin anew.
+        Let both databases begin anew, and the audits.
         """
+        self._audit.differences.clear()
         for engine in self.sync:
             databases.empty(self.schema, engine)
             with engine.begin() as connection:
@@ -117,6 +122,9 @@ class Arena:
                 for what, seen in cached.items():
                     if seen != plain[what]:
                         return Difference(step, what, seen, plain[what])
+                if self._audit.differences:
+                    wrong = dict(self._audit.differences)
+                    return Difference(step, "what was kept and an audit", wrong, {})
         finally:
             for side in sides:
                 side.close()

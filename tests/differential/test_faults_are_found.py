@@ -11,6 +11,7 @@ import pytest
 
 from tests.differential import databases
 from tests.differential.batches import Batch, run
+from yokedcache.sqlalchemy import analysis
 from yokedcache.sqlalchemy.databases import Database
 from yokedcache.sqlalchemy.stamping import Stamp
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)  # a failing program is run again many times
 
 BATCH = Batch("sqlite", "sync", schema=302)
+AUDITED = Batch("sqlite", "sync", schema=302, audited=True)
 STEP = re.compile(r"^ *\d+  session", re.MULTILINE)
 
 
@@ -45,3 +47,32 @@ def test_a_planted_fault_is_found_and_made_small(
         failure = run(BATCH, schema, engines).failure
     assert 1 <= len(STEP.findall(failure)) <= 5
     assert "again: python -m tests.differential sqlite sync 302" in failure
+
+
+def _reads_of_one_table_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = analysis.Notes.read
+    forgotten: list[str] = []
+
+    def forgetful(self: Any, name: str, schema: str | None) -> None:
+        forgotten[:] = forgotten or [name]
+        if name not in forgotten:
+            reading(self, name, schema)
+
+    monkeypatch.setattr(analysis.Notes, "read", forgetful)
+
+
+@pytest.mark.parametrize(
+    "plant", [_commits_announce_nothing, _reads_of_one_table_are_forgotten]
+)
+def test_audits_find_a_planted_fault_without_another_database(
+    make_places: Callable[[str], list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    plant(monkeypatch)
+    schema = AUDITED.drawn()
+    with databases.engines(schema, make_places("sqlite"), "sync") as engines:
+        failure = run(AUDITED, schema, engines).failure
+    assert "what was kept and an audit differ" in failure
+    assert STEP.search(failure)
+    assert "--audited" in failure

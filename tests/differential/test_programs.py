@@ -3,6 +3,7 @@ Random programs give the same with a cache as without.
 
 Same results, exceptions, writes, states of sessions, and tables in the end. The gate
 runs the same 2,000 each time; `make nightly` runs 100,000 that no night ran before.
+In every fifth batch each hit is audited (`verify=1.0`), and none may raise an alarm.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ FIRST = int(os.environ.get("YOKEDCACHE_SEED", "0"))
 # a failing program is run again many times; a night's machine may do other things, too
 pytestmark = pytest.mark.timeout(300 if TOTAL <= 2000 else 0)
 
+AUDITED = 5
+"""Of so many batches one is audited; no divisor of the places, so that all have some."""
+
 USEFUL = 0.2
 """The share of reads that must be hits: a program that never hits proves nothing."""
 
@@ -47,7 +51,11 @@ def batches(face: str) -> list[Batch]:
     """
     places = itertools.cycle(_PLACES)
     every = [
-        Batch(*next(places), schema=FIRST + number)
+        Batch(
+            *next(places),
+            schema=FIRST + number,
+            audited=number % AUDITED == AUDITED - 1,
+        )
         for number in range(TOTAL // PROGRAMS)
     ]
     return [batch for batch in every if batch.face == face]
@@ -58,7 +66,15 @@ def judge(report: Report) -> None:
     Fail with the program that failed, or for want of hits.
     """
     assert not report.failure, report.failure
-    assert report.hits > USEFUL * (report.hits + report.loads)
+    hits = report.hits + report.audited
+    assert hits > USEFUL * (hits + report.loads)
+
+
+def test_each_place_has_audited_programs() -> None:
+    audited = [b for face in ("sync", "async") for b in batches(face) if b.audited]
+    assert audited
+    if PROGRAMS * AUDITED * len(_PLACES) <= TOTAL:
+        assert {(b.database, b.face) for b in audited} == set(_PLACES)
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*ServerCursor")  # left open

@@ -24,7 +24,7 @@ from tests.hammer.anvil import (
     spoil,
     write,
 )
-from yokedcache import cached
+from yokedcache import YokedCache, cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from tests.support.databases import Blog
-    from yokedcache import YokedCache
 
 
 class Threads:
@@ -123,3 +122,12 @@ def test_threads_are_given_nothing_older_than_a_commit(
     for thread in threads:
         thread.join()
     hammer.count.judge()
+
+
+def test_threads_under_audit_raise_no_false_alarm(blog: Blog) -> None:
+    cache = YokedCache(jitter=0, verify=1.0)
+    test_threads_are_given_nothing_older_than_a_commit(blog, cache)
+    stats = cache.stats()
+    assert stats.audited > 5
+    assert stats.wrong == {}
+    cache.sync.close()

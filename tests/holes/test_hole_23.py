@@ -95,3 +95,33 @@ def test_hole_23_many_answers_that_nobody_asked_for_again_are_no_sign(
             with maker() as session:
                 session.scalars(select(User).where(User.id == one)).all()
     assert clocked.stats().total.hits == number
+
+
+def test_hole_23_a_single_hit_among_many_writes_gains_nothing(
+    blog: Blog, clocked: YokedCache
+) -> None:
+    maker = blog.attached(clocked)
+    _write(blog, "first")
+    assert [_read(maker), _read(maker)] == ["first"] * 2
+    for number in range(SAMPLE):
+        _write(blog, f"name {number}")
+        assert _read(maker) == f"name {number}"
+    assert clocked.stats().total.hits == 1
+    _write(blog, "x")
+    assert [_read(maker), _read(maker)] == ["x", "x"]
+    assert clocked.stats().total.hits == 1
+    assert clocked.stats().total.bypasses["hot"] >= 2
+
+
+def test_hole_23_get_leaves_a_hot_table_alone(blog: Blog, clocked: YokedCache) -> None:
+    maker = blog.attached(clocked)
+    for _ in range(3):
+        with maker() as session:
+            session.get_one(User, 2)
+    before = clocked.stats().total.hits
+    for _ in range(2):  # those hits speak for the first sample
+        _heat_up(blog, maker)
+    for _ in range(3):
+        with maker() as session:
+            assert session.get_one(User, 2).name == "bob"
+    assert clocked.stats().total.hits == before

@@ -3,7 +3,7 @@ Tables that are written faster than their answers are read.
 
 Each answer read from such a table is looked up, made, stored, and broken by the next
 write before anybody was served from it: all cost, no gain. So a sample of the answers
-that were stored last is kept in mind, and when none of them served anyone and most are
+that were stored last is kept in mind, and when they hardly served anyone and most are
 broken, look-ups on the table are left out for a while: a second, then twice as long
 each time that a new sample shows the same.
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 SAMPLE: Final = 16
 """Answers on which it is judged."""
+
+WORTH: Final = SAMPLE // 8
+"""
+Hits that a sample must have had: making and storing answers costs about what fewer save.
+"""
 
 SHORTEST: Final = 1.0
 """Seconds for which a hot table is left alone at first."""
@@ -57,7 +62,8 @@ class Heat:
             return False
         sample, self._sample = self._sample, []
         broken = sum(tag.version != version for _, tag, version in sample)
-        if 2 * broken <= SAMPLE or any(entry.hits for entry, _, _ in sample):
+        hits = sum(entry.hits for entry, _, _ in sample)
+        if 2 * broken <= SAMPLE or hits >= WORTH:
             self._pause = 0.0
             return False
         self._pause = min(LONGEST, 2 * self._pause or SHORTEST)

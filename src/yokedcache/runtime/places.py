@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _INSIDE: Final = frozenset({"contextlib", "sqlalchemy", "yokedcache"})
 _MACHINERY: Final = frozenset({"asyncio", "concurrent", "threading"})
 _UNNAMED: Final = "?"
+_APP, _THROUGH, _ENDS = range(3)
+_MOST: Final = 10_000
+_whose: dict[str, int] = {}
+"""Whose modules are, by name: a dozen frames are looked at for each write."""
 
 
 class Place:
@@ -45,16 +49,29 @@ def here() -> Place:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
     parents = 0
     while frame is not None:
-        package = frame.f_globals.get("__name__", _UNNAMED).partition(".")[0]
-        if package in _MACHINERY:
-            break
-        if package not in _INSIDE:
+        module = frame.f_globals.get("__name__", _UNNAMED)
+        whose = _whose.get(module)
+        if whose is None:
+            whose = _told(module)
+        if whose == _APP:
             return Place(frame.f_code, frame.f_lineno)
+        if whose == _ENDS:
+            break
         frame = frame.f_back
         if frame is None:
             parents += 1
             frame = _awaiting(parents)
     return Place(None, 0)
+
+
+def _told(module: str) -> int:
+    package = module.partition(".")[0]
+    whose = _THROUGH if package in _INSIDE else _APP
+    if package in _MACHINERY:
+        whose = _ENDS
+    if len(_whose) < _MOST:
+        _whose[module] = whose
+    return whose
 
 
 def _awaiting(parents: int) -> FrameType | None:

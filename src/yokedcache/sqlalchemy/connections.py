@@ -315,22 +315,41 @@ def existing(holder: Any) -> ConnectionState | None:
     return info.get(KEY) if type(info) is dict else None
 
 
+def pooled(connection: Connection) -> Any:
+    """
+    Give the pool's connection inside: what `Connection.connection` gives, in one frame.
+    """
+    holder = connection._dbapi_connection
+    return connection.connection if holder is None else holder
+
+
+def is_open(connection: Connection) -> bool | None:
+    """
+    Ask the driver whether a transaction is open; `None` if it doesn't tell.
+    """
+    holder = pooled(connection)
+    open_now = getattr(holder.dbapi_connection, "in_transaction", None)
+    if open_now.__class__ is bool:  # as sqlite3 tells it
+        return open_now
+    return in_transaction(driver_of(holder))
+
+
 def autocommit(connection: Connection) -> bool:
     """
     Tell whether what was sent, or will be sent next, is its own commit.
     """
     if connection.dialect.name == "sqlite":
-        file = driver_of(connection.connection)
+        file = driver_of(pooled(connection))
         if file.in_transaction:  # an app may send its own BEGIN
             return False
         return file.isolation_level is None or getattr(file, "autocommit", None) is True
-    begun = in_transaction(driver_of(connection.connection))
+    begun = in_transaction(driver_of(pooled(connection)))
     if begun is None:
-        state = existing(connection.connection)
+        state = existing(pooled(connection))
         begun = state is not None and state.begun
     if begun:
         return False
-    driver: Any = connection.connection.dbapi_connection
+    driver: Any = pooled(connection).dbapi_connection
     # MySQL's drivers have a method `autocommit` that sets it
     for name in ("get_autocommit", "autocommit"):
         mode = getattr(driver, name, None)

@@ -174,6 +174,9 @@ class Settings:
         """
         Note that what the transaction set is kept, and what it reset is gone.
         """
+        if not (self._now or self._cleared or self._kept):
+            self._watch.end()
+            return
         for name, local in self._now.items():
             if not local:
                 self._keep(name)
@@ -194,10 +197,12 @@ class Settings:
         self._end()
 
     def _end(self) -> None:
-        self._now.clear()
-        self._cleared.clear()
-        if not any(turn == self._turn for turn in self._kept.values()):
-            self._watch.end()
+        if self._now or self._cleared:
+            self._now.clear()
+            self._cleared.clear()
+        if self._kept and any(turn == self._turn for turn in self._kept.values()):
+            return
+        self._watch.end()
 
     def close(self) -> None:
         """

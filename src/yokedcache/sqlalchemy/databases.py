@@ -33,15 +33,10 @@ from yokedcache.sqlalchemy.identity import (
 )
 from yokedcache.sqlalchemy.identity_mysql import schema_of
 from yokedcache.sqlalchemy.listeners import Watch, session_meddler
-from yokedcache.sqlalchemy.names import (
-    ANY_DATABASE,
-    database_tag,
-    read_tags,
-    write_tags,
-)
+from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag, read_tags
 from yokedcache.sqlalchemy.sheltered import sheltered
-from yokedcache.sqlalchemy.telling import declared
 from yokedcache.sqlalchemy.unsettled import Unsettled
+from yokedcache.sqlalchemy.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -113,6 +108,7 @@ class Database:
         """How often the catalogue has changed."""
         self._read_tags: tuple[Catalogue | None, dict[frozenset[str], tuple[str, ...]]]
         self._read_tags = (None, {})
+        self._written = Written()
 
     @property
     def known(self) -> bool:
@@ -313,17 +309,8 @@ class Database:
         """
         Name what writes change, cascades and triggers included.
         """
-        direct = {table for _, table in writes}
-        catalogue = self.catalogue
-        if catalogue is None:
-            spread, unknown = direct, True
-        else:
-            tables, doubt = catalogue.spread(writes, declared())
-            spread, unknown = direct | tables, unknown or doubt
-        tags = write_tags(self.identity or "", spread)
-        if self.attaches:
-            return (*tags, ANY_DATABASE)
-        return (*tags, self.server_tag) if unknown else tags
+        tags = self._written.tags(self, writes, unknown=unknown)
+        return (*tags, ANY_DATABASE) if self.attaches else tags
 
     def _meddled(self, place: str) -> str:
         once(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.connections import existing, pooled
 from yokedcache.sqlalchemy.fences import (
     bump_everywhere,
     commit_announced,
@@ -134,7 +134,7 @@ def _do_release(original: Callable[..., Any], connection: Connection, name: str)
     """
     On SQLite, releasing the outermost savepoint is a commit if no BEGIN was sent.
     """
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is None or not state.dirty:
         return original(connection, name)
     return _announced(state, functools.partial(original, connection, name))
@@ -147,7 +147,7 @@ def _do_twophase(
     *args: Any,
     **kw: Any,
 ) -> Any:
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     send = functools.partial(original, connection, xid, *args, **kw)
     if state is None:
         return send()
@@ -163,7 +163,7 @@ def _undo_twophase(
     original: Callable[..., Any], connection: Connection, *args: Any, **kw: Any
 ) -> Any:
     result = original(connection, *args, **kw)
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is not None:
         end(state)
     return result

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from yokedcache.core.heat import Heat
 from yokedcache.sqlalchemy.analysis import fold
 from yokedcache.sqlalchemy.databases import database_of
+from yokedcache.sqlalchemy.names import table_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,9 +78,15 @@ class HotTables:
         if not self.until or self._clock() >= self.until:
             return False
         subject = getattr(statement, "_propagate_attrs", {}).get("plugin_subject")
-        name = getattr(getattr(subject, "local_table", None), "name", None)
+        return self.entity(engine, subject)
+
+    def entity(self, engine: Engine, mapper: Any) -> bool:
+        """
+        Tell whether the table of an entity is hot.
+        """
+        name = getattr(getattr(mapper, "local_table", None), "name", None)
         if not isinstance(name, str):
             return False
-        database = database_of(engine.dialect)
-        tables = frozenset({fold(name)})
-        return self.any_of(database.tags_read(tables, database.catalogue))
+        identity = database_of(engine.dialect).identity or ""
+        heat = self._heats.get(table_tag(identity, fold(name)))
+        return heat is not None and self._clock() < heat.until

@@ -188,7 +188,12 @@ class Quick:
         mapper: Any = (
             _inspect_mapped_class(entity) if isinstance(entity, type) else None
         )
-        if mapper is None or mapper.always_refresh:
+        hot = self._answerer.hot
+        if (
+            mapper is None
+            or mapper.always_refresh
+            or (hot.until and hot.entity(engine, mapper))
+        ):
             return MISSED
         reference = self._gets.get((engine.dialect, mapper))
         compiled: Any = None if reference is None else reference()

@@ -15,6 +15,7 @@ from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy import sessions
+from yokedcache.sqlalchemy.connections import pooled
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.several import capture_refusal
 from yokedcache.sqlalchemy.snapshots import view
@@ -56,7 +57,7 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
     if (capture is None and not users) or not machines():
         return
     database = state.database
-    database.learn(connection.connection)
+    database.learn(pooled(connection))
     catalogue = database.catalogue
     tags = database.tags_read(analysis.reads, catalogue)
     if capture is not None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
-from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.connections import existing, pooled
 from yokedcache.sqlalchemy.floating import float_of
 from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 
@@ -42,7 +42,7 @@ def on_begin(session: Session, transaction: Any, connection: Connection) -> None
     """
     session.__dict__.setdefault(_SEEN, {})
     remember(session)
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is not None:
         state.sessions.add(session)
         float_before = float_of(session)

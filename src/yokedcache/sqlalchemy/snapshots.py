@@ -21,11 +21,7 @@ from yokedcache.core.snapshots import (
     sight_at,
 )
 from yokedcache.sqlalchemy.beginning import ready
-from yokedcache.sqlalchemy.connections import (
-    autocommit,
-    driver_of,
-    in_transaction,
-)
+from yokedcache.sqlalchemy.connections import autocommit, is_open, pooled
 from yokedcache.sqlalchemy.databases import database_of, isolation
 from yokedcache.sqlalchemy.floating import floating
 
@@ -60,7 +56,7 @@ def before_statement(
     if state.database.dialect_name == "sqlite":
         _before_on_sqlite(connection, state, analysis)
     elif outlook.note is None or (
-        analysis.transaction == "begin" and _open(connection) is False
+        analysis.transaction == "begin" and is_open(connection) is False
     ):
         outlook.take_note(state.database.changes)
     if analysis.transaction in _ENDINGS:
@@ -78,7 +74,7 @@ def _before_on_sqlite(
     connection: Connection, state: ConnectionState, analysis: Analysis
 ) -> None:
     database, outlook = state.database, state.outlook
-    opened = _open(connection)
+    opened = is_open(connection)
     if outlook.note is None or not opened:
         if opened or (analysis.transaction == "begin" and _beginning(connection)):
             database.opens = True
@@ -94,13 +90,6 @@ def _beginning(connection: Connection) -> bool:
     return connection._transaction is None
 
 
-def _open(connection: Connection) -> bool | None:
-    """
-    Ask the driver whether a transaction is open; `None` if it doesn't tell.
-    """
-    return in_transaction(driver_of(connection.connection))
-
-
 def sight(connection: Connection, state: ConnectionState) -> Sight:
     """
     Tell what a connection's transaction sees.
@@ -108,7 +97,7 @@ def sight(connection: Connection, state: ConnectionState) -> Sight:
     outlook = state.outlook
     if state.database.dialect_name == "sqlite":
         # it changes with every BEGIN, so the driver is asked each time
-        known = Sight.SNAPSHOT if _open(connection) else Sight.STATEMENT
+        known = Sight.SNAPSHOT if is_open(connection) else Sight.STATEMENT
     else:
         known = outlook.sight or _sight_at_server(connection, state)
     outlook.see(known)
@@ -117,7 +106,7 @@ def sight(connection: Connection, state: ConnectionState) -> Sight:
 
 def _sight_at_server(connection: Connection, state: ConnectionState) -> Sight:
     options = connection.get_execution_options()
-    driver: Any = connection.connection.dbapi_connection
+    driver: Any = pooled(connection).dbapi_connection
     tells = hasattr(driver, "autocommit") or hasattr(driver, "get_autocommit")
     if tells and autocommit(connection):
         return Sight.STATEMENT
@@ -141,7 +130,7 @@ def _asked(connection: Connection) -> Sight:
     """
     Ask the server; to show a setting makes no snapshot.
     """
-    driver: Any = connection.connection.dbapi_connection
+    driver: Any = pooled(connection).dbapi_connection
     level = connection.dialect.get_isolation_level(driver)
     deferred = level == "SERIALIZABLE" and connection.dialect.name == "postgresql"
     for setting in ("transaction_read_only", "transaction_deferrable"):

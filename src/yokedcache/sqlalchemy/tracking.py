@@ -35,6 +35,7 @@ from yokedcache.sqlalchemy.connections import (
     ConnectionState,
     autocommit,
     existing,
+    pooled,
     state_of,
 )
 from yokedcache.sqlalchemy.databases import database_of
@@ -94,7 +95,7 @@ def _on_connection(connection: Connection) -> None:
     A `Connection` was made: its checkout wasn't a raw one.
     """
     wrap(connection.dialect)
-    info = connection.connection.info
+    info = pooled(connection).info
     state_of(info, database_of(connection.dialect)).raw = False
     meet(connection)
 
@@ -142,10 +143,10 @@ def _before_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     """
     A statement is about to be sent: note what it will read and write.
     """
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is None:
         _take_over(connection)
-        state = state_of(connection.connection.info, database_of(connection.dialect))
+        state = state_of(pooled(connection).info, database_of(connection.dialect))
     analysis = analysis_of(context, statement, connection.dialect)
     if analysis.schemas:
         analysis = placed(analysis, state.database)
@@ -192,7 +193,7 @@ def _note_effects(
     if analysis.writes or analysis.unknown_write or analysis.ddl:
         if not (state.unknown and state.database.identity):
             # an engine that only writes has never been asked who its database is
-            state.database.learn(connection.connection)
+            state.database.learn(pooled(connection))
         sessions.wrote(state)
         state.note(analysis)
         state.blame.note(statement, [table for _, table in analysis.writes])
@@ -206,9 +207,9 @@ def _take_over(connection: Connection, *_: Any) -> None:
     """
     Take a transaction that began before anyone listened for one that wrote anything.
     """
-    if existing(connection.connection) is None:
+    if existing(pooled(connection)) is None:
         wrap(connection.dialect)
-        state = state_of(connection.connection.info, database_of(connection.dialect))
+        state = state_of(pooled(connection).info, database_of(connection.dialect))
         state.note_unknown()
 
 
@@ -225,7 +226,7 @@ def _after_cursor(  # noqa: PLR0917 - as SQLAlchemy calls it
     """
     if context is not None:
         context.__dict__[SENT] = (statement, parameters)
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if state is None:
         return
     state.outlook.sent()
@@ -247,7 +248,7 @@ def _on_error(context: Any) -> None:
     """
     connection = context.connection
     if connection is not None and not connection.closed and not connection.invalidated:
-        state = existing(connection.connection)
+        state = existing(pooled(connection))
         if state is not None:
             state.outlook.failed(context.execution_context)
             if _answered(context):

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.attached import NOTHING_VARIES, attachment_of
-from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.connections import existing, pooled
 from yokedcache.sqlalchemy.databases import database_of, watch_of
 from yokedcache.sqlalchemy.listeners import rewriter
 
@@ -35,7 +35,7 @@ def on_begin(session: Session, transaction: Any, connection: Connection) -> None
     """
     sessions.on_begin(session, transaction, connection)
     attachment = attachment_of(session)
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     if attachment is None or state is None or not callable(attachment.vary):
         return
     try:
@@ -55,7 +55,7 @@ def misplaced(
     value must be the same still. A session that was bound to a connection knows
     nothing of when that was.
     """
-    state = existing(connection.connection)
+    state = existing(pooled(connection))
     vary = attachment.vary
     if state is None or vary is None:
         return None

@@ -71,8 +71,9 @@ import sys
 sys.path.insert(0, {str(PROJECT / "examples")!r})
 sys.argv = ["demo.py", "--rows", "5000"]
 import demo
-from yokedcache.sqlalchemy import tracking
-tracking.commit_announced = lambda state, send: send()
+from yokedcache.sqlalchemy import ends
+assert ends.commit_announced
+ends.commit_announced = lambda state, send: send()
 sys.exit(demo.main())
 """
     done = play(code=code, PYTHONIOENCODING="utf-8")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from yokedcache.core.snapshots import FRESH
+from yokedcache.core.snapshots import Sight
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
@@ -18,18 +18,16 @@ from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.connections import pooled
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.several import capture_refusal
-from yokedcache.sqlalchemy.snapshots import view
+from yokedcache.sqlalchemy.snapshots import outlook_of, view
 from yokedcache.sqlalchemy.varying import unvaried
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
-    from yokedcache.core.tags import Stamp
     from yokedcache.runtime.context import OpenCapture
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.connections import ConnectionState
-    from yokedcache.stores.memory import MemoryStore
 
 
 def note_safely(
@@ -53,7 +51,7 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
     Note a read that is about to be sent over a connection.
     """
     capture = current_capture()
-    users = list(state.sessions) if state.sessions else []
+    users = state.sessions.alive() if state.sessions else []
     if (capture is None and not users) or not machines():
         return
     database = state.database
@@ -68,11 +66,38 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
             if _uses(session, connection):
                 sessions.note_holder(session)
     if users:
-        stamps = sessions.note_tags(users, tags)
-        if database.catalogue is not catalogue or not _dated(
-            connection, state, analysis, stamps
-        ):
+        _note_users(users, connection, state, analysis, tags)
+        if database.catalogue is not catalogue:
             sessions.note_unseen(users)
+
+
+def _note_users(
+    users: list[Session],
+    connection: Connection,
+    state: ConnectionState,
+    analysis: Analysis,
+    tags: tuple[str, ...],
+) -> None:
+    """
+    Note with which counters the sessions that use a connection see what they read.
+    """
+    seen, note = outlook_of(connection, state)
+    catalogue = state.database.catalogue
+    if (
+        seen not in _DATED
+        or catalogue is None
+        or catalogue.readable(analysis.reads, varied=True) is not None
+    ):
+        sessions.note_unseen(users)
+        return
+    for machine in machines():
+        store = machine.store
+        number = None if note is None else note.get(store, -1)
+        sessions.note_read(users, store, tags, number)
+
+
+_DATED = (Sight.STATEMENT, Sight.SNAPSHOT)
+"""What shows what was committed at some moment."""
 
 
 def _note_capture(
@@ -109,27 +134,6 @@ def _uses(session: Session, connection: Connection) -> bool:
             return True
         transaction = transaction._parent
     return False
-
-
-def _dated(
-    connection: Connection,
-    state: ConnectionState,
-    analysis: Analysis,
-    stamps: list[tuple[MemoryStore, Stamp]],
-) -> bool:
-    """
-    Tell whether present versions date what a statement reads now.
-    """
-    catalogue = state.database.catalogue
-    if catalogue is None:
-        return False
-    if catalogue.readable(analysis.reads, varied=True) is not None:
-        return False
-    for store, stamp in stamps:
-        seen = view(connection, state, store)
-        if seen is not FRESH and seen.unstorable(stamp) is not None:
-            return False
-    return True
 
 
 def unstorable(

@@ -20,6 +20,7 @@ from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
 from yokedcache.sqlalchemy.connections import existing, pooled
 from yokedcache.sqlalchemy.floating import float_of
+from yokedcache.sqlalchemy.vectors import Seen
 from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
-    from yokedcache.core.tags import Stamp, Vector
+    from yokedcache.core.tags import Vector
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.stores.memory import MemoryStore
 
@@ -40,7 +41,7 @@ def on_begin(session: Session, transaction: Any, connection: Connection) -> None
     """
     A session begins to use a connection: what is read over it is the session's.
     """
-    session.__dict__.setdefault(_SEEN, {})
+    _seen_by(session)
     remember(session)
     state = existing(pooled(connection))
     if state is not None:
@@ -55,7 +56,7 @@ def on_commit(session: Session) -> None:
     A session committed; its instances expire unless it was told otherwise.
     """
     if session.expire_on_commit and not session.in_nested_transaction():
-        session.__dict__[_SEEN] = {}
+        session.__dict__[_SEEN] = Seen()
 
 
 def on_rollback(session: Session, previous: Any) -> None:
@@ -63,56 +64,55 @@ def on_rollback(session: Session, previous: Any) -> None:
     A session rolled back, which always expires its instances.
     """
     if not previous.nested:
-        session.__dict__[_SEEN] = {}
+        session.__dict__[_SEEN] = Seen()
 
 
 def on_attached(session: Session, instance: object) -> None:  # noqa: ARG001
     """
     A session was given an instance that was read elsewhere, nobody knows when.
     """
-    note_unseen((session,))
+    _seen_by(session).unseen = True
 
 
 def attach_known(session: Session, instance: object) -> None:
     """
     Give a session an instance whose versions it has been told (`note_vector`).
     """
-    seen = session.__dict__.setdefault(_SEEN, {})
-    unseen = None in seen
+    seen = _seen_by(session)
+    unseen = seen.unseen
     session.add(instance)
-    if not unseen:
-        seen.pop(None, None)
+    seen.unseen = unseen
 
 
 def note_vector(session: Session, store: MemoryStore, vector: Vector) -> None:
     """
     Add versions under which something that the session now holds was read.
     """
-    seen = session.__dict__.get(_SEEN)
+    seen: Seen | None = session.__dict__.get(_SEEN)
     if seen is None:
-        seen = session.__dict__[_SEEN] = {}
+        seen = session.__dict__[_SEEN] = Seen()
         remember(session)
-    versions = seen.get(store)
-    if versions is None:
-        seen[store] = dict(vector)
-        return
-    for tag, version in vector:
-        versions.setdefault(tag, version)
+    seen.add(store, vector)
 
 
-def note_tags(
-    sessions: Iterable[Session], tags: tuple[str, ...]
-) -> list[tuple[MemoryStore, Stamp]]:
+def note_read(
+    sessions: Iterable[Session],
+    store: MemoryStore,
+    names: tuple[str, ...],
+    number: int | None = None,
+) -> None:
     """
-    Add the present versions of tags to some sessions, for every cache; give them.
+    Note what some sessions are about to read.
+
+    Args:
+        number: The store's counter as it was when what they see was made, if that
+            wasn't now.
     """
-    stamps = []
-    for machine in machines():
-        stamp = machine.store.stamp_often(tags)
-        stamps.append((machine.store, stamp))
-        for session in sessions:
-            note_vector(session, machine.store, stamp.vector)
-    return stamps
+    store.keep_often(names)
+    if number is None:
+        number = store.tags.counter
+    for session in sessions:
+        _seen_by(session).add_read(store, names, number)
 
 
 def note_unseen(sessions: Iterable[Session]) -> None:
@@ -120,30 +120,36 @@ def note_unseen(sessions: Iterable[Session]) -> None:
     Note that sessions read what no versions can be given for.
     """
     for session in sessions:
-        session.__dict__.setdefault(_SEEN, {})[None] = {}
+        _seen_by(session).unseen = True
+
+
+def _seen_by(session: Session) -> Seen:
+    seen: Seen | None = session.__dict__.get(_SEEN)
+    if seen is None:
+        seen = session.__dict__[_SEEN] = Seen()
+    return seen
 
 
 def wrote(state: ConnectionState) -> None:
     """
     A connection is about to be written over: its sessions hold what they wrote.
     """
-    sessions = list(state.sessions)
+    sessions = state.sessions.alive()
     if sessions:
         database = state.database
         tags = database.tags_read(frozenset(), database.catalogue)
-        note_tags(sessions, tags + state.tags())
+        for machine in machines():
+            note_read(sessions, machine.store, tags + state.tags())
 
 
 def vector_of(session: Session, store: MemoryStore) -> Vector | None:
     """
-    Give a session's vector; `None` if what it holds was read unseen.
+    Give a session's vector; `None` if what it holds was read unseen, or has changed.
     """
     if not session.identity_map:
         return ()
-    noted = session.__dict__.get(_SEEN)
-    if noted is None or None in noted:
-        return None
-    return tuple(noted.get(store, {}).items())
+    seen: Seen | None = session.__dict__.get(_SEEN)
+    return None if seen is None else seen.vector(store)
 
 
 def note_holder(session: Session) -> None:

@@ -171,15 +171,26 @@ def view(connection: Connection, state: ConnectionState, store: MemoryStore) -> 
     """
     Give what a connection's transaction may be served from a store, and add to it.
     """
+    seen, note = outlook_of(connection, state)
+    if seen is Sight.STATEMENT:
+        return FRESH
+    return View(seen, None if note is None else note.get(store, -1))
+
+
+def outlook_of(
+    connection: Connection, state: ConnectionState
+) -> tuple[Sight, Moment | None]:
+    """
+    Tell what a connection's transaction sees, and as of which moment if of one.
+    """
     note = note_of(connection, state)
-    seen = Sight.SNAPSHOT if note is not None else state.outlook.sight
     if state.database.dialect_name == "sqlite":
         level = isolation(connection.dialect, connection.get_execution_options())
         if level == "READ UNCOMMITTED":
-            seen = Sight.UNCOMMITTED
-    if seen is Sight.STATEMENT or seen is None:
-        return FRESH
-    return View(seen, None if note is None else note.get(store, -1))
+            return Sight.UNCOMMITTED, note
+    if note is not None:
+        return Sight.SNAPSHOT, note
+    return state.outlook.sight or Sight.STATEMENT, None
 
 
 def opening(

@@ -55,10 +55,16 @@ class WeakSessions:
         """
         self._held.clear()
 
-    def __iter__(self) -> Iterator[Session]:
+    def alive(self) -> list[Session]:
+        """
+        List them.
+        """
         with _dropping:
             kept = [held() for held in [*self._held.values()]]
-        return iter([session for session in kept if session is not None])
+        return [session for session in kept if session is not None]
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self.alive())
 
     def __bool__(self) -> bool:
         return bool(self._held)

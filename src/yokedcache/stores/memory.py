@@ -109,6 +109,13 @@ class MemoryStore:
             self._recent[names] = stamp.vector
             return stamp
 
+    def keep_often(self, names: tuple[str, ...]) -> None:
+        """
+        Keep tags alive that will be asked for again, like `stamp_often` without one.
+        """
+        if names not in self._recent:
+            self.stamp_often(names)
+
     def guard(self, key: Hashable) -> Vector:
         """
         Take the version of a key itself: `remove` breaks it while a load is under way.

@@ -183,12 +183,23 @@ def test_cuts_all_connections(
 ) -> None:
     lines = [connect() for _ in range(3)]
     assert ask(lines[0]) == PONG
-    # the others may be on their way in still
     assert proxy.cut() == 3
     for line in lines:
         with pytest.raises(ConnectionResetError):
             line.recv(1000)
     assert ask(connect()) == PONG
+
+
+def test_cuts_who_has_connected_only_now(proxy: Proxy) -> None:
+    async def connect_and_cut() -> tuple[socket.socket, int]:
+        # in the loop's own thread, so that the proxy can't have noticed
+        line = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+        return line, await proxy._cut()
+
+    line, cut = proxy._do(connect_and_cut())
+    assert cut == 1
+    with line, pytest.raises(ConnectionResetError):
+        line.recv(1000)
 
 
 def test_refuses_new_connections_and_keeps_old_ones(
@@ -224,9 +235,14 @@ def test_server_that_is_gone_resets_its_clients(
 def test_half_close_towards_the_client(proxy: Proxy, line: socket.socket) -> None:
     proxy.half_close()
     assert line.recv(1000) == b""
-    start = proxy.seen.passed[Way.TO_SERVER]
+    asked, answered = (
+        proxy.seen.passed[Way.TO_SERVER],
+        proxy.seen.arrived[Way.TO_CLIENT],
+    )
     line.sendall(PING)
-    proxy.wait_until(lambda seen: seen.passed[Way.TO_SERVER] == start + len(PING))
+    proxy.wait_until(lambda seen: seen.arrived[Way.TO_CLIENT] > answered)
+    line.sendall(PING)
+    proxy.wait_until(lambda seen: seen.passed[Way.TO_SERVER] == asked + 2 * len(PING))
 
 
 def test_half_close_towards_the_server(proxy: Proxy, line: socket.socket) -> None:

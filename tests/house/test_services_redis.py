@@ -14,7 +14,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from tests.services import MissingServiceError
+from tests.services import MissingServiceError, base
 from tests.services.redis import NewRedis, Redis, RedisServer, Valkey
 
 if TYPE_CHECKING:
@@ -231,6 +231,29 @@ def test_missing_server_is_a_failure_that_names_the_way_out(
         kind.require()
     assert kind.directory_variable in str(caught.value)
     assert "None" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "installed"),
+    [(Redis(), "redis-server"), (NewRedis(), None), (Valkey(), "valkey-server")],
+    ids=["redis", "redis-new", "valkey"],
+)
+def test_what_is_missing_is_installed_where_debian_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: RedisKind,
+    installed: str | None,
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setenv(kind.directory_variable, str(tmp_path))
+    monkeypatch.setattr(base.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(base.shutil, "which", lambda _: "/usr/bin/apt-get")
+    monkeypatch.setattr(
+        base.subprocess, "run", lambda command, **_: ran.extend(command)
+    )
+    with pytest.raises(MissingServiceError):
+        kind.ensure()
+    assert (installed in ran) if installed else not ran
 
 
 def test_too_old_a_server_is_none(

@@ -171,10 +171,11 @@ def with_libraries(home: Path) -> list[str]:
     """
     Return what a command begins with, to find the libraries unpacked beside it.
     """
+    library = home / "lib"
     # what was unpacked brings libraries that the system need not have
-    if home == Path("/usr"):
+    if home == Path("/usr") or not library.is_dir():
         return []
-    folders = [home / "lib", *(home / "lib").glob("*-linux-gnu")]
+    folders = [library, *library.glob("*-linux-gnu")]
     return ["env", f"LD_LIBRARY_PATH={':'.join(map(str, folders))}"]
 
 

@@ -83,8 +83,7 @@ class Redis(RedisKind):
     packages: ClassVar = ("redis-server", "openssl")
     unpacked: ClassVar = (
         *("redis-server", "redis-tools", "openssl"),
-        *("libatomic1", "libhiredis0.14", "libjemalloc2", "liblua5.1-0"),
-        *("liblzf1", "libssl3", "libsystemd0"),
+        *("libatomic1", "libjemalloc2", "liblzf1", "libssl3", "libsystemd0"),
     )
 
     def candidates(self) -> Iterator[tuple[str, Path]]:

@@ -78,7 +78,7 @@ def test_passes_everything_on(redis_shared_server: RedisServer, proxy: Proxy) ->
     with redis.Redis.from_url(redis_shared_server.url(port=proxy.port)) as client:
         client.set("a", value)
         assert client.get("a") == value
-    assert proxy.seen.passed[Way.TO_CLIENT] > len(value)
+    proxy.wait_until(lambda seen: seen.passed[Way.TO_CLIENT] > len(value))
     proxy.wait_until(lambda seen: seen.open == 0)
 
 

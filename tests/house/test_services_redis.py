@@ -127,6 +127,14 @@ def test_tls_shows_a_certificate_that_can_be_checked(
         client.ping()
 
 
+@pytest.mark.parametrize("kind", [NewRedis(), Valkey()], ids=lambda k: k.name)
+def test_server_without_tls_says_so(
+    make_redis: Callable[..., RedisServer], kind: RedisKind
+) -> None:
+    with pytest.raises(ValueError, match="without TLS"):
+        make_redis(kind, tls=True)
+
+
 @pytest.mark.parametrize(
     ("persistence", "killed", "stopped"),
     [("none", None, None), ("snapshot", None, "1"), ("log", "1", "1")],

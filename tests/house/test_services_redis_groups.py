@@ -10,7 +10,15 @@ import pytest
 import redis
 from redis.sentinel import Sentinel
 
-from tests.services.redis import RedisCluster, ReplicaPair, SentinelGroup, Variant
+from tests.services.processes import wait_until
+from tests.services.redis import (
+    Redis,
+    RedisCluster,
+    ReplicaPair,
+    SentinelGroup,
+    Variant,
+)
+from tests.services.redis.groups import catch_up, is_attached
 
 if TYPE_CHECKING:
     from tests.services.redis import RedisKind
@@ -44,7 +52,8 @@ def test_pair_swaps_and_swaps_back_without_a_restart(redis_pair: ReplicaPair) ->
 
 
 def test_sentinels_name_the_primary(redis_kind: RedisKind) -> None:
-    with SentinelGroup.running(redis_kind, replicas=2) as group:
+    secret = Variant(password="hush")
+    with SentinelGroup.running(redis_kind, secret, replicas=2) as group:
         assert len(group.sentinels) == 3
         assert group.primary() is group.servers[0]
         client = Sentinel(group.addresses, socket_timeout=5)
@@ -55,11 +64,32 @@ def test_sentinels_name_the_primary(redis_kind: RedisKind) -> None:
             sentinel.close()
 
 
+@pytest.mark.parametrize("group", [ReplicaPair, SentinelGroup, RedisCluster])
+def test_groups_have_no_tls(group: type[ReplicaPair]) -> None:
+    with (
+        pytest.raises(ValueError, match="vouches for itself"),
+        group.running(Redis(), Variant(tls=True)),
+    ):
+        pass
+
+
+def test_sentinels_replace_a_suspended_primary_and_take_it_back(
+    redis_sentinel: SentinelGroup,
+) -> None:
+    old = redis_sentinel.primary()
+    with old.suspended():
+        new = redis_sentinel.fail_over(old)
+        new.say("SET", "a", "1")
+    wait_until(lambda: is_attached(old, new))
+    assert old.say("GET", "a") == "1"
+
+
 def test_sentinels_promote_the_replica_of_a_killed_primary(
     redis_sentinel: SentinelGroup,
 ) -> None:
     old = redis_sentinel.primary()
     old.say("SET", "a", "1")
+    catch_up(redis_sentinel.servers[1], old)
     old.kill()
     new = redis_sentinel.fail_over(old)
     assert new is not old
@@ -68,7 +98,11 @@ def test_sentinels_promote_the_replica_of_a_killed_primary(
 
 
 def test_cluster_serves_all_slots(redis_kind: RedisKind) -> None:
-    with RedisCluster.running(redis_kind) as cluster, cluster.client() as client:
+    secret = Variant(password="hush")
+    with (
+        RedisCluster.running(redis_kind, secret) as cluster,
+        cluster.client() as client,
+    ):
         keys = [f"key:{number}" for number in range(50)]
         assert {cluster.owner(key).port for key in keys} == {
             node.port for node in cluster.primaries
@@ -87,10 +121,11 @@ def test_cluster_promotes_the_replica_of_a_killed_primary(
     old = redis_cluster.owner("a")
     with redis_cluster.client() as client:
         client.set("a", "1")
-        client.wait(1, 1000, target_nodes=client.get_node_from_key("a"))
+    number = redis_cluster.primaries.index(old)
+    catch_up(redis_cluster.replicas[number], old)
     old.kill()
     new = redis_cluster.fail_over("a", old)
-    assert new in redis_cluster.replicas
+    assert new is redis_cluster.replicas[number]
     assert new.say("GET", "a") == "1"
     with redis.RedisCluster(host=new.host, port=new.port) as client:
         assert client.set("a", "2")

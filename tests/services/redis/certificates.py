@@ -47,7 +47,6 @@ class Certificate:
             "tls-key-file": str(self.key),
             "tls-ca-cert-file": str(self.certificate),
             "tls-auth-clients": "no",
-            "tls-replication": "yes",
         }
 
 

@@ -45,6 +45,7 @@ class RedisCluster:
         Give a Cluster that all its nodes call complete.
         """
         kind, variant = kind or Redis(), variant or Variant()
+        variant.check(kind, alone=False)
         with contextlib.ExitStack() as stack:
             nodes = [
                 stack.enter_context(RedisServer.running(kind, _member(variant)))

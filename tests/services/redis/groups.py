@@ -36,9 +36,17 @@ def is_attached(replica: RedisServer, primary: RedisServer) -> bool:
     """
     Tell whether a server follows another, link and data included.
     """
-    said = replica.info("replication")
+    said = _replication(replica)
     follows = said.get("master_port") == str(primary.port)
     return follows and said.get("master_link_status") == "up"
+
+
+def catch_up(replica: RedisServer, primary: RedisServer) -> None:
+    """
+    Return when a replica has everything that its primary was told so far.
+    """
+    told = _offset(primary)
+    wait_until(lambda: _offset(replica) >= told)
 
 
 @dataclass(slots=True)
@@ -58,6 +66,8 @@ class ReplicaPair:
         """
         Give the two, attached.
         """
+        kind, variant = kind or Redis(), variant or Variant()
+        variant.check(kind, alone=False)
         with (
             RedisServer.running(kind, variant) as primary,
             RedisServer.running(kind, variant) as replica,
@@ -69,7 +79,7 @@ class ReplicaPair:
         """
         Return when the replica has everything that the primary was told so far.
         """
-        wait_until(lambda: self._offset(self.replica) >= self._offset(self.primary))
+        catch_up(self.replica, self.primary)
 
     def swap(self) -> None:
         """
@@ -78,10 +88,6 @@ class ReplicaPair:
         self.replica.say("REPLICAOF", "NO", "ONE")
         attach(self.primary, self.replica)
         self.primary, self.replica = self.replica, self.primary
-
-    @staticmethod
-    def _offset(server: RedisServer) -> int:
-        return int(server.info("replication")["master_repl_offset"])
 
 
 @dataclass(slots=True)
@@ -145,6 +151,7 @@ class SentinelGroup:
         Give the group, when everybody knows everybody.
         """
         kind, variant = kind or Redis(), variant or Variant()
+        variant.check(kind, alone=False)
         with contextlib.ExitStack() as stack:
             servers = [
                 stack.enter_context(RedisServer.running(kind, variant))
@@ -193,7 +200,7 @@ class SentinelGroup:
         """
         wait_until(lambda: self.primary() is not old and self._agree())
         new = self.primary()
-        wait_until(lambda: new.info("replication")["role"] == "master")
+        wait_until(lambda: _replication(new).get("role") == "master")
         return new
 
     def _agree(self) -> bool:
@@ -233,3 +240,15 @@ def _sentinel(kind: RedisKind, primary: RedisServer) -> Iterator[Sentinel]:
             yield sentinel
         finally:
             process.kill()
+
+
+def _replication(server: RedisServer) -> dict[str, str]:
+    # Sentinel ends all connections of whom it makes a replica or a primary
+    try:
+        return server.info("replication")
+    except redis.ConnectionError:
+        return {}
+
+
+def _offset(server: RedisServer) -> int:
+    return int(server.info("replication")["master_repl_offset"])

@@ -53,6 +53,7 @@ class RedisServer:
         Give a server that answers; whatever was done to it, it ends afterwards.
         """
         kind, variant = kind or Redis(), variant or Variant()
+        variant.check(kind, alone=True)
         with (
             kind.runnable() as command,
             private_directory(kind.name, in_memory=True) as directory,

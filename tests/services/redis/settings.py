@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.services.redis.certificates import Certificate
+    from tests.services.redis.kinds import RedisKind
 
 Persistence = Literal["none", "snapshot", "log"]
 
@@ -49,6 +50,16 @@ class Variant:
     """
     Anything else, as it stands in `redis.conf`.
     """
+
+    def check(self, kind: RedisKind, *, alone: bool) -> None:
+        """
+        Fail where servers of this kind, alone or in a group, can't be had like this.
+        """
+        if self.tls and not kind.tls:
+            message = f"{kind.name} is built without TLS: take the system's Redis"
+            raise ValueError(message)
+        if self.tls and not alone:
+            raise ValueError("each server vouches for itself: groups have no TLS")
 
     def lines(
         self, port: int, socket: Path | None, certificate: Certificate | None

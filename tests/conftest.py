@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from blockbuster import BlockBuster
 
-pytest_plugins = ["tests.services.fixtures"]
+pytest_plugins = ["tests.services.fixtures", "tests.services.redis.fixtures"]
 
 # A machine under load is slow, not wrong: no deadlines anywhere.
 settings.register_profile("dev", deadline=None)

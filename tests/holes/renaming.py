@@ -1,5 +1,5 @@
 """
-How the tests of snapshots read and write the one name that they are about.
+What the tests of snapshots check of the one name that they are about.
 """
 
 from __future__ import annotations
@@ -9,48 +9,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from tests.support.databases import Statements
-from tests.support.models import Post, User
+from tests.support.looking import NAME, name, rename
+from tests.support.models import Post
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.databases import AsyncBlog, Blog
+    from tests.support.databases import Blog
     from yokedcache import YokedCache
 
-NAME = select(User.name).where(User.id == 1)
 TITLES = select(Post.title).order_by(Post.id)
-
-
-def name(maker: Any) -> str:
-    """
-    Read the name in a session of its own.
-    """
-    with maker() as session:
-        return str(session.scalars(NAME).one())
-
-
-def rename(blog: Blog, to: str = "new") -> None:
-    """
-    Give the user another name, and commit.
-    """
-    with blog.sessions.begin() as session:
-        session.get_one(User, 1).name = to
-
-
-async def name_async(maker: Any) -> str:
-    """
-    Read the name in an async session of its own.
-    """
-    async with maker() as session:
-        return str((await session.scalars(NAME)).one())
-
-
-async def rename_async(blog: AsyncBlog, to: str = "new") -> None:
-    """
-    Give the user another name, and commit.
-    """
-    async with blog.sessions.begin() as session:
-        (await session.get_one(User, 1)).name = to
 
 
 def stays_one_state(

@@ -11,16 +11,9 @@ from sqlalchemy import create_engine, func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.holes.renaming import (
-    NAME,
-    TITLES,
-    is_served,
-    name,
-    reasons,
-    rename,
-    stays_one_state,
-)
+from tests.holes.renaming import TITLES, is_served, reasons, stays_one_state
 from tests.support.databases import Blog, Statements, blog_at
+from tests.support.looking import NAME, name, rename
 from tests.support.models import Post, User
 
 if TYPE_CHECKING:

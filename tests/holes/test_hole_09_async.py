@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tests.holes.renaming import NAME, TITLES, name_async, rename_async
+from tests.holes.renaming import TITLES
+from tests.support.looking import NAME, name_async, rename_async
 from yokedcache import cached
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.holes.renaming import NAME, TITLES, name, reasons, rename
+from tests.holes.renaming import TITLES, reasons
 from tests.support.databases import Blog, Statements, blog_at
+from tests.support.looking import NAME, name, rename
 from tests.support.models import User
 from yokedcache import cached
 from yokedcache.sqlalchemy import snapshots

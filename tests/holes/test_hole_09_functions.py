@@ -12,8 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.holes.renaming import NAME, TITLES, name, rename
+from tests.holes.renaming import TITLES
 from tests.support.databases import Blog, blog_at
+from tests.support.looking import NAME, name, rename
 from tests.support.models import User
 from yokedcache import cached
 

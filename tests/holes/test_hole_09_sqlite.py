@@ -10,16 +10,9 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.holes.renaming import (
-    NAME,
-    TITLES,
-    is_served,
-    name,
-    reasons,
-    rename,
-    stays_one_state,
-)
+from tests.holes.renaming import TITLES, is_served, reasons, stays_one_state
 from tests.support.databases import Blog, Statements, blog_at, sqlite_file
+from tests.support.looking import NAME, name, rename
 from tests.support.models import Post, User
 
 if TYPE_CHECKING:

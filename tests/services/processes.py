@@ -4,21 +4,26 @@ Child processes for private servers: demoted, on a free port, sure to end.
 Most servers refuse to run as root, so under root everything here runs as `nobody`
 in a directory of its own. That user may not be able to enter the project (below
 a home of mode 700): then `reachable` says so and binaries are copied.
-A server dies with the process that started it, even if that one was killed.
+A server dies with the process that started it, even if that one was killed; the
+directory that it leaves then is removed by the next test run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +32,25 @@ if TYPE_CHECKING:
 
 START_LIMIT = 30.0
 STOP_LIMIT = 10.0
+POLL = 0.005
 MEMORY_WANTED = 1 << 30
+# below those that systems give to clients: nobody takes one while its server is down
+PORTS = range(12_000, 32_000)
+HELD = ".held"
 
 
 def free_port() -> int:
     """
     Return a port of the loopback address that nobody listens on now.
+
+    A server that is killed finds it free again: no client is ever given it.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    dice = random.SystemRandom()  # other workers seed the usual ones alike
+    while True:
+        port = dice.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def reachable(directory: Path) -> bool:
@@ -58,18 +72,26 @@ def private_directory(name: str, *, in_memory: bool = False) -> Iterator[Path]:
     With `in_memory` it lies on a memory file system if there is one: a new database
     takes 10 ms there instead of 200. Programs can't always be run from it.
     """
-    base = _memory() if in_memory else None
-    directory = Path(
-        tempfile.mkdtemp(prefix=f"yokedcache-{name}-", dir=base or _temporary())
-    )
-    try:
-        if os.geteuid() == 0:
-            user = _nobody()
-            os.chown(directory, user.pw_uid, user.pw_gid)
-            directory.chmod(0o755)
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    base = (_memory() if in_memory else None) or _temporary()
+    _sweep(base)
+    directory = Path(tempfile.mkdtemp(prefix=f"yokedcache-{name}-", dir=base))
+    with _held(directory):
+        try:
+            if os.geteuid() == 0:
+                directory.chmod(0o755)
+            give(directory)
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def give(path: Path) -> None:
+    """
+    Make a file or directory the property of the user that servers run as.
+    """
+    if os.geteuid() == 0:
+        user = _nobody()
+        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def copy_program(source: Path, target: Path) -> Path:
@@ -99,6 +121,17 @@ def run(command: Sequence[str | Path], *, directory: Path) -> None:
         raise RuntimeError(message)
 
 
+def wait_until(ready: Callable[[], bool]) -> None:
+    """
+    Poll something that can't be waited for until it is true; fail at a limit.
+    """
+    limit = time.monotonic() + START_LIMIT
+    while not ready():
+        if time.monotonic() > limit:
+            raise TimeoutError(START_LIMIT)
+        time.sleep(POLL)
+
+
 @dataclass(slots=True)
 class Process:
     """
@@ -106,8 +139,10 @@ class Process:
     """
 
     popen: subprocess.Popen[bytes]
-    log: Path
+    command: Sequence[str | Path]
+    directory: Path
     stop_signal: signal.Signals
+    death_signal: signal.Signals
 
     @classmethod
     def start(
@@ -116,45 +151,130 @@ class Process:
         *,
         directory: Path,
         stop_signal: signal.Signals = signal.SIGTERM,
+        death_signal: signal.Signals | None = None,
     ) -> Process:
         """
         Start the command in `directory`, with its output in a log there.
+
+        `death_signal` is what it gets when this process dies: `stop_signal` if it
+        isn't given.
         """
-        log = directory / "server.log"
-        with log.open("wb") as output:
-            popen = subprocess.Popen(
-                [*_dies_with_parent(stop_signal), *command],
+        death = death_signal or stop_signal
+        popen = _launch(command, directory, death)
+        return cls(popen, command, directory, stop_signal, death)
+
+    @property
+    def log(self) -> Path:
+        """
+        What the server printed, since its first start.
+        """
+        return _log(self.directory)
+
+    @property
+    def alive(self) -> bool:
+        """
+        Whether the server has not ended, though it may be suspended.
+        """
+        return self.popen.poll() is None
+
+    def again(self) -> Process:
+        """
+        Start the same command in the same directory, after this one has ended.
+        """
+        popen = _launch(self.command, self.directory, self.death_signal)
+        return replace(self, popen=popen)
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """
+        Poll until `ready`; fail if the server ends first, or takes too long.
+        """
+        try:
+            wait_until(lambda: not self.alive or ready())
+        except TimeoutError:
+            self.stop()
+        if not self.alive:
+            message = f"no server came up:\n{self.log.read_text()[-4000:]}"
+            raise RuntimeError(message)
+
+    def stop(self) -> None:
+        """
+        End the server, by force if it doesn't end by itself.
+        """
+        if self.alive:
+            self.popen.send_signal(self.stop_signal)
+            self.popen.send_signal(signal.SIGCONT)
+        try:
+            self.popen.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """
+        End the server without a chance to do anything more.
+        """
+        if self.alive:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait(STOP_LIMIT)
+
+    def suspend(self) -> None:
+        """
+        Let the server do nothing, with all its connections open, until `resume`.
+        """
+        self.popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """
+        Let a suspended server go on.
+        """
+        self.popen.send_signal(signal.SIGCONT)
+
+
+def _launch(
+    command: Sequence[str | Path], directory: Path, death_signal: signal.Signals
+) -> subprocess.Popen[bytes]:
+    def launch() -> subprocess.Popen[bytes]:
+        with _log(directory).open("ab") as output:
+            return subprocess.Popen(
+                [*_dies_with_parent(death_signal), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 **_demotion(directory),
             )
-        return cls(popen, log, stop_signal)
 
-    def wait_until(self, ready: Callable[[], bool]) -> None:
-        """
-        Poll until `ready`; fail if the server ends first, or takes too long.
-        """
-        limit = time.monotonic() + START_LIMIT
-        while not ready():
-            if self.popen.poll() is not None or time.monotonic() > limit:
-                self.stop()
-                message = f"no server came up:\n{self.log.read_text()[-4000:]}"
-                raise RuntimeError(message)
-            time.sleep(0.01)
+    # the kernel takes the end of the thread that starts a child for a parent's death
+    return _starter(os.getpid()).submit(launch).result(START_LIMIT)
 
-    def stop(self) -> None:
-        """
-        End the server, by force if it doesn't end by itself.
-        """
-        if self.popen.poll() is None:
-            self.popen.send_signal(self.stop_signal)
-        try:
-            self.popen.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.popen.pid, signal.SIGKILL)
-            self.popen.wait(STOP_LIMIT)
+
+@cache
+def _starter(_process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="servers")
+
+
+def _log(directory: Path) -> Path:
+    return directory / "server.log"
+
+
+@contextlib.contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    # the kernel lets go of it when this process ends, in whatever way
+    new = directory / f"{HELD}.new"
+    with new.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        new.rename(directory / HELD)
+        yield
+
+
+@cache
+def _sweep(base: Path) -> None:
+    """
+    Remove the directories of test runs that were killed.
+    """
+    for lock in base.glob(f"yokedcache-*/{HELD}"):
+        with contextlib.suppress(OSError), lock.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _temporary() -> Path:

@@ -1,0 +1,176 @@
+"""
+A Cluster of three primaries, put together without the tools of the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from tests.services.processes import free_port, wait_until
+from tests.services.redis.groups import is_attached
+from tests.services.redis.kinds import Redis, RedisKind
+from tests.services.redis.server import RedisServer, facts
+from tests.services.redis.settings import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SLOTS = 16384
+NODE_TIMEOUT = 1000
+
+
+@dataclass(slots=True)
+class RedisCluster:
+    """
+    Primaries that share the slots, and replicas: the n-th follows the n-th primary.
+    """
+
+    primaries: list[RedisServer]
+    replicas: list[RedisServer]
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(
+        cls,
+        kind: RedisKind | None = None,
+        variant: Variant | None = None,
+        *,
+        replicas: bool = False,
+    ) -> Iterator[RedisCluster]:
+        """
+        Give a Cluster that all its nodes call complete.
+        """
+        kind, variant = kind or Redis(), variant or Variant()
+        variant.check(kind, alone=False)
+        with contextlib.ExitStack() as stack:
+            nodes = [
+                stack.enter_context(RedisServer.running(kind, _member(variant)))
+                for _ in range(6 if replicas else 3)
+            ]
+            cluster = cls(nodes[:3], nodes[3:])
+            cluster.assemble()
+            yield cluster
+
+    @property
+    def nodes(self) -> list[RedisServer]:
+        """
+        All servers.
+        """
+        return [*self.primaries, *self.replicas]
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """
+        Where the nodes listen.
+        """
+        return [(node.host, node.port) for node in self.nodes]
+
+    def client(self, **options: Any) -> Any:
+        """
+        Return a client that knows all nodes; the caller closes it.
+        """
+        first = self.primaries[0]
+        options.setdefault("password", first.variant.password)
+        return redis.RedisCluster(host=first.host, port=first.port, **options)
+
+    def assemble(self) -> None:
+        """
+        Share the slots out, and let the nodes meet.
+        """
+        share = -(-SLOTS // len(self.primaries))
+        for number, node in enumerate(self.primaries):
+            first, last = number * share, min((number + 1) * share, SLOTS) - 1
+            node.say("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for number, node in enumerate(self.nodes, 1):
+            # two nodes of one epoch would have to settle who is newer
+            node.say("CLUSTER", "SET-CONFIG-EPOCH", number)
+        first_node = self.nodes[0]
+        bus = first_node.variant.options["cluster-port"]
+        for node in self.nodes[1:]:
+            node.say("CLUSTER", "MEET", first_node.host, first_node.port, bus)
+        wait_until(self._all_met)
+        for primary, replica in zip(self.primaries, self.replicas, strict=False):
+            replica.say("CLUSTER", "REPLICATE", primary.say("CLUSTER", "MYID"))
+        wait_until(self.is_complete)
+
+    def is_complete(self) -> bool:
+        """
+        Tell whether every node that runs finds all slots served, and replicas follow.
+        """
+        pairs = zip(self.primaries, self.replicas, strict=False)
+        return all(
+            _state(node)["cluster_state"] == "ok"
+            for node in self.nodes
+            if node.process.alive
+        ) and all(is_attached(replica, primary) for primary, replica in pairs)
+
+    def owner(self, key: str) -> RedisServer:
+        """
+        Return the primary that a node which runs holds responsible for a key.
+        """
+        witness = next(node for node in self.nodes if node.process.alive)
+        slot = int(witness.say("CLUSTER", "KEYSLOT", key))
+        for first, last, primary in _shares(witness):
+            if first <= slot <= last:
+                return next(node for node in self.nodes if node.port == primary)
+        raise LookupError(key)
+
+    def fail_over(self, key: str, old: RedisServer) -> RedisServer:
+        """
+        Return the new owner of a key, once every node that runs serves and names it.
+
+        The caller has killed or cut off the old one.
+        """
+        wait_until(lambda: self._has_moved(key, old))
+        return self.owner(key)
+
+    def _has_moved(self, key: str, old: RedisServer) -> bool:
+        running = [n for n in self.nodes if n is not old and n.process.alive]
+        slot = int(running[0].say("CLUSTER", "KEYSLOT", key))
+        owners = {
+            primary
+            for node in running
+            for first, last, primary in _shares(node)
+            if first <= slot <= last
+        }
+        served = all(_state(node)["cluster_state"] == "ok" for node in running)
+        return served and len(owners) == 1 and owners != {old.port}
+
+    def _all_met(self) -> bool:
+        wanted = str(len(self.nodes))
+        return all(
+            _state(node)["cluster_known_nodes"] == wanted and not _handshakes(node)
+            for node in self.nodes
+        )
+
+
+def _member(variant: Variant) -> Variant:
+    return replace(
+        variant,
+        options={
+            **variant.options,
+            "cluster-enabled": "yes",
+            # chosen: 10,000 above the port may be somebody's
+            "cluster-port": str(free_port()),
+            "cluster-node-timeout": str(NODE_TIMEOUT),
+            # replicas of a node that serves nothing are of no use to tests
+            "cluster-allow-replica-migration": "no",
+        },
+    )
+
+
+def _state(node: RedisServer) -> dict[str, str]:
+    return facts(node.say("CLUSTER", "INFO"))
+
+
+def _handshakes(node: RedisServer) -> bool:
+    return "handshake" in node.say("CLUSTER", "NODES")
+
+
+def _shares(node: RedisServer) -> Iterator[tuple[int, int, int]]:
+    for first, last, primary, *_ in node.say("CLUSTER", "SLOTS"):
+        yield first, last, primary[1]

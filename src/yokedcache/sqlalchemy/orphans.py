@@ -141,9 +141,9 @@ class Watcher:
 
     def _waiting(self) -> list[Orphan]:
         with _guard:
-            self._orphans = [orphan for orphan in self._orphans if orphan.fences.up]
             if not machines():
-                self._orphans.clear()
+                _lift_all([orphan.fences for orphan in self._orphans])
+            self._orphans = [orphan for orphan in self._orphans if orphan.fences.up]
             if not self._orphans and _watchers.get(self._pool) is self:
                 del _watchers[self._pool]
             return list(self._orphans)

@@ -194,6 +194,24 @@ def test_hole_07_the_server_is_asked_as_the_engine_connects_and_out_of_no_pool(
     engine.dispose()
 
 
+def test_hole_07_a_fence_stays_where_nobody_can_be_sent_to_ask(
+    blog: Blog, short: YokedCache, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    ask = Asker(blog, short)
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", refuse)
+        kill(blog.engine, server)
+    assert not watching(blog.engine)
+    assert is_uncached(blog, ask)
+    kill(blog.engine, server)  # the next is asked for
+    until(lambda: not watching(blog.engine))
+    assert is_uncached(blog, ask)
+
+
 def test_hole_07_a_cache_that_is_closed_asks_no_more(
     blog: Blog, short: YokedCache, server: Server
 ) -> None:

@@ -9,6 +9,7 @@ answered since, a fence is adopted after `orphan_grace` (rule 4).
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,7 +93,8 @@ class Asking:
         self._pool = pool
         self._backends = backends
         self._done = threading.Event()
-        _start(self._run)
+        if not _start(self._run):
+            self._run()
 
     def wait(self, seconds: float) -> Answers | None:
         """
@@ -174,10 +176,7 @@ def abandon_orphans(state: ConnectionState) -> None:
         logger.warning(_ASKING)
         return
     logger.warning(_WAITING, grace, why)
-    timer = threading.Timer(grace, _lift_all, (abandoned,))
-    timer.daemon = True
-    timer.name = _NAME
-    timer.start()
+    _start(functools.partial(_wait_out, abandoned, grace))
 
 
 def _watch(abandoned: list[Fences], grace: float) -> str | None:
@@ -198,16 +197,29 @@ def _watch(abandoned: list[Fences], grace: float) -> str | None:
             return None
         watcher = _watchers[pool] = Watcher(pool)
         watcher.add(orphans)
-    _start(watcher.run)
+    if not _start(watcher.run):
+        with _guard:
+            _watchers.pop(pool, None)
     return None
 
 
-def _start(deed: Callable[[], None]) -> None:
+def _start(deed: Callable[[], None]) -> bool:
     """
     Do something in a thread that keeps nothing alive of who happened to begin it.
+
+    It may not start: the process ends, or has no threads left. Then fences stay.
     """
     thread = threading.Thread(target=deed, name=_NAME, daemon=True)
-    contextvars.Context().run(thread.start)
+    try:
+        contextvars.Context().run(thread.start)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _wait_out(abandoned: list[Fences], grace: float) -> None:
+    threading.Event().wait(grace)
+    _lift_all(abandoned)
 
 
 def _lift_all(abandoned: list[Fences]) -> None:

@@ -20,7 +20,14 @@ STALLING = (
         BEGIN
             PERFORM pg_advisory_xact_lock(7);
         EXCEPTION WHEN query_canceled THEN
-            PERFORM pg_advisory_xact_lock(8);
+            LOOP
+                BEGIN
+                    PERFORM pg_advisory_xact_lock(8);
+                    EXIT;
+                EXCEPTION WHEN query_canceled THEN
+                    NULL;
+                END;
+            END LOOP;
         END;
         RETURN NULL;
     END$$
@@ -30,7 +37,7 @@ STALLING = (
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stall()
     """,
 )
-"""Has PostgreSQL wait in COMMIT, and go on waiting when it is told to cancel."""
+"""Has PostgreSQL wait in COMMIT, and go on waiting however often it is told to cancel."""
 
 _HOLD = {
     "postgresql": "SELECT pg_advisory_lock(7), pg_advisory_lock(8)",

@@ -73,6 +73,7 @@ class Machine:
         self.closed = False
         _list(self)
         surroundings.install_integrations()
+        surroundings.opened(self)
 
     def tally(self, name: str) -> Tally:
         """

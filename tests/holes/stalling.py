@@ -20,7 +20,14 @@ STALLING = (
         BEGIN
             PERFORM pg_advisory_xact_lock(7);
         EXCEPTION WHEN query_canceled THEN
-            PERFORM pg_advisory_xact_lock(7);
+            LOOP
+                BEGIN
+                    PERFORM pg_advisory_xact_lock(8);
+                    EXIT;
+                EXCEPTION WHEN query_canceled THEN
+                    NULL;
+                END;
+            END LOOP;
         END;
         RETURN NULL;
     END$$
@@ -30,14 +37,14 @@ STALLING = (
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stall()
     """,
 )
-"""Has PostgreSQL wait in COMMIT, and go on waiting when it is told to cancel."""
+"""Has PostgreSQL wait in COMMIT, and go on waiting however often it is told to cancel."""
 
 _HOLD = {
-    "postgresql": "SELECT pg_advisory_lock(7)",
+    "postgresql": "SELECT pg_advisory_lock(7), pg_advisory_lock(8)",
     "mariadb": "FLUSH TABLES WITH READ LOCK",
 }
 _LET_GO = {
-    "postgresql": "SELECT pg_advisory_unlock(7)",
+    "postgresql": "SELECT pg_advisory_unlock(7), pg_advisory_unlock(8)",
     "mariadb": "UNLOCK TABLES",
 }
 _WAITS = {
@@ -46,6 +53,12 @@ _WAITS = {
     "mariadb": "SELECT count(*) FROM information_schema.processlist"
     " WHERE state LIKE 'Waiting for%' AND db = DATABASE()",
 }
+_TOLD = {
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE objid = 8 AND NOT granted"
+    " AND locktype = 'advisory'",
+    "mariadb": "SELECT 1",
+}
+"""MariaDB's drivers don't tell it to cancel anything."""
 _PROCESS = {
     "postgresql": "SELECT pg_backend_pid()",
     "mariadb": "SELECT connection_id()",
@@ -79,6 +92,12 @@ class Server:
         Tell whether somebody is held up.
         """
         return bool(self._ask(_WAITS[self._name]))
+
+    def was_told(self) -> bool:
+        """
+        Tell whether who is held up was told to cancel, if drivers do so.
+        """
+        return bool(self._ask(_TOLD[self._name]))
 
     def name(self) -> Any:
         """

@@ -116,6 +116,7 @@ async def test_hole_07_a_commit_that_outlives_its_cancellation(
         task.cancel()
         for _ in range(3):
             assert await ask() == {"ann"}
+        await until_async(server.was_told)
         server.let_go()
         await cancelled(task)
     until(lambda: server.name() == "new")
@@ -137,6 +138,7 @@ async def test_hole_07_a_statement_that_outlives_its_cancellation(
         task.cancel()
         for _ in range(3):
             assert await ask() == {"ann"}
+        await until_async(server.was_told)
         server.let_go()
         await cancelled(task)
     until(lambda: server.name() == "new")

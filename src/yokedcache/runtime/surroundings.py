@@ -98,6 +98,11 @@ class Examiner(Protocol):
         Learn that tags were invalidated by hand, maybe inside a transaction.
         """
 
+    def opened(self, machine: Any) -> None:
+        """
+        Learn that a cache was made.
+        """
+
     def open_context(self, vector: Vector) -> bool:
         """
         Tell whether it does unless the function says what it varies on.
@@ -183,6 +188,14 @@ def invalidated(machine: Any, names: Iterable[str]) -> None:
     """
     for examiner in _examiners:
         examiner.invalidated(machine, names)
+
+
+def opened(machine: Any) -> None:
+    """
+    Have a new cache keep nothing of what commits under way may change.
+    """
+    for examiner in _examiners:
+        examiner.opened(machine)
 
 
 def open_context(vector: Vector) -> bool:

@@ -14,8 +14,10 @@ from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.connections import driver_of, existing, in_transaction
 from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.doubts import is_clean
+from yokedcache.sqlalchemy.ends import end
 from yokedcache.sqlalchemy.fences import bump_everywhere
 from yokedcache.sqlalchemy.names import ANY_DATABASE
+from yokedcache.sqlalchemy.orphans import abandon_orphans
 
 if TYPE_CHECKING:
     from yokedcache.sqlalchemy.connections import ConnectionState
@@ -64,6 +66,7 @@ def on_detach(dbapi_connection: Any, record: Any) -> None:
     state = existing(record)
     if state is not None:
         _detached[id(dbapi_connection)] = state
+        state.detached = True
 
 
 def on_close_detached(dbapi_connection: Any) -> None:
@@ -71,9 +74,25 @@ def on_close_detached(dbapi_connection: Any) -> None:
     A connection that left its pool is closed.
     """
     state = _detached.pop(id(dbapi_connection), None)
-    if state is not None and (state.raw or state.handed):
+    if state is None:
+        return
+    if state.raw or state.handed:
         _announce_anything(state)
         state.take_back()
+    on_loss(state)
+
+
+def on_loss(state: ConnectionState) -> None:
+    """
+    A connection was closed or given up; the server rolls back what was open.
+    """
+    if state.detached:
+        for key, other in list(_detached.items()):
+            if other is state:
+                _detached.pop(key, None)
+    end(state)
+    state.settings.close()
+    abandon_orphans(state)
 
 
 def _announce_anything(state: ConnectionState) -> None:

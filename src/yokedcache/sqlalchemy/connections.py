@@ -66,6 +66,8 @@ class ConnectionState:
         """Temporary objects were made on it: they may shadow tables."""
         self.settings = Settings(database.left)
         """What statements have set on it."""
+        self.detached = False
+        """It left its pool, which doesn't tell if it is lost."""
         self.fences: Fences | None = None
         """Fences around one statement that commits by itself."""
         self.orphans: list[Fences] = []

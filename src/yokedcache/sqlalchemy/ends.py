@@ -79,19 +79,19 @@ def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
         state.settings.commit()
         return result
     lift_statement(state)
-    result = _announced(state, functools.partial(original, holder))
+    result = _announced(state, holder, functools.partial(original, holder))
     _committed(state)
     return result
 
 
-def _announced(state: ConnectionState, send: Callable[[], Any]) -> Any:
+def _announced(state: ConnectionState, holder: Any, send: Callable[[], Any]) -> Any:
     """
     Send a commit with its announcements; one that the server refused has an outcome.
 
     What was written stays in the write set until the transaction is rolled back.
     """
     try:
-        return commit_announced(state, send)
+        return commit_announced(state, holder, send)
     except Exception as error:
         if _refused(state.database.dialect, error):
             settle_orphans(state)
@@ -134,10 +134,11 @@ def _do_release(original: Callable[..., Any], connection: Connection, name: str)
     """
     On SQLite, releasing the outermost savepoint is a commit if no BEGIN was sent.
     """
-    state = existing(pooled(connection))
+    holder = pooled(connection)
+    state = existing(holder)
     if state is None or not state.dirty:
         return original(connection, name)
-    return _announced(state, functools.partial(original, connection, name))
+    return _announced(state, holder, functools.partial(original, connection, name))
 
 
 def _do_twophase(
@@ -147,13 +148,14 @@ def _do_twophase(
     *args: Any,
     **kw: Any,
 ) -> Any:
-    state = existing(pooled(connection))
+    holder = pooled(connection)
+    state = existing(holder)
     send = functools.partial(original, connection, xid, *args, **kw)
     if state is None:
         return send()
     if kw.get("recover"):
         state.note_unknown()
-    result = _announced(state, send) if state.dirty else send()
+    result = _announced(state, holder, send) if state.dirty else send()
     if original.__name__ == "do_commit_twophase":
         _committed(state)
     return result

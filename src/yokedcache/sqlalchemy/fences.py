@@ -4,14 +4,15 @@ Fences of one commit over every cache of the process, and the ways they end.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from yokedcache.core.operations import Commit, KeepFence, LiftFence, PutFence
 from yokedcache.core.plans import announce
 from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
-from yokedcache.runtime.log import logger
+from yokedcache.runtime.forks import Guard, after_fork
+from yokedcache.sqlalchemy.backends import Backend
 from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG
 from yokedcache.sqlalchemy.several import stranger
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from yokedcache.stores.memory import MemoryStore
 
 
+_kept: WeakSet[Fences] = WeakSet()
+"""Those whose commit ended with nobody knowing how."""
+_guard = Guard()
+
 _WIDE = frozenset({ANY_DATABASE, ANY_TAG})
 
 
@@ -33,7 +38,9 @@ class Fences:
     One writer's fences, one in each cache.
     """
 
-    def __init__(self, names: tuple[str, ...], blame: Blame) -> None:
+    def __init__(self, names: tuple[str, ...], blame: Blame, backend: Backend) -> None:
+        self.backend = backend
+        """Who is to commit."""
         self._names = names
         self._lifted = False
         _note_causes(names, blame)
@@ -42,13 +49,21 @@ class Fences:
             for machine in machines()
         }
 
+    @property
+    def up(self) -> bool:
+        """
+        Tell whether they were not lifted yet.
+        """
+        return not self._lifted
+
     def lift(self) -> None:
         """
         Bump and lift in every cache; a second time does nothing.
         """
-        if self._lifted:
-            return
-        self._lifted = True
+        with _guard:
+            if self._lifted:
+                return
+            self._lifted = True
         for machine in machines():
             if machine.store not in self._parts:  # made while the commit was under way
                 machine.store.bump(_reached(machine.store, self._names))
@@ -58,14 +73,37 @@ class Fences:
                 store.bump(_reached(store, self._names))
             store.lift(fence)
 
+    def cover(self, store: MemoryStore) -> None:
+        """
+        Put up a fence in one more cache.
+        """
+        with _guard:
+            if self.up and store not in self._parts:
+                self._parts[store] = store.fence(_reached(store, self._names))
+
+
+def cover(store: MemoryStore) -> None:
+    """
+    Put up fences in a new cache for the commits of unknown outcome.
+
+    Others are over before anybody may rely on them.
+    """
+    with _guard:
+        kept = list(_kept)
+    for fences in kept:
+        fences.cover(store)
+
 
 class CommitHost:
     """
     Does the operations of `core.plans.announce` around one commit.
     """
 
-    def __init__(self, state: ConnectionState, send: Callable[[], Any]) -> None:
+    def __init__(
+        self, state: ConnectionState, holder: Any, send: Callable[[], Any]
+    ) -> None:
         self._state = state
+        self._holder = holder
         self._send = send
 
     def perform(self, op: Op[Any]) -> Any:
@@ -75,7 +113,7 @@ class CommitHost:
         return _PERFORM[type(op)](self, op)
 
     def _put(self, op: PutFence) -> Fences:
-        return Fences(op.names, self._state.blame)
+        return _fences(self._state, self._holder, op.names)
 
     def _commit(self, _: Commit) -> Any:
         return self._send()
@@ -87,7 +125,7 @@ class CommitHost:
         """
         Keep the fence until the connection answers again, or is long gone.
         """
-        self._state.orphans.append(_as_fences(op.fence))
+        _keep(self._state, _as_fences(op.fence))
 
 
 _PERFORM: dict[type[Any], Callable[[CommitHost, Any], Any]] = {
@@ -98,22 +136,28 @@ _PERFORM: dict[type[Any], Callable[[CommitHost, Any], Any]] = {
 }
 
 
-def commit_announced(state: ConnectionState, send: Callable[[], Any]) -> Any:
+def commit_announced(
+    state: ConnectionState, holder: Any, send: Callable[[], Any]
+) -> Any:
     """
     Send a commit with its write set announced on both sides (rule 2).
     """
     stranger(state.database)
-    host = CommitHost(state, send)
+    host = CommitHost(state, holder, send)
     return run(announce(state.tags()), host.perform)
 
 
-def fence_statement(state: ConnectionState) -> None:
+def fence_statement(state: ConnectionState, holder: Any) -> None:
     """
     Put fences up around one statement that commits by itself.
     """
     lift_statement(state)
     stranger(state.database)
-    state.fences = Fences(state.tags(), state.blame)
+    state.fences = _fences(state, holder, state.tags())
+
+
+def _fences(state: ConnectionState, holder: Any, names: tuple[str, ...]) -> Fences:
+    return Fences(names, state.blame, Backend(holder, state.database))
 
 
 def lift_statement(state: ConnectionState) -> None:
@@ -131,7 +175,13 @@ def keep_statement(state: ConnectionState) -> None:
     """
     fences, state.fences = state.fences, None
     if fences is not None:
-        state.orphans.append(fences)
+        _keep(state, fences)
+
+
+def _keep(state: ConnectionState, fences: Fences) -> None:
+    state.orphans.append(fences)
+    with _guard:
+        _kept.add(fences)
 
 
 def bump_everywhere(names: tuple[str, ...], blame: Blame) -> None:
@@ -183,25 +233,4 @@ def _as_fences(fence: Any) -> Fences:
     return fences
 
 
-def abandon_orphans(state: ConnectionState) -> None:
-    """
-    Lift fences of unknown outcome after the grace period: the connection is gone.
-    """
-    orphans, state.orphans = state.orphans, []
-    if not orphans:
-        return
-    grace = max((m.settings.orphan_grace for m in machines()), default=0.0)
-    logger.warning(
-        "a connection was lost in a COMMIT, so its outcome is unknown: what it wrote "
-        "is not cached for %.0f s",
-        grace,
-    )
-    timer = threading.Timer(grace, _lift_all, (orphans,))
-    timer.daemon = True
-    timer.name = "yokedcache-orphans"
-    timer.start()
-
-
-def _lift_all(orphans: list[Fences]) -> None:
-    for fences in orphans:
-        fences.lift()
+after_fork(_kept.clear)  # a child's caches begin anew

@@ -107,7 +107,10 @@ def server_epoch(dbapi_connection: Any, dialect_name: str) -> str:
         return ""
     cursor = dbapi_connection.cursor()
     try:
-        cursor.execute("SELECT pg_catalog.pg_postmaster_start_time()::text")
+        # in no time zone: each connection may have its own
+        cursor.execute(
+            "SELECT EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time())::text"
+        )
         return str(cursor.fetchone()[0])
     except Exception as error:
         msg = f"the server doesn't say since when it runs: {error}"

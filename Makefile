@@ -6,6 +6,10 @@ PY20 := .venv-sqlalchemy20/bin/python
 ARGS ?=
 JOBS ?= 2
 PYTEST := -m pytest -n $(JOBS) $(ARGS)
+# What SQLAlchemy has no part in, or little: run once, on the newest. All of it if ARGS
+# say what to run.
+ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
+	benchmarks codec conformance core docs explorer house payloads stores))
 
 .PHONY: help demo test quick nightly lint fmt bench conformance docs services changelog lock clean
 .DEFAULT_GOAL := help
@@ -17,7 +21,7 @@ demo: .venv/.demo  ## see it work, in a terminal
 	@$(PY) examples/demo.py $(ARGS)
 
 test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite, on SQLAlchemy 2.0 and on 2.1
-	$(PY20) $(PYTEST)
+	$(PY20) $(PYTEST) $(ONCE)
 	$(PY) $(PYTEST)
 
 quick: .venv/.dev services  ## the suite once, on the newest SQLAlchemy, stop at the first failure

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SECTIONS = (
     "functions",
     "orm",
+    "instructions",
     "writes",
     "mixed",
     "tags",

@@ -1,0 +1,94 @@
+"""
+Section `instructions`: the processor's instructions of a read, as valgrind counts them.
+
+They don't vary as times do, so this is what to look at on a busy machine. They are no
+times either: a wait for a server has none, and not all of them take equally long.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from environments import PROJECT
+from measure import Line, Spread
+from orm import BAR_OF_RECIPE, postgresql, sqlite
+from reads import READS
+from schema import Base, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from measure import Effort
+
+TITLE = "Instructions of a read through a session"
+FEW, MANY = 50, 250
+"""Calls of the two runs whose difference is taken: neither start nor warm-up counts."""
+VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no")
+
+
+def measure(effort: Effort) -> Iterator[Line]:
+    """
+    Count what a hit, a tracked and an untracked read and the recipe take.
+    """
+    if shutil.which(VALGRIND[0]) is None:
+        yield Line("left out: valgrind isn't installed", "")
+        return
+    shapes = list(READS)[: 1 if effort.quick else None]
+    for database in (sqlite, postgresql):
+        with database() as engine:
+            fill(engine)
+            url = engine.url.render_as_string(hide_password=False)
+            for shape in shapes:
+                yield from _lines(f"{engine.dialect.name}, {shape}", shape, url)
+            Base.metadata.drop_all(engine)
+
+
+def _lines(what: str, shape: str, url: str) -> Iterator[Line]:
+    names = ("ours", "tracked", "uncached", "recipe")
+    counts = {name: _count(name, shape, url) for name in names}
+    bar = None if shape == "get" else BAR_OF_RECIPE
+    yield _line(counts, what, "ours", "uncached", None)
+    yield _line(counts, what, "ours", "recipe", bar)
+    yield _line(counts, f"{what}: tracking", "tracked", "uncached", None)
+
+
+def _line(
+    counts: dict[str, int], what: str, ours: str, theirs: str, bar: float | None
+) -> Line:
+    ratio = counts[ours] / counts[theirs]
+    figure = f"{counts[ours]:,} / {counts[theirs]:,}"
+    return Line(what, figure, theirs, Spread(ratio, ratio, ratio), bar)
+
+
+def _count(contender: str, shape: str, url: str) -> int:
+    few, many = (_run(contender, shape, url, calls) for calls in (FEW, MANY))
+    return (many - few) // (MANY - FEW)
+
+
+def _run(contender: str, shape: str, url: str, calls: int) -> int:
+    ran = subprocess.run(
+        [
+            *(*VALGRIND, f"--cachegrind-out-file={os.devnull}", sys.executable),
+            *(str(Path(__file__).with_name("counted.py")), contender, shape, url),
+            str(calls),
+        ],
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": "0",
+            "PYTHONPATH": str(PROJECT / "src"),
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = re.search(r"I +refs: +([\d,]+)", ran.stderr)
+    if found is None:
+        msg = f"valgrind gave no count:\n{ran.stderr}"
+        raise RuntimeError(msg)
+    return int(found[1].replace(",", ""))

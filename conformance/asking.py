@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from yokedcache.sqlalchemy.calls import Hit, StatementCall
+    from yokedcache.sqlalchemy.statement_calls import Hit, StatementCall
 
 
 class Answered(SQLExecuteObserved):

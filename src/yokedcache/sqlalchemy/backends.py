@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.runtime.clocks import monotonic
 from yokedcache.sqlalchemy.connections import driver_of
-from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.sql_functions import family
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from yokedcache.sqlalchemy.analysis import VERBS, table_name
-from yokedcache.sqlalchemy.functions import Kind, classify, words
+from yokedcache.sqlalchemy.sql_functions import Kind, classify, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.analysis import VERBS
-from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.sql_functions import family
 from yokedcache.sqlalchemy.unknown import CatalogueUnknown
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.sqlalchemy.analysis import fold
 from yokedcache.sqlalchemy.bodies import effects_of_body
 from yokedcache.sqlalchemy.findings import Findings
-from yokedcache.sqlalchemy.functions import Kind, classify, words
+from yokedcache.sqlalchemy.sql_functions import Kind, classify, words
 from yokedcache.sqlalchemy.text import analyse_text
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.lambdas import LambdaElement
 
 from yokedcache.sqlalchemy.analysis import ANY_SCHEMA, UNKNOWN, Analysis, Notes
-from yokedcache.sqlalchemy.functions import (
+from yokedcache.sqlalchemy.sql_functions import (
     KEYWORDS,
     family,
     names_the_present,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.forks import Guard
-from yokedcache.sqlalchemy.functions import words
 from yokedcache.sqlalchemy.names import ANY_DATABASE
+from yokedcache.sqlalchemy.sql_functions import words
 from yokedcache.sqlalchemy.text_words import SPACE
 
 if TYPE_CHECKING:

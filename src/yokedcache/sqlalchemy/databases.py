@@ -24,7 +24,6 @@ from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import several
 from yokedcache.sqlalchemy.catalogue import CatalogueUnknown, read_catalogue
 from yokedcache.sqlalchemy.connections import existing
-from yokedcache.sqlalchemy.functions import family
 from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
     database_identity,
@@ -35,6 +34,7 @@ from yokedcache.sqlalchemy.identity_mysql import schema_of
 from yokedcache.sqlalchemy.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag, read_tags
 from yokedcache.sqlalchemy.sheltered import sheltered
+from yokedcache.sqlalchemy.sql_functions import family
 from yokedcache.sqlalchemy.unsettled import Unsettled
 from yokedcache.sqlalchemy.written import Written
 

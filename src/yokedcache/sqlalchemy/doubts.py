@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from yokedcache.sqlalchemy.contexts import HARMLESS
-from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.sql_functions import family
 
 _NAMES = ", ".join(f"'{name}'" for name in sorted(HARMLESS))
 _QUERY = (

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from yokedcache.errors import UsageError
 from yokedcache.sqlalchemy.answering import SessionAnswerer
 from yokedcache.sqlalchemy.attached import attachment_of
-from yokedcache.sqlalchemy.calls import Bypass, Hit
 from yokedcache.sqlalchemy.clauses import analyse_compiled
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.install import answering
 from yokedcache.sqlalchemy.reaching import unwrap
+from yokedcache.sqlalchemy.statement_calls import Bypass, Hit
 from yokedcache.stats import Explanation, blamed, explain_key
 
 if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
     from yokedcache.machine import Machine
     from yokedcache.sqlalchemy.attached import Attachment
-    from yokedcache.sqlalchemy.calls import StatementCall
+    from yokedcache.sqlalchemy.statement_calls import StatementCall
 
 
 def explain_statement(machine: Machine, statement: Any, session: Any) -> Explanation:

@@ -21,7 +21,6 @@ from sqlalchemy.util import immutabledict
 
 from yokedcache.runtime.context import leading
 from yokedcache.runtime.log import own_fault
-from yokedcache.sqlalchemy.calls import Answerer, Bypass, Hit, Miss, StatementCall
 from yokedcache.sqlalchemy.fitness import (
     FAILED,
     SELECTS,
@@ -41,6 +40,13 @@ from yokedcache.sqlalchemy.offline import (
 )
 from yokedcache.sqlalchemy.playing import play
 from yokedcache.sqlalchemy.rows import record
+from yokedcache.sqlalchemy.statement_calls import (
+    Answerer,
+    Bypass,
+    Hit,
+    Miss,
+    StatementCall,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,8 +23,8 @@ from yokedcache.sqlalchemy.offline import connection_options
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from yokedcache.sqlalchemy.calls import StatementCall
     from yokedcache.sqlalchemy.offline import Options
+    from yokedcache.sqlalchemy.statement_calls import StatementCall
 
 SELECTS = (Select, CompoundSelect, TextualSelect)
 """The classes of most statements that read."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy import identity_mysql
 from yokedcache.sqlalchemy.births import birth
-from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.sql_functions import family
 from yokedcache.sqlalchemy.unknown import IdentityUnknown
 
 if TYPE_CHECKING:

@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from yokedcache.core.tags import Stamp
     from yokedcache.sqlalchemy.analysis import Analysis
     from yokedcache.sqlalchemy.answering import SessionAnswerer
-    from yokedcache.sqlalchemy.calls import Hit, StatementCall
     from yokedcache.sqlalchemy.connections import ConnectionState
     from yokedcache.sqlalchemy.databases import Database
     from yokedcache.sqlalchemy.rows import Recording
+    from yokedcache.sqlalchemy.statement_calls import Hit, StatementCall
 
 _STOPS: Final[frozenset[type[Op[Any]]]] = frozenset({TakeStamp, Load})
 """Where SQLAlchemy goes on: before the statement is sent, and while rows are fetched."""

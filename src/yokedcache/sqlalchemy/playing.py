@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
 
     from yokedcache.sqlalchemy.blueprints import Template
-    from yokedcache.sqlalchemy.calls import Hit, StatementCall
+    from yokedcache.sqlalchemy.statement_calls import Hit, StatementCall
 
 WORTHWHILE = 2
 """Hits after which a template is made: fewer don't pay for making it."""

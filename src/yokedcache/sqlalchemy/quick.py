@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
     from yokedcache.sqlalchemy.answering import SessionAnswerer
     from yokedcache.sqlalchemy.blueprints import Template
-    from yokedcache.sqlalchemy.calls import StatementCall
+    from yokedcache.sqlalchemy.statement_calls import StatementCall
 
 _MOST: Final = 2000
 """Shapes that one answerer remembers."""

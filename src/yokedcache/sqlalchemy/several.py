@@ -25,8 +25,8 @@ from yokedcache.runtime.log import once
 from yokedcache.runtime.managers import worker_manager
 from yokedcache.runtime.presence import Presence
 from yokedcache.sqlalchemy.file_watch import Asker, FileWatch, watch_of
-from yokedcache.sqlalchemy.functions import family
 from yokedcache.sqlalchemy.names import database_tag
+from yokedcache.sqlalchemy.sql_functions import family
 
 if TYPE_CHECKING:
     from yokedcache.core.tags import Fence

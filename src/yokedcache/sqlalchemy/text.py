@@ -20,7 +20,7 @@ from yokedcache.sqlalchemy.analysis import (
     Analysis,
     Notes,
 )
-from yokedcache.sqlalchemy.functions import family
+from yokedcache.sqlalchemy.sql_functions import family
 from yokedcache.sqlalchemy.text_mysql import (
     spelled_out,
     without_destination,

@@ -17,7 +17,7 @@ from sqlglot import exp
 from sqlglot.dialects import MySQL, Postgres, SQLite
 
 from yokedcache.sqlalchemy.analysis import UNKNOWN, VERBS, Analysis, Notes, fold
-from yokedcache.sqlalchemy.functions import (
+from yokedcache.sqlalchemy.sql_functions import (
     KEYWORDS,
     SQLITE_CLOCKS,
     names_the_present,

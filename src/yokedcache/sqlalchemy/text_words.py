@@ -21,7 +21,7 @@ from yokedcache.sqlalchemy.analysis import (
     Analysis,
     Notes,
 )
-from yokedcache.sqlalchemy.functions import words
+from yokedcache.sqlalchemy.sql_functions import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

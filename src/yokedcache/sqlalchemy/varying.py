@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from yokedcache.runtime.context import OpenCapture
     from yokedcache.sqlalchemy.attached import Attachment
-    from yokedcache.sqlalchemy.calls import StatementCall
+    from yokedcache.sqlalchemy.statement_calls import StatementCall
 
 
 def on_begin(session: Session, transaction: Any, connection: Connection) -> None:

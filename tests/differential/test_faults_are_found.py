@@ -11,12 +11,12 @@ import pytest
 
 from tests.differential import databases
 from tests.differential.batches import Batch, run
-from yokedcache.sqlalchemy import analysis
+from yokedcache.sqlalchemy import analysis, text
 from yokedcache.sqlalchemy.databases import Database
 from yokedcache.sqlalchemy.stamping import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.timeout(300)  # a failing program is run again many times
 
@@ -49,6 +49,18 @@ def test_a_planted_fault_is_found_and_made_small(
     assert "again: python -m tests.differential sqlite sync 302" in failure
 
 
+@pytest.fixture
+def nothing_is_known_of_texts() -> Iterator[None]:
+    """
+    Have statements written by hand read anew, before the test and after it.
+
+    What a planted fault makes of them would be remembered, and fail others.
+    """
+    text._analyse.cache_clear()
+    yield
+    text._analyse.cache_clear()
+
+
 def _reads_of_one_table_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = analysis.Notes.read
     forgotten: list[str] = []
@@ -61,6 +73,7 @@ def _reads_of_one_table_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis.Notes, "read", forgetful)
 
 
+@pytest.mark.usefixtures("nothing_is_known_of_texts")
 @pytest.mark.parametrize(
     "plant", [_commits_announce_nothing, _reads_of_one_table_are_forgotten]
 )

@@ -136,6 +136,8 @@ def server_of(engine: Engine) -> Iterator[Server]:
         yield Server(raw, engine.dialect.name)
     finally:
         raw.close()
+        while _kept:
+            _kept.pop().close()
 
 
 def process_of(connection: Connection) -> Any:
@@ -145,14 +147,23 @@ def process_of(connection: Connection) -> Any:
     return connection.exec_driver_sql(_PROCESS[connection.dialect.name]).scalar()
 
 
-def cut(connection: Connection) -> None:
+_kept: list[socket.socket] = []
+"""Ends of broken lines that stay open, so that their servers hear nothing of it."""
+
+
+def cut(connection: Connection, *, unheard: bool = False) -> None:
     """
     Break a connection so that only the client notices while the server is busy.
+
+    `unheard`: until the test ends. MariaDB looks after about a second whether anybody
+    is there still, and gives up what it was doing.
     """
     adapter: Any = connection._dbapi_connection
     driver = adapter.driver_connection
     if connection.dialect.name == "mariadb":
-        driver._sock.shutdown(socket.SHUT_RDWR)
+        if unheard:
+            _kept.append(driver._sock.dup())
+        driver._sock.shutdown(socket.SHUT_RD if unheard else socket.SHUT_RDWR)
         return
     with socket.socket(fileno=os.dup(driver.pgconn.socket)) as line:
         line.shutdown(socket.SHUT_RDWR)

@@ -91,7 +91,7 @@ def test_hole_07_a_commit_that_outlives_its_connection(
         server.hold()
         commit = Failing(lambda: _commit(connection, end))
         until(server.is_waiting)
-        cut(connection)
+        cut(connection, unheard=True)
         commit.end()
         assert ask() == {"ann"}
     assert is_uncached(blog, ask)
@@ -113,7 +113,7 @@ def test_hole_07_a_statement_that_outlives_its_connection(
         server.hold()
         statement = Failing(lambda: connection.execute(RENAMING))
         until(server.is_waiting)
-        cut(connection)
+        cut(connection, unheard=True)
         statement.end()
         assert ask() == {"ann"}
     assert is_uncached(blog, ask)

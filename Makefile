@@ -20,7 +20,7 @@ help:            ## this list
 demo: .venv/.demo  ## see it work, in a terminal
 	@$(PY) examples/demo.py $(ARGS)
 
-test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite, on SQLAlchemy 2.0 and on 2.1
+test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite on SQLAlchemy 2.1, and on 2.0 what it has a part in
 	$(PY20) $(PYTEST) $(ONCE)
 	$(PY) $(PYTEST)
 

@@ -57,23 +57,38 @@ def fill_notes(engine: Engine) -> None:
 
 
 def user_by_id(session: Session, number: int) -> object:
+    """
+    Read a user by its key.
+    """
     return session.scalars(select(User).where(User.id == number)).one()
 
 
 def user_by_get(session: Session, number: int) -> object:
+    """
+    Read a user with `get`.
+    """
     return session.get_one(User, number)
 
 
 def note_by_id(session: Session, number: int) -> object:
+    """
+    Read a note by its key.
+    """
     return session.scalars(select(Note).where(Note.id == number)).one()
 
 
 def addresses(session: Session, number: int) -> object:
+    """
+    Read a user's addresses.
+    """
     of_user = select(Address).where(Address.user_id == number)
     return session.scalars(of_user.order_by(Address.id)).all()
 
 
 def notes(session: Session, number: int) -> object:
+    """
+    Read ten of a user's notes.
+    """
     of_user = select(Note).where(Note.user_id == number)
     return session.scalars(of_user.order_by(Note.id).limit(10)).all()
 
@@ -82,21 +97,33 @@ READS = (user_by_id, user_by_get, note_by_id, addresses, notes)
 
 
 def age_user(session: Session, number: int) -> None:
+    """
+    Let a user be a year older.
+    """
     session.get_one(User, number).age += 1
     session.commit()
 
 
 def move(session: Session, number: int) -> None:
+    """
+    Change the city of an address.
+    """
     session.get_one(Address, number).city = f"City of {number}, {random.random()}"
     session.commit()
 
 
 def see_note(session: Session, number: int) -> None:
+    """
+    Count that a note was seen.
+    """
     session.get_one(Note, number).seen += 1
     session.commit()
 
 
 def add_note(session: Session, number: int) -> None:
+    """
+    Add a note of a user.
+    """
     session.add(Note(user_id=number, text="A new one"))
     session.commit()
 

@@ -95,6 +95,9 @@ def _check_served(engine: Engine, read: Callable[[], object]) -> None:
 
 @contextlib.contextmanager
 def sqlite() -> Iterator[Engine]:
+    """
+    Give an engine on a file of its own.
+    """
     with tempfile.TemporaryDirectory(prefix="yokedcache-bench-") as place:
         engine = create_engine(f"sqlite:///{Path(place) / 'bench.db'}")
         yield engine
@@ -103,6 +106,9 @@ def sqlite() -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[Engine]:
+    """
+    Give an engine on a server of its own.
+    """
     # the servers of the tests, found or started as there
     sys.path.append(str(PROJECT))
     service = importlib.import_module("tests.services").Postgres()

@@ -81,6 +81,17 @@ def test_hole_07_a_connection_killed_during_the_commit(
     assert ask.served() == {server.name()}
 
 
+def comes_through(blog: Blog, ask: Asker, server: Server) -> None:
+    """
+    See that nothing is kept until the server goes on, and the new from then on.
+    """
+    assert is_uncached(blog, ask)
+    assert server.is_waiting()
+    server.let_go()
+    until(lambda: server.name() == "new")
+    assert ask() == {"new"}
+
+
 @SERVERS
 @pytest.mark.parametrize("end", ["commit", "text"])
 def test_hole_07_a_commit_that_outlives_its_connection(
@@ -94,11 +105,7 @@ def test_hole_07_a_commit_that_outlives_its_connection(
         cut(connection, unheard=True)
         commit.end()
         assert ask() == {"ann"}
-    assert is_uncached(blog, ask)
-    assert server.is_waiting()
-    server.let_go()
-    until(lambda: server.name() == "new")
-    assert ask() == {"new"}
+    comes_through(blog, ask, server)
 
 
 @SERVERS
@@ -116,11 +123,7 @@ def test_hole_07_a_statement_that_outlives_its_connection(
         cut(connection, unheard=True)
         statement.end()
         assert ask() == {"ann"}
-    assert is_uncached(blog, ask)
-    assert server.is_waiting()
-    server.let_go()
-    until(lambda: server.name() == "new")
-    assert ask() == {"new"}
+    comes_through(blog, ask, server)
 
 
 def _commit(connection: Connection, end: str) -> None:

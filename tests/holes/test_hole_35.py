@@ -69,6 +69,22 @@ def test_hole_35_what_it_writes_later_is_heard_as_well(
     engine.dispose()
 
 
+def test_hole_35_a_raw_connection_that_was_out_before_may_have_written_anything(
+    blog: Blog, late: Callable[[], YokedCache]
+) -> None:
+    engine = twin(blog.engine)
+    early = engine.raw_connection()
+    maker = late().attach(sessionmaker(blog.engine))
+    assert [name(maker), name(maker)] == ["ann", "ann"]
+    cursor = early.cursor()
+    cursor.execute("UPDATE users SET name = 'new' WHERE id = 1")
+    cursor.close()
+    early.commit()
+    early.close()
+    assert [name(maker), name(maker)] == ["new", "new"]
+    engine.dispose()
+
+
 def test_hole_35_engines_of_one_dialect_are_wrapped_once(
     blog: Blog, cache: YokedCache
 ) -> None:

@@ -28,9 +28,8 @@ class WrappedFetch(ResultFetchStrategy):
 
     def closing(self, dbapi_cursor: Any) -> None:
         """
-        Take note that the result is about to be closed.
+        Take note that the result is about to be closed, if a subclass wants to.
         """
-        raise NotImplementedError
 
     def soft_close(self, result: Any, dbapi_cursor: Any) -> None:
         """

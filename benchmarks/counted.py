@@ -2,6 +2,8 @@
 What `instructions` has counted: so many reads, in a process of its own.
 
     python benchmarks/counted.py CONTENDER SHAPE URL CALLS
+
+The contender `fill` counts nothing: it makes the tables that the others read.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import gc
 import sys
 
 import recipe
-from reads import reader
+from reads import check_served, reader
+from schema import fill
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
@@ -20,15 +23,21 @@ def main() -> None:
     Read, with nothing collected meanwhile: when garbage is found is chance.
     """
     contender, shape, url, calls = sys.argv[1:]
-    maker = sessionmaker(create_engine(url))
+    engine = create_engine(url)
+    if contender == "fill":
+        fill(engine)
+        return
+    maker = sessionmaker(engine)
     if contender == "recipe":
         recipe.attach(maker)
     elif contender != "uncached":
         from yokedcache import YokedCache  # noqa: PLC0415 - the others know nothing of it
 
         cache = YokedCache("memory://")
-        cache.attach(maker if contender == "ours" else sessionmaker(maker.kw["bind"]))
+        cache.attach(maker if contender == "ours" else sessionmaker(engine))
     read = reader(shape, maker)
+    if contender == "ours":
+        check_served(engine, read)
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from measure import Run
+    from sqlalchemy import Engine
 
 WARM = 50
 """How many different users are asked for, all of them cached."""
@@ -66,6 +67,17 @@ def reader(shape: str, maker: sessionmaker[Session]) -> Callable[[], object]:
     for _ in range(4 * WARM):
         read()
     return read
+
+
+def check_served(engine: Engine, read: Callable[[], object]) -> None:
+    """
+    See that a read is answered without a connection.
+    """
+    engine.dispose()
+    read()
+    if engine.pool.checkedin():  # type: ignore[attr-defined]
+        msg = "a read that was to be answered from memory went to the database"
+        raise AssertionError(msg)
 
 
 def perform(contender: str, what: str, count: int) -> Any:

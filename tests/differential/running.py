@@ -106,6 +106,7 @@ class Arena:
         finally:
             gc.enable()
             gc.collect()
+            gc.freeze()  # nor what outlived this one
 
     def _run(self, program: Program, steps: Iterable[Step]) -> Difference | None:
         makers = [self._maker(engine, program.options) for engine in self.engines]

@@ -199,8 +199,9 @@ def _function(step: Step) -> None:
             session = side.make() if own else side.sessions[step.which]
             try:
                 blocking = getattr(session, "sync_session", session)
+                side.warm = side.warm or bool(blocking.identity_map)
                 found = side.functions[name](blocking, step.schema.number, cls, number)
-                seen.append(_with_columns(found))
+                seen.append(_with_columns(found, every=side.warm))
             finally:
                 if not own:
                     side.nested[step.which].clear()
@@ -210,18 +211,24 @@ def _function(step: Step) -> None:
     step.act = act
 
 
-def _with_columns(found: Any) -> Any:
+def _with_columns(found: Any, *, every: bool) -> Any:
     """
     Show what a function gave; of an instance also its loaded columns.
+
+    Args:
+        every: Load the others, too. An answer is kept as it was given: if an instance
+            that the session held had more loaded than the function loads, so have hits.
     """
     if hasattr(found, "_sa_instance_state"):
         names = [prop.key for prop in sa.inspect(type(found)).column_attrs]
-        loaded = {
-            name: found.__dict__[name] for name in names if name in found.__dict__
+        shown = {
+            name: getattr(found, name)
+            for name in names
+            if every or name in found.__dict__
         }
-        return (type(found).__name__, sa.inspect(found).identity, loaded)
+        return (type(found).__name__, sa.inspect(found).identity, shown)
     if isinstance(found, list):
-        return [_with_columns(one) for one in found]
+        return [_with_columns(one, every=every) for one in found]
     return plain(found)
 
 

@@ -57,6 +57,8 @@ class Side:
         self.sessions = [make(), make()]
         self.nested: list[list[Any]] = [[], []]
         self.held: list[list[Any]] = [[], []]
+        self.warm = False
+        """A function was called with a session that held instances."""
         self._writes = writes
         self._settle = getattr(self.sessions[0], "settle", None)
 

@@ -21,10 +21,11 @@ from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.audit import audit_of
 from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.clauses import analyse_compiled
-from yokedcache.sqlalchemy.connections import existing, open_transaction
+from yokedcache.sqlalchemy.connections import open_transaction
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.facade import Bypass, Hit
 from yokedcache.sqlalchemy.floating import STATEMENTS, float_of
+from yokedcache.sqlalchemy.holders import existing
 from yokedcache.sqlalchemy.hot import hot_of
 from yokedcache.sqlalchemy.misses import StatementMiss
 from yokedcache.sqlalchemy.names import LISTENERS

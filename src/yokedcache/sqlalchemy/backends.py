@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.runtime.clocks import monotonic
-from yokedcache.sqlalchemy.connections import driver_of
+from yokedcache.sqlalchemy.holders import driver_of
 from yokedcache.sqlalchemy.sql_functions import family
 
 if TYPE_CHECKING:

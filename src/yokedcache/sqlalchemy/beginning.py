@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy.event.attr import _JoinedListener
-from sqlalchemy.event.base import _JoinedDispatcher
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.orm.session import SessionTransactionOrigin, SessionTransactionState
 
@@ -29,16 +27,6 @@ _EVENTS: Final = (
     "persistent_to_transient",
 )
 """The events of which every session asks between its first statement and its end."""
-
-_CONNECTION_EVENTS: Final = (
-    "after_cursor_execute",
-    "after_execute",
-    "before_cursor_execute",
-    "before_execute",
-    "begin",
-    "commit",
-    "rollback",
-)
 
 _autobegin: Any = Session._autobegin_t
 _take_snapshot: Any = SessionTransaction._take_snapshot
@@ -78,27 +66,6 @@ def listeners_of(session: Any) -> Any:
             if name in empty:
                 setattr(dispatch, name, empty[name])
     return dispatch
-
-
-def meet(connection: Any) -> None:
-    """
-    Look up together what a new `Connection` will ask its listeners of.
-
-    Each `Connection` joins its engine's listeners, one event at a time.
-    """
-    dispatch = connection.dispatch
-    if (
-        dispatch.__class__.__base__ is not _JoinedDispatcher
-        or len(dispatch.engine_connect) > 1
-    ):
-        return  # somebody else has met it already, and may listen on it
-    local, parent = dispatch.local, dispatch.parent
-    empty = local._empty_listeners
-    for name in _CONNECTION_EVENTS:
-        listeners = empty.get(name)
-        if listeners is not None:
-            setattr(local, name, listeners)
-            setattr(dispatch, name, _JoinedListener(parent, name, listeners))
 
 
 def ready(session: Any) -> bool:

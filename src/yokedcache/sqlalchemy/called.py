@@ -7,8 +7,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from yokedcache.sqlalchemy.connections import autocommit
 from yokedcache.sqlalchemy.contexts import ANYTHING
+from yokedcache.sqlalchemy.holders import autocommit
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import several
 from yokedcache.sqlalchemy.blame import Blame
-from yokedcache.sqlalchemy.connections import driver_of, existing, in_transaction
 from yokedcache.sqlalchemy.contexts import ANYTHING
 from yokedcache.sqlalchemy.doubts import is_clean
 from yokedcache.sqlalchemy.ends import end
 from yokedcache.sqlalchemy.fences import bump_everywhere
+from yokedcache.sqlalchemy.holders import driver_of, existing, in_transaction
 from yokedcache.sqlalchemy.names import ANY_DATABASE
 from yokedcache.sqlalchemy.orphans import abandon_orphans
 

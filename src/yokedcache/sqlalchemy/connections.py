@@ -19,6 +19,7 @@ from yokedcache.runtime.forks import Guard
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.contexts import Settings
+from yokedcache.sqlalchemy.holders import KEY, autocommit
 from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG, database_tag
 from yokedcache.sqlalchemy.outlook import Outlook
 from yokedcache.sqlalchemy.weak_sessions import WeakSessions
@@ -34,16 +35,13 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.fences import Fences
     from yokedcache.stores.memory import MemoryStore
 
-KEY = "yokedcache"
-"""Where the state lies in the `info` of a pooled connection."""
-
 _ISOLATING = re.compile(
     r"isolation|snapshot|uncommitted|repeatable|serializable", re.IGNORECASE
 )
 _MOST_TAGS = 1_000
 _open: Counter[str] = Counter()
 _writing: WeakSet[ConnectionState] = WeakSet()
-_out: WeakSet[ConnectionState] = WeakSet()
+_known: WeakSet[ConnectionState] = WeakSet()
 _guard = Guard()
 
 
@@ -54,6 +52,8 @@ class ConnectionState:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.out = False
+        """Somebody is using the connection."""
         self.outlook = Outlook()
         self.sessions = WeakSessions()
         self.raw = False
@@ -79,6 +79,8 @@ class ConnectionState:
         self._watched: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
         self._changes_catalogue = False
+        with _guard:
+            _known.add(self)
 
     def __del__(self) -> None:
         self.unwatch()
@@ -171,15 +173,13 @@ class ConnectionState:
         Note that somebody is about to use the connection.
         """
         self.settings.check_out()
-        with _guard:
-            _out.add(self)
+        self.out = True
 
     def check_in(self) -> None:
         """
         Note that nobody uses the connection any more; in memory, others may.
         """
-        with _guard:
-            _out.discard(self)
+        self.out = False
         self.forget_tags()
         self.settings.check_in()
         self.outlook.rest()
@@ -282,7 +282,7 @@ def in_use() -> list[ConnectionState]:
     List the connections that somebody uses, or has written over what isn't committed.
     """
     with _guard:
-        return list(_out | _writing)
+        return [state for state in _known if state.out or state in _writing]
 
 
 def open_transaction(vector: Vector) -> bool:
@@ -307,85 +307,3 @@ def state_of(info: Any, database: Database) -> ConnectionState:
     if state is None:
         state = info[KEY] = ConnectionState(database)
     return state
-
-
-def existing(holder: Any) -> ConnectionState | None:
-    """
-    Give the state of a pooled connection, or `None` for what the pool doesn't know.
-    """
-    info = getattr(holder, "info", None)
-    return info.get(KEY) if type(info) is dict else None
-
-
-def pooled(connection: Connection) -> Any:
-    """
-    Give the pool's connection inside: what `Connection.connection` gives, in one frame.
-    """
-    holder = connection._dbapi_connection
-    return connection.connection if holder is None else holder
-
-
-def is_open(connection: Connection) -> bool | None:
-    """
-    Ask the driver whether a transaction is open; `None` if it doesn't tell.
-    """
-    holder = pooled(connection)
-    open_now = getattr(holder.dbapi_connection, "in_transaction", None)
-    if open_now.__class__ is bool:  # as sqlite3 tells it
-        return open_now
-    return in_transaction(driver_of(holder))
-
-
-def autocommit(connection: Connection) -> bool:
-    """
-    Tell whether what was sent, or will be sent next, is its own commit.
-    """
-    if connection.dialect.name == "sqlite":
-        file = driver_of(pooled(connection))
-        if file.in_transaction:  # an app may send its own BEGIN
-            return False
-        return file.isolation_level is None or getattr(file, "autocommit", None) is True
-    begun = in_transaction(driver_of(pooled(connection)))
-    if begun is None:
-        state = existing(pooled(connection))
-        begun = state is not None and state.begun
-    if begun:
-        return False
-    driver: Any = pooled(connection).dbapi_connection
-    # MySQL's drivers have a method `autocommit` that sets it
-    for name in ("get_autocommit", "autocommit"):
-        mode = getattr(driver, name, None)
-        if mode is not None:
-            return bool(mode() if callable(mode) else mode)
-    return True
-
-
-def driver_of(holder: Any) -> Any:
-    """
-    Give the driver's own connection, also of one that has left its pool.
-    """
-    adapter = getattr(holder, "dbapi_connection", holder)
-    return getattr(adapter, "driver_connection", adapter)
-
-
-def in_transaction(driver: Any) -> bool | None:
-    """
-    Ask a driver, without a round trip, whether a transaction is open.
-
-    `None` if it doesn't tell.
-    """
-    for name in ("in_transaction", "is_in_transaction"):
-        asked = getattr(driver, name, None)
-        if asked is not None:
-            return bool(asked() if callable(asked) else asked)
-    status = getattr(getattr(driver, "info", None), "transaction_status", None)
-    if status is not None:
-        return _BY_STATUS.get(int(status))
-    status = getattr(driver, "server_status", None)
-    return bool(status & _SERVER_IN_TRANSACTION) if type(status) is int else None
-
-
-_BY_STATUS = {0: False, 2: True, 3: True}
-"""`PQTRANS_IDLE`, `PQTRANS_INTRANS` and `PQTRANS_INERROR` of libpq."""
-_SERVER_IN_TRANSACTION = 1
-"""`SERVER_STATUS_IN_TRANS` of MySQL's protocol."""

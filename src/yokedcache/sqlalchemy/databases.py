@@ -23,7 +23,7 @@ from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy import several
 from yokedcache.sqlalchemy.catalogue import CatalogueUnknown, read_catalogue
-from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.holders import existing
 from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
     database_identity,

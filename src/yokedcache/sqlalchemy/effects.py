@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from yokedcache.sqlalchemy.analysis import ANY_SCHEMA
-from yokedcache.sqlalchemy.connections import autocommit
+from yokedcache.sqlalchemy.holders import autocommit
 from yokedcache.sqlalchemy.telling import declared
 
 if TYPE_CHECKING:

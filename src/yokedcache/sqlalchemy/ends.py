@@ -1,8 +1,8 @@
 """
-How transactions end.
+Both sides of how transactions end: of a dialect's `do_commit` and its kin.
 
-`do_commit` and its kin are wrapped on each engine's dialect object, the first time
-a connection of it is seen: nothing public runs after a commit that no session makes.
+Nothing public runs after a commit that no session makes, so these methods are
+wrapped on each engine's dialect object (`wrapping`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.sqlalchemy.connections import existing, pooled
+from yokedcache.sqlalchemy.early import taken_over
 from yokedcache.sqlalchemy.fences import (
     bump_everywhere,
     commit_announced,
     lift_statement,
     settle_orphans,
 )
+from yokedcache.sqlalchemy.holders import existing, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from yokedcache.sqlalchemy.connections import ConnectionState
 
-_WRAPPED = "_yokedcache_wrapped"
 _REFUSALS: Final = frozenset({"23", "40"})
 """Classes of SQLSTATE by which PostgreSQL refuses: a constraint, a rollback."""
 _UNKNOWN: Final = "40003"
@@ -48,27 +48,8 @@ def end(state: ConnectionState) -> None:
         state.forget_tags()
 
 
-def wrap(dialect: Any) -> None:
-    """
-    Stand on both sides of a dialect's commits and rollbacks.
-    """
-    if _WRAPPED in dialect.__dict__:
-        return
-    dialect.__dict__[_WRAPPED] = True
-    dialect.do_commit = functools.partial(_do_commit, dialect.do_commit)
-    dialect.do_rollback = functools.partial(_do_rollback, dialect.do_rollback)
-    for name in ("do_commit_twophase", "do_prepare_twophase"):
-        original = getattr(dialect, name)
-        setattr(dialect, name, functools.partial(_do_twophase, original))
-    original = dialect.do_rollback_twophase
-    dialect.do_rollback_twophase = functools.partial(_undo_twophase, original)
-    if dialect.name == "sqlite":
-        original = dialect.do_release_savepoint
-        dialect.do_release_savepoint = functools.partial(_do_release, original)
-
-
-def _do_commit(original: Callable[[Any], Any], holder: Any) -> Any:
-    state = existing(holder)
+def _do_commit(original: Any, holder: Any) -> Any:
+    state = existing(holder) or taken_over(holder, original.__self__)
     if state is None:
         return original(holder)
     if not state.dirty:
@@ -136,7 +117,8 @@ def _do_release(original: Callable[..., Any], connection: Connection, name: str)
     """
     holder = pooled(connection)
     state = existing(holder)
-    if state is None or not state.dirty:
+    sqlite = connection.dialect.name == "sqlite"
+    if state is None or not state.dirty or not sqlite:
         return original(connection, name)
     return _announced(state, holder, functools.partial(original, connection, name))
 
@@ -149,7 +131,7 @@ def _do_twophase(
     **kw: Any,
 ) -> Any:
     holder = pooled(connection)
-    state = existing(holder)
+    state = existing(holder) or taken_over(holder, connection.dialect)
     send = functools.partial(original, connection, xid, *args, **kw)
     if state is None:
         return send()
@@ -169,3 +151,14 @@ def _undo_twophase(
     if state is not None:
         end(state)
     return result
+
+
+AROUND: Final[dict[str, Callable[..., Any]]] = {
+    "do_commit": _do_commit,
+    "do_rollback": _do_rollback,
+    "do_commit_twophase": _do_twophase,
+    "do_prepare_twophase": _do_twophase,
+    "do_rollback_twophase": _undo_twophase,
+    "do_release_savepoint": _do_release,
+}
+"""What stands around the methods of a dialect that end transactions."""

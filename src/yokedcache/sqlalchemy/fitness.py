@@ -17,7 +17,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.lambdas import StatementLambdaElement
 from sqlalchemy.sql.selectable import CompoundSelect, Select, TextualSelect
 
-from yokedcache.sqlalchemy.connections import driver_of
+from yokedcache.sqlalchemy.holders import driver_of
 from yokedcache.sqlalchemy.offline import connection_options
 
 if TYPE_CHECKING:

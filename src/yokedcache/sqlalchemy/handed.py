@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.log import once
-from yokedcache.sqlalchemy.connections import existing
+from yokedcache.sqlalchemy.holders import existing
 from yokedcache.sqlalchemy.sessions import note_holder
 
 _OURS: Final = ("sqlalchemy.", "yokedcache.")

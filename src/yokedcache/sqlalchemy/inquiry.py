@@ -19,7 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from yokedcache.runtime.clocks import monotonic
 from yokedcache.sqlalchemy.backends import number_of, user_of
-from yokedcache.sqlalchemy.connections import driver_of
+from yokedcache.sqlalchemy.holders import driver_of
 from yokedcache.sqlalchemy.identity import database_identity, server_epoch
 from yokedcache.sqlalchemy.sql_functions import family
 

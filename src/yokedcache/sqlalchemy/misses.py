@@ -34,10 +34,10 @@ from yokedcache.core.snapshots import FRESH
 from yokedcache.core.values import weigh
 from yokedcache.runtime.drive import Journey
 from yokedcache.runtime.log import own_fault
-from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.driver import in_greenlet, performer
 from yokedcache.sqlalchemy.fitness import holds_connection
+from yokedcache.sqlalchemy.holders import existing
 from yokedcache.sqlalchemy.playing import Kept
 from yokedcache.sqlalchemy.reads import unstorable
 from yokedcache.sqlalchemy.rewriting import differs

@@ -15,7 +15,7 @@ from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy import sessions
-from yokedcache.sqlalchemy.connections import pooled
+from yokedcache.sqlalchemy.holders import pooled
 from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.several import capture_refusal
 from yokedcache.sqlalchemy.snapshots import outlook_of, view

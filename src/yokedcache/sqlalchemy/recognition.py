@@ -12,8 +12,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.blame import Blame
-from yokedcache.sqlalchemy.connections import driver_of, in_transaction
 from yokedcache.sqlalchemy.fences import bump_everywhere
+from yokedcache.sqlalchemy.holders import driver_of, in_transaction
 from yokedcache.sqlalchemy.identity import (
     IdentityUnknown,
     database_identity,

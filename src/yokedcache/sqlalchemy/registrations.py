@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy.event.registry import _EventKey
 
+from yokedcache.sqlalchemy import sending
 from yokedcache.sqlalchemy.blame import Blame
 from yokedcache.sqlalchemy.fences import bump_everywhere
 from yokedcache.sqlalchemy.listeners import (
@@ -53,6 +54,8 @@ def _noticed_listen(key: Any, *args: Any, **kw: Any) -> None:
     if key.identifier not in _WATCHED:
         return
     own = own_function(key.fn)
+    if own is not None and key.identifier in sending.AROUND:
+        sending.listen()
     if own is None or (not kw.get("retval") and only_watches(key.identifier, own)):
         return
     _begin_anew(key.identifier)

@@ -17,12 +17,13 @@ from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
 from yokedcache.sqlalchemy import by_hand, fences, sessions
 from yokedcache.sqlalchemy.attached import attachment_of
-from yokedcache.sqlalchemy.connections import existing, open_transaction
+from yokedcache.sqlalchemy.connections import open_transaction
 from yokedcache.sqlalchemy.contexts import open_context
 from yokedcache.sqlalchemy.databases import database_of
 from yokedcache.sqlalchemy.entities import Album, contains_objects
 from yokedcache.sqlalchemy.fitness import established
 from yokedcache.sqlalchemy.floating import float_of, floating
+from yokedcache.sqlalchemy.holders import existing
 from yokedcache.sqlalchemy.listeners import rewriter
 from yokedcache.sqlalchemy.reaching import reach
 from yokedcache.sqlalchemy.snapshots import note_of, opening, unmade

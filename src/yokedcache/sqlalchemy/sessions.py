@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
-from yokedcache.sqlalchemy.connections import existing, pooled
 from yokedcache.sqlalchemy.floating import float_of
+from yokedcache.sqlalchemy.holders import existing, pooled
 from yokedcache.sqlalchemy.vectors import Seen
 from yokedcache.sqlalchemy.weak_sessions import WeakSessions
 

@@ -21,9 +21,9 @@ from yokedcache.core.snapshots import (
     sight_at,
 )
 from yokedcache.sqlalchemy.beginning import ready
-from yokedcache.sqlalchemy.connections import autocommit, is_open, pooled
 from yokedcache.sqlalchemy.databases import database_of, isolation
 from yokedcache.sqlalchemy.floating import floating
+from yokedcache.sqlalchemy.holders import autocommit, is_open, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

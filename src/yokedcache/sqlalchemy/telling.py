@@ -13,8 +13,8 @@ from yokedcache.errors import DeclarationError, UsageError
 from yokedcache.machine import machines
 from yokedcache.sqlalchemy.analysis import VERBS, Analysis, fold
 from yokedcache.sqlalchemy.asynchronous import AsyncSession
-from yokedcache.sqlalchemy.connections import existing
 from yokedcache.sqlalchemy.fences import bump_everywhere
+from yokedcache.sqlalchemy.holders import existing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

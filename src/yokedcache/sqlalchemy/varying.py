@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection
 from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy import sessions
 from yokedcache.sqlalchemy.attached import NOTHING_VARIES, attachment_of
-from yokedcache.sqlalchemy.connections import existing, pooled
 from yokedcache.sqlalchemy.databases import database_of, watch_of
+from yokedcache.sqlalchemy.holders import existing, pooled
 from yokedcache.sqlalchemy.listeners import rewriter
 
 if TYPE_CHECKING:

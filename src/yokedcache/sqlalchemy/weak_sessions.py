@@ -25,9 +25,11 @@ class WeakSessions:
     A set of sessions, told apart by identity; threads may share it.
     """
 
-    __slots__ = ("_held", "_most")
+    __slots__ = ("_drops", "_held", "_most")
 
     def __init__(self) -> None:
+        self._drops = 0
+        """Odd while some are dropped."""
         self._held: dict[int, ref[Session]] = {}
         self._most = _FEW
 
@@ -42,6 +44,7 @@ class WeakSessions:
 
     def _drop_the_gone(self) -> None:
         with _dropping:
+            self._drops += 1
             # copied in one step: to list the items makes objects, and so may run others
             for number, held in self._held.copy().items():
                 if held() is None:
@@ -49,6 +52,7 @@ class WeakSessions:
                     if last is not held:  # another one came with this number
                         self._held.setdefault(number, last)
             self._most = 2 * len(self._held) + _FEW
+            self._drops += 1
 
     def clear(self) -> None:
         """
@@ -60,9 +64,12 @@ class WeakSessions:
         """
         List them.
         """
-        with _dropping:
-            kept = [held() for held in self._held.copy().values()]
-        return [session for session in kept if session is not None]
+        drops = self._drops
+        kept = self._held.copy()
+        if drops & 1 or drops != self._drops:
+            with _dropping:
+                kept = self._held.copy()
+        return [session for held in kept.values() if (session := held()) is not None]
 
     def __iter__(self) -> Iterator[Session]:
         return iter(self.alive())
@@ -72,4 +79,7 @@ class WeakSessions:
 
 
 _dropping = Guard()
-"""Whoever reads sees what was added before, so not in the middle of dropping."""
+"""Whoever reads sees what was added before, so not in the middle of dropping.
+
+Reading takes it only if something was dropped meanwhile, as a sequence lock does.
+"""

@@ -28,7 +28,6 @@ from yokedcache.core.canonical import (
 from yokedcache.core.classes import (
     field_names,
     find,
-    imported,
     is_namedtuple,
     is_struct,
     name_of,
@@ -114,7 +113,7 @@ def label(cls: type) -> bytes:
 
 
 def _standard(cls: type) -> Encoder | None:
-    return next((form for name, form in NAMED.items() if cls in imported(name)), None)
+    return next((form for name, form in NAMED.items() if find(name) is cls), None)
 
 
 def _ignored(cls: type) -> Encoder | None:

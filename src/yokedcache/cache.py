@@ -10,7 +10,6 @@ from yokedcache.machine import Machine
 from yokedcache.runtime.clocks import monotonic
 from yokedcache.runtime.forks import Guard
 from yokedcache.runtime.gil import check_gil
-from yokedcache.settings import read
 from yokedcache.sync import SyncCache, loader_host
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ class YokedCache:
         clock: Callable[[], float] = monotonic,
         **settings: Any,
     ) -> None:
+        from yokedcache.settings import read
+
         check_gil()
         self.settings = read(url, settings)
         self.machine = Machine(self.settings, clock)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any, overload
 
 from yokedcache.core.entry import MISS
@@ -325,6 +324,8 @@ def _check_function(function: Any) -> bool:
     if not hasattr(function, "__qualname__"):
         msg = f"@cached needs a function with a name, got {function!r}"
         raise DeclarationError(msg, function=function)
+    import inspect
+
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 

@@ -8,7 +8,6 @@ one for each decorated function and hangs its methods on the wrapper.
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.calls import CallHost, examine_call, forbidden
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from yokedcache.policy import FunctionPolicy
     from yokedcache.runtime.surroundings import Scene
     from yokedcache.wrapper import Cells
-
-_REST_POSITIONAL: Final = inspect.Parameter.VAR_POSITIONAL
-_REST_KEYWORD: Final = inspect.Parameter.VAR_KEYWORD
-_KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 
 
 class Request:
@@ -73,6 +68,8 @@ class CachedCall:
     ) -> None:
         self.function = function
         self.policy = policy
+        import inspect
+
         self.signature = inspect.signature(function)
         self.is_async = is_async
         self.method = method
@@ -80,7 +77,7 @@ class CachedCall:
         # a string, since it remembers its hash and a tuple works it out at each hit
         self.token: Final = f"function:{self.name}:{id(self)}"
         self.cells: Cells | None = None
-        self._kinds = [p.kind for p in self.signature.parameters.values()]
+        self._kinds = [p.kind.name for p in self.signature.parameters.values()]
         self._find_machine = find_machine
         self._machine: Machine | None = None
         self._tally: Tally | None = None
@@ -303,11 +300,11 @@ class CachedCall:
         for name, kind, value in zip(
             self.policy.names, self._kinds, values, strict=True
         ):
-            if kind is _REST_POSITIONAL:
+            if kind == "VAR_POSITIONAL":
                 args.extend(value)
-            elif kind is _REST_KEYWORD:
+            elif kind == "VAR_KEYWORD":
                 kwargs.update(value)
-            elif kind is _KEYWORD:
+            elif kind == "KEYWORD_ONLY":
                 kwargs[name] = value
             else:
                 args.append(value)

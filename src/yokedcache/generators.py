@@ -9,7 +9,6 @@ kept. The wrapper is a generator function itself, for whoever looks.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ def yields(function: Any) -> bool:
     """
     Tell whether a function is a generator, asynchronous or not.
     """
+    import inspect
+
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
@@ -47,6 +48,7 @@ def gathering(function: Any, limit: Callable[[], int]) -> Callable[..., Any]:
     """
     Make the function that gives a list of what a generator yields.
     """
+    import inspect
 
     def gather(*args: Any, **kwargs: Any) -> Any:
         taken: list[Any] = []

@@ -4,8 +4,6 @@ What the author of a cached function asked for, checked when it is decorated.
 
 from __future__ import annotations
 
-import inspect
-import string
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.durations import optional_seconds, seconds
@@ -44,6 +42,8 @@ class FunctionPolicy:
         vary: Any,
         copy: bool,
     ) -> None:
+        import inspect
+
         self.names = tuple(inspect.signature(function).parameters)
         self.ttl = optional_seconds(ttl)
         self.stale = optional_seconds(stale, name="stale") or 0.0
@@ -166,6 +166,8 @@ def check_cache(cache: object) -> None:
 
 
 def _fields(template: str) -> list[str]:
+    import string
+
     try:
         return [field for _, field, _, _ in string.Formatter().parse(template) if field]
     except ValueError as error:

@@ -11,7 +11,6 @@ import dataclasses
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 from yokedcache.core.durations import seconds
 from yokedcache.errors import SettingsError
@@ -67,11 +66,20 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
     Raises:
         SettingsError: an unknown scheme or setting, or a value out of range.
     """
-    told: object = url or os.environ.get(ENVIRONMENT) or "memory://"
-    if not isinstance(told, str):
-        msg = f"a cache's URL is a string such as 'memory://', got {told!r}"
-        raise SettingsError(msg, url=told)
-    parts = urlsplit(told)
+    told = url or os.environ.get(ENVIRONMENT)
+    values = {**(_from_url(told) if told else {}), **given}
+    for name in values:
+        _check_name(name)
+    return Settings(**{name: _checked(name, value) for name, value in values.items()})
+
+
+def _from_url(url: object) -> dict[str, Any]:
+    from urllib.parse import parse_qsl, urlsplit
+
+    if not isinstance(url, str):
+        msg = f"a cache's URL is a string such as 'memory://', got {url!r}"
+        raise SettingsError(msg, url=url)
+    parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         msg = (
             f"no store for the URL scheme {parts.scheme!r}; known schemes: "
@@ -83,13 +91,7 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
             f"a memory:// URL names no host or path, got {parts.netloc + parts.path!r}"
         )
         raise SettingsError(msg, url=url)
-    values: dict[str, Any] = {
-        name: _from_text(name, text) for name, text in parse_qsl(parts.query)
-    }
-    values.update(given)
-    for name in values:
-        _check_name(name)
-    return Settings(**{name: _checked(name, value) for name, value in values.items()})
+    return {name: _from_text(name, text) for name, text in parse_qsl(parts.query)}
 
 
 def _check_name(name: str) -> None:

@@ -4,8 +4,6 @@ The blocking face: `cache.sync`, with the same method names.
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from yokedcache.calls import CallHost
@@ -16,13 +14,13 @@ from yokedcache.errors import UsageError
 from yokedcache.machine import KEYS, Machine, checked_tags, plain_key
 from yokedcache.runtime.context import hand_on
 from yokedcache.runtime.drive import run
-from yokedcache.stats import Explanation, Stats, count, explain_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from yokedcache.core.durations import Duration
     from yokedcache.core.operations import Plan
+    from yokedcache.stats import Explanation, Stats
 
 T = TypeVar("T")
 
@@ -106,6 +104,8 @@ class SyncCache:
         """
         Give the value under a key, loading it once for all who ask meanwhile.
         """
+        import inspect
+
         if inspect.iscoroutinefunction(loader):
             msg = f"cache.sync can't run the async loader {loader!r}; use `await cache.get_or_set`"
             raise UsageError(msg, loader=loader)
@@ -154,12 +154,18 @@ class SyncCache:
         """
         Count hits, loads, refusals and bypasses since the cache was made.
         """
+        from yokedcache.stats import count
+
         return count(self._machine)
 
     def explain(self, target: Any, *args: Any, **kwargs: Any) -> Explanation:
         """
         Tell how a call of a cached function, a key or a statement is answered.
         """
+        from dataclasses import replace
+
+        from yokedcache.stats import explain_key
+
         handle = getattr(target, "handle", None)
         if handle is not None:
             request = handle.core.request(handle.core.bound(args, kwargs))
@@ -229,6 +235,8 @@ def loader_host(
 
 
 def _awaited(loader: Callable[[], Any]) -> Callable[[], Any]:
+    import inspect
+
     async def load() -> Any:
         value = loader()
         return await value if inspect.isawaitable(value) else value

@@ -13,12 +13,12 @@ it belongs to, so some are filled in later by `Cells.bind`.
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.errors import DeclarationError
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable
 
     from yokedcache.stores.memory import MemoryStore
@@ -45,10 +45,10 @@ _CAREFUL = """\
     return {wait}_yc_slow({bound})
 """
 
-_POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
-_KEYWORD = inspect.Parameter.KEYWORD_ONLY
-_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_STARS: dict[Any, str] = {_REST[0]: "*", _REST[1]: "**"}
+# Kinds of parameters go by their names: `inspect` is slow to import.
+_POSITIONAL: Final = "POSITIONAL_ONLY"
+_KEYWORD: Final = "KEYWORD_ONLY"
+_STARS: Final = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
 
 
 class Cells:
@@ -89,6 +89,8 @@ def build(
     `slow` is called with a tuple of all bound values, in the signature's order.
     `plain` says that keys are made of the arguments alone.
     """
+    import inspect
+
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     _check_names(function, parameters)
@@ -96,7 +98,7 @@ def build(
     for index, parameter in enumerate(parameters):
         if parameter.default is not parameter.empty:
             cells.names[f"_yc_d{index}"] = parameter.default
-    rest = any(parameter.kind in _REST for parameter in parameters)
+    rest = any(parameter.kind.name in _STARS for parameter in parameters)
     source = (_PLAIN if plain and not rest else _CAREFUL).format(
         kind="async def" if is_async else "def",
         wait="await " if is_async else "",
@@ -111,18 +113,19 @@ def build(
 
 def _declare(parameters: list[inspect.Parameter]) -> str:
     parts: list[str] = []
-    previous: Any = None
+    previous = ""
     for index, parameter in enumerate(parameters):
-        if previous is _POSITIONAL and parameter.kind is not _POSITIONAL:
+        kind = parameter.kind.name
+        if previous == _POSITIONAL != kind:
             parts.append("/")
-        starred = previous in (_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-        if parameter.kind is _KEYWORD and not starred:
+        starred = previous in {_KEYWORD, "VAR_POSITIONAL"}
+        if kind == _KEYWORD and not starred:
             parts.append("*")
-        stars = _STARS.get(parameter.kind, "")
+        stars = _STARS.get(kind, "")
         default = "" if parameter.default is parameter.empty else f"=_yc_d{index}"
         parts.append(f"{stars}{parameter.name}{default}")
-        previous = parameter.kind
-    if previous is _POSITIONAL:
+        previous = kind
+    if previous == _POSITIONAL:
         parts.append("/")
     return ", ".join(parts)
 

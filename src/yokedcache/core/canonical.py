@@ -17,34 +17,18 @@ import re
 import struct
 from collections import deque
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from fractions import Fraction
 from functools import partial
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-)
-from pathlib import (
-    Path,
-    PosixPath,
-    PurePath,
-    PurePosixPath,
-    PureWindowsPath,
-    WindowsPath,
-)
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from yokedcache.core.flaws import Flaw, item
 
 if TYPE_CHECKING:
     from collections import OrderedDict
     from collections.abc import Callable, Collection, Iterable
+    from decimal import Decimal
+    from fractions import Fraction
+    from uuid import UUID
+    from zoneinfo import ZoneInfo
 
 DEEPEST: Final = 100
 """Levels of nesting in a key; a circle is found by running into it."""
@@ -212,6 +196,13 @@ def _bytearray(value: bytearray, _walk: Walk) -> bytes:
 
 def _decimal(value: Decimal, _walk: Walk) -> bytes:
     # str() keeps sign, digits, exponent and a NaN's payload.
+    return text(b"d", str(value))
+
+
+def _decimal_base(value: Decimal, _walk: Walk) -> bytes:
+    from decimal import Decimal
+
+    # a subclass may have a str() of its own
     return text(b"d", Decimal.__str__(value))
 
 
@@ -337,15 +328,11 @@ encoders.update(
         str: _str,
         bytes: _bytes,
         bytearray: _bytearray,
-        Decimal: _decimal,
-        Fraction: _fraction,
         datetime: _datetime,
         date: _date,
         time: _time,
         timedelta: _timedelta,
         timezone: _timezone,
-        ZoneInfo: _zoneinfo,
-        UUID: _uuid,
         tuple: _tuple,
         list: _list,
         deque: _deque,
@@ -358,14 +345,26 @@ encoders.update(
         partial: _partial,
     }
 )
-for _cls in (
-    *(IPv4Address, IPv4Interface, IPv4Network),
-    *(IPv6Address, IPv6Interface, IPv6Network),
-    *(PurePosixPath, PureWindowsPath, PosixPath, WindowsPath),
-):
-    encoders[_cls] = _named
 
-BASES: Final[tuple[tuple[type, Encoder], ...]] = (
+NAMED: Final[dict[str, Encoder]] = {
+    "decimal:Decimal": _decimal,
+    "fractions:Fraction": _fraction,
+    "zoneinfo:ZoneInfo": _zoneinfo,
+    "uuid:UUID": _uuid,
+    "ipaddress:IPv4Address": _named,
+    "ipaddress:IPv4Interface": _named,
+    "ipaddress:IPv4Network": _named,
+    "ipaddress:IPv6Address": _named,
+    "ipaddress:IPv6Interface": _named,
+    "ipaddress:IPv6Network": _named,
+    "pathlib:PurePosixPath": _named,
+    "pathlib:PureWindowsPath": _named,
+    "pathlib:PosixPath": _named,
+    "pathlib:WindowsPath": _named,
+}
+"""The same for classes that the program may never import."""
+
+BASES: Final[tuple[tuple[type | str, Encoder], ...]] = (
     (str, _str),
     (bytes, _bytes),
     (int, _int),
@@ -378,14 +377,18 @@ BASES: Final[tuple[tuple[type, Encoder], ...]] = (
     (set, _set),
     (frozenset, _frozenset),
     (dict, _dict),
-    (Decimal, _decimal),
-    (Fraction, _fraction),
     (datetime, _datetime),
     (date, _date),
     (time, _time),
     (timedelta, _timedelta),
-    (UUID, _uuid),
-    (Path, _named),
-    (PurePath, _named),
+    ("decimal:Decimal", _decimal_base),
+    ("fractions:Fraction", _fraction),
+    ("uuid:UUID", _uuid),
+    ("pathlib:Path", _named),
+    ("pathlib:PurePath", _named),
 )
-"""What subclasses of these write after the name of their class."""
+"""
+What subclasses of these write after the name of their class.
+
+Those that the program may never import are named.
+"""

@@ -9,7 +9,6 @@ made by one factory share a name and must not share a cache entry.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import sys
 from functools import cached_property, lru_cache
@@ -94,6 +93,16 @@ def name_of(thing: Any) -> str | None:
     return name
 
 
+def imported(*names: str) -> tuple[type, ...]:
+    """
+    Give those classes, named `module:qualname`, whose modules are imported.
+
+    No value is of a class that nobody imported. A class may come later than its
+    name was asked for, so what isn't found now is asked for again.
+    """
+    return tuple(cls for name in names if (cls := find(name)) is not None)
+
+
 _serials: WeakKeyDictionary[type, int] = WeakKeyDictionary()
 _numbers = itertools.count(1)
 
@@ -126,6 +135,13 @@ def is_attrs(cls: type) -> bool:
     return "__attrs_attrs__" in vars(cls) or hasattr(cls, "__attrs_attrs__")
 
 
+def is_dataclass(cls: type) -> bool:
+    """
+    Tell a dataclass, or a class derived from one.
+    """
+    return hasattr(cls, "__dataclass_fields__")
+
+
 def is_namedtuple(cls: type) -> bool:
     """
     Tell a class made by `namedtuple` or `NamedTuple`, or derived from one.
@@ -146,7 +162,9 @@ def field_names(cls: type) -> tuple[str, ...] | None:
     if is_attrs(cls):
         attributes: Any = getattr(cls, "__attrs_attrs__", ())
         return tuple(attribute.name for attribute in attributes)
-    if dataclasses.is_dataclass(cls):
+    if is_dataclass(cls):
+        import dataclasses
+
         return tuple(field.name for field in dataclasses.fields(cls))
     return None
 

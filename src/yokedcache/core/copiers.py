@@ -8,29 +8,19 @@ each part. Classes may be given copiers of their own (ORM entities are).
 from __future__ import annotations
 
 import re
+import sys
 from collections import OrderedDict, defaultdict, deque
-from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from fractions import Fraction
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-)
 from types import (
     BuiltinFunctionType,
     FunctionType,
 )
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from yokedcache.core.classes import (
+    imported,
     is_attrs,
+    is_dataclass,
     is_pydantic,
     is_struct,
     lazy_names,
@@ -43,40 +33,63 @@ if TYPE_CHECKING:
 
 Copier: TypeAlias = "Callable[[Any], Any]"
 
-ATOMS: Final[frozenset[type]] = frozenset(
-    {
-        type(None),
-        type(...),
-        type(NotImplemented),
-        bool,
-        int,
-        float,
-        complex,
-        str,
-        bytes,
-        Decimal,
-        Fraction,
-        datetime,
-        date,
-        time,
-        timedelta,
-        timezone,
-        ZoneInfo,
-        UUID,
-        range,
-        re.Pattern,
-        IPv4Address,
-        IPv4Interface,
-        IPv4Network,
-        IPv6Address,
-        IPv6Interface,
-        IPv6Network,
-        FunctionType,
-        BuiltinFunctionType,
-        type,
-    }
-)
-"""Classes whose values are immutable to the core: shared, never copied."""
+ATOMS: Final[set[type]] = {
+    type(None),
+    type(...),
+    type(NotImplemented),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    datetime,
+    date,
+    time,
+    timedelta,
+    timezone,
+    range,
+    re.Pattern,
+    FunctionType,
+    BuiltinFunctionType,
+    type,
+}
+"""
+Classes whose values are immutable to the core: shared, never copied.
+
+More come in as the program imports their modules; see `meet_imported`.
+"""
+
+_awaited: Final[dict[str, frozenset[str]]] = {
+    "decimal": frozenset({"Decimal"}),
+    "fractions": frozenset({"Fraction"}),
+    "ipaddress": frozenset(
+        {
+            *("IPv4Address", "IPv4Interface", "IPv4Network"),
+            *("IPv6Address", "IPv6Interface", "IPv6Network"),
+        }
+    ),
+    "uuid": frozenset({"UUID"}),
+    "zoneinfo": frozenset({"ZoneInfo"}),
+}
+"""The atoms of modules that the program has not imported yet, as far as is known."""
+
+
+def meet_imported() -> bool:
+    """
+    Add the atoms of modules that were imported since; tell if there were any.
+    """
+    met = False
+    for module, names in tuple(_awaited.items()):
+        if module not in sys.modules:
+            continue
+        found = imported(*(f"{module}:{name}" for name in names))
+        met = met or not ATOMS.issuperset(found)
+        ATOMS.update(found)
+        if len(found) == len(names):  # else another thread is importing it
+            _awaited.pop(module, None)
+    return met
+
 
 _custom: Final[list[tuple[Callable[[type], bool], Copier]]] = []
 

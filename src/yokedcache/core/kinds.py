@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from yokedcache.core import canonical
 from yokedcache.core.canonical import (
     BASES,
+    NAMED,
     WAYS_OUT,
     Encoder,
     Walk,
@@ -26,6 +27,7 @@ from yokedcache.core.canonical import (
 )
 from yokedcache.core.classes import (
     field_names,
+    find,
     is_namedtuple,
     is_struct,
     name_of,
@@ -87,7 +89,10 @@ def find_encoder(cls: type) -> Encoder | None:
     """
     Find the encoder of a class; the first kind that claims it counts.
     """
-    finders = (_ignored, _own_word, _registration, _enum, _derived, _record, _name)
+    finders = (
+        *(_standard, _ignored, _own_word, _registration),
+        *(_enum, _derived, _record, _name),
+    )
     return next((found for finder in finders if (found := finder(cls))), None)
 
 
@@ -105,6 +110,10 @@ def label(cls: type) -> bytes:
     # A class that its name doesn't lead to is told from its namesakes by a number
     # of this process, so its keys mean nothing to another one.
     return text(b"L", f"{cls.__module__}:{cls.__qualname__}#{serial(cls)}")
+
+
+def _standard(cls: type) -> Encoder | None:
+    return next((form for name, form in NAMED.items() if find(name) is cls), None)
 
 
 def _ignored(cls: type) -> Encoder | None:
@@ -150,8 +159,10 @@ def _enum(cls: type) -> Encoder | None:
 
 
 def _derived(cls: type) -> Encoder | None:
+    known = ((_base(named), write) for named, write in BASES)
     base, write = next(
-        ((base, write) for base, write in BASES if issubclass(cls, base)), (None, None)
+        ((base, write) for base, write in known if base and issubclass(cls, base)),
+        (None, None),
     )
     if base is None or write is None:
         return None
@@ -164,6 +175,10 @@ def _derived(cls: type) -> Encoder | None:
     return lambda value, walk: (
         head + write(value, walk) + attributes(b"a", state(value, base), walk)
     )
+
+
+def _base(named: type | str) -> type | None:
+    return find(named) if isinstance(named, str) else named
 
 
 def _record(cls: type) -> Encoder | None:

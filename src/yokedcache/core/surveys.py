@@ -12,15 +12,14 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from pathlib import PurePath
 from types import FrameType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 from weakref import ReferenceType
 
 from yokedcache.core.classes import (
     dotted_names,
     field_names,
+    imported,
     is_struct,
     per_class,
     state,
@@ -115,6 +114,15 @@ def objection(cls: type) -> str | None:
     return None
 
 
+@per_class
+def _is_immutable(cls: type) -> bool:
+    """
+    Tell a class whose values are immutable, whatever is derived from it.
+    """
+    known = (enum.Enum, type, *imported("pathlib:PurePath", "uuid:UUID"))
+    return issubclass(cls, known)
+
+
 def survey(value: Any, shape: Shape) -> bool:
     """
     Look through a value; True if it is immutable to the core.
@@ -132,7 +140,7 @@ def survey(value: Any, shape: Shape) -> bool:
     reason = objection(cls)
     if reason is not None:
         raise Flaw(value, reason)
-    if issubclass(cls, (enum.Enum, type, PurePath, UUID)):
+    if _is_immutable(cls):
         return True
     return _survey_object(value, shape)
 

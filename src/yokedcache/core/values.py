@@ -13,13 +13,13 @@ sockets, sessions, locks), can't be kept and is refused.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from yokedcache.core.copiers import (
     ATOMS,
     copy_tree,
     custom_copier,
+    meet_imported,
     register_isolation,
 )
 from yokedcache.core.flaws import Flaw, type_name
@@ -50,20 +50,31 @@ def isolate(value: Any) -> Isolated:
     """
     Take a value into the cache, so that nobody else can change it there.
     """
-    cls = type(value)
-    if cls in ATOMS:
-        return Isolated(value, None)
-    # Flat dicts and lists are most of what is stored; C does all of this.
-    if cls is dict and _all_atoms(value) and _all_atoms(value.values()):
-        return Isolated(value.copy(), dict.copy)
-    if cls is list and _all_atoms(value):
-        return Isolated(value.copy(), list.copy)
+    flat = _isolate_flat(value)
+    if flat is None and meet_imported():
+        flat = _isolate_flat(value)
+    if flat is not None:
+        return flat
     try:
         return _isolate(value)
     except Flaw as flaw:
         raise _refusal(flaw) from None
     except RecursionError:
         raise _refusal(Flaw(value, "nests too deep")) from None
+
+
+def _isolate_flat(value: Any) -> Isolated | None:
+    """
+    Isolate what is flat, which is most of what is stored; C does all of this.
+    """
+    cls = type(value)
+    if cls in ATOMS:
+        return Isolated(value, None)
+    if cls is dict and _all_atoms(value) and _all_atoms(value.values()):
+        return Isolated(value.copy(), dict.copy)
+    if cls is list and _all_atoms(value):
+        return Isolated(value.copy(), list.copy)
+    return None
 
 
 def _isolate(value: Any) -> Isolated:
@@ -84,6 +95,8 @@ def _knotted_copier(value: Any, shape: Shape) -> Callable[[Any], Any]:
     """
     Give a copier that keeps shared and circular references as they are.
     """
+    import copy
+
     custom = [(part, custom_copier(type(part))) for part in shape.custom]
 
     def copier(original: Any) -> Any:

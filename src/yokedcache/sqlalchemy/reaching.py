@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, object_session, scoped_session, sessionmaker
 
 from yokedcache.core.classes import per_class, slot_names
-from yokedcache.core.copiers import ATOMS
+from yokedcache.core.copiers import ATOMS, meet_imported
 from yokedcache.core.ignored import is_ignored_class
 from yokedcache.sqlalchemy.asynchronous import (
     AsyncConnection,
@@ -132,6 +132,7 @@ _KINDS: Final[tuple[tuple[Any, _Kind], ...]] = (
 
 @per_class
 def _kind(cls: type) -> _Kind:
+    meet_imported()
     if cls in ATOMS:
         return _Kind.NOTHING
     for classes, kind in _KINDS:

@@ -307,9 +307,9 @@ def test_hole_06_begun_by_hand_in_autocommit_mode(
     truth: bool,
 ) -> None:
     if not truth:  # as with drivers that don't tell
-        from yokedcache.sqlalchemy import connections
+        from yokedcache.sqlalchemy import holders
 
-        monkeypatch.setattr(connections, "in_transaction", lambda _: None)
+        monkeypatch.setattr(holders, "in_transaction", lambda _: None)
     _free_names(prepared)
     maker = prepared.attached(cache)
     assert [name(maker), name(maker)] == ["ann", "ann"]

@@ -28,7 +28,7 @@ from yokedcache.sqlalchemy.asynchronous import (
 )
 from yokedcache.sqlalchemy.beginning import ready
 from yokedcache.sqlalchemy.facade import CachingConnection
-from yokedcache.sqlalchemy.quick import GETTING, MISSED
+from yokedcache.sqlalchemy.quick import GETTING, HOT, MISSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,8 @@ _METHOD = "_connection_for_bind"
 _SHORT_CUTS = ("_execute_internal", "_get_impl")
 """Methods overridden besides, for hits that need no preparation at all."""
 _MARK = "__yokedcache_original__"
+_ALONE = "_yokedcache_alone"
+"""Where a session notes that the statement under way is to be left alone."""
 _MADE = "__yokedcache_base__"
 ANSWERER = "__yokedcache_answerer__"
 """Where the overriding method keeps its answerer."""
@@ -106,7 +108,7 @@ def _for_class(original: Any, answerer: Answerer) -> Any:
     """
 
     def _connection_for_bind(self: Session, engine: Any, *args: Any, **kw: Any) -> Any:
-        if args or kw or not ready(self):
+        if args or kw or _ALONE in self.__dict__ or not ready(self):
             return original(self, engine, *args, **kw)
         get_connection = types.MethodType(original, self)
         return CachingConnection(self, engine, lambda: get_connection(engine), answerer)
@@ -135,25 +137,41 @@ def _cut_short(cls: Any, answerer: Any) -> None:
     """
     Let a session class answer what it can without getting ready to execute.
     """
-    quick = getattr(answerer, "quick", None)
-    if quick is None:
+    if getattr(answerer, "quick", None) is None:
         return
-    execute = _original(cls._execute_internal)
-    get = _original(cls._get_impl)
+    for name, shortened in (("_execute_internal", _execute), ("_get_impl", _get)):
+        original = _original(getattr(cls, name))
+        method = shortened(original, answerer)
+        setattr(method, _MARK, original)
+        setattr(cls, name, method)
+
+
+def _execute(execute: Any, answerer: Any) -> Callable[..., Any]:
+    quick = answerer.quick
 
     def _execute_internal(
         self: Any, statement: Any, params: Any = None, **kw: Any
     ) -> Any:
         if statement.__class__ is Select and not params and _is_plain_call(kw):
             result = _shortly(quick.select, self, statement, kw["execution_options"])
+            if result is HOT:
+                return _left_alone(self, answerer, execute, statement, params, **kw)
             if result is not MISSED:
                 return result.scalar() if kw.get("_scalar_result") else result
         return execute(self, statement, params, **kw)
+
+    return _execute_internal
+
+
+def _get(get: Any, answerer: Any) -> Callable[..., Any]:
+    quick = answerer.quick
 
     def _get_impl(self: Any, entity: Any, identity: Any, load: Any, **kw: Any) -> Any:
         if any(kw.values()):
             return get(self, entity, identity, load, **kw)
         found = _shortly(quick.get, self, entity, identity)
+        if found is HOT:
+            return _left_alone(self, answerer, get, entity, identity, load, **kw)
         if found is not MISSED:
             return found
         self.__dict__[GETTING] = inspect(entity, raiseerr=False)
@@ -162,9 +180,21 @@ def _cut_short(cls: Any, answerer: Any) -> None:
         finally:
             self.__dict__.pop(GETTING, None)
 
-    for method, original in ((_execute_internal, execute), (_get_impl, get)):
-        setattr(method, _MARK, original)
-        setattr(cls, method.__name__, method)
+    return _get_impl
+
+
+def _left_alone(
+    session: Session, answerer: Any, method: Any, *args: Any, **kw: Any
+) -> Any:
+    """
+    Have the session do something as if it weren't attached.
+    """
+    answerer.tally.bypass("hot")
+    session.__dict__[_ALONE] = True
+    try:
+        return method(session, *args, **kw)
+    finally:
+        session.__dict__.pop(_ALONE, None)
 
 
 def _cut_short_instance(session: Session, answerer: Any) -> None:

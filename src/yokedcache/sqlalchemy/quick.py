@@ -65,6 +65,9 @@ GETTING: Final = "_yokedcache_getting"
 MISSED: Final = object()
 """Says that the short way doesn't lead to an answer."""
 
+HOT: Final = object()
+"""Says that no way does for now: the table is hot."""
+
 
 class Quick:
     """
@@ -101,19 +104,16 @@ class Quick:
 
     def select(self, session: Session, statement: Any, options: Any) -> Any:
         """
-        Give the result of a statement, or `MISSED`.
+        Give the result of a statement, `MISSED` or `HOT`.
         """
         engine = _engine(session)
-        hot = self._answerer.hot
-        if (
-            engine is None
-            or _odd(statement, options)
-            or (hot.until and hot.first_of(engine, statement))
-        ):
-            return MISSED
         load = options.get(_LOAD)
-        if _pending(session) and (load is None or load._autoflush):
+        flushes = _pending(session) and (load is None or load._autoflush)
+        if engine is None or flushes or _odd(statement, options):
             return MISSED
+        hot = self._answerer.hot
+        if hot.until and hot.first_of(engine, statement):
+            return HOT
         drawn = sketch(statement)
         known = drawn and self._sketched.get((engine.dialect, drawn[0]))
         if drawn is None or known is None:
@@ -180,24 +180,20 @@ class Quick:
 
     def get(self, session: Session, entity: Any, identity: Any) -> Any:
         """
-        Give the instance of an identity, `None` if there is none, or `MISSED`.
+        Give the instance of an identity, `None` if there is none, `MISSED` or `HOT`.
         """
         engine = _engine(session)
-        if engine is None or identity.__class__ not in _SIMPLE or _pending(session):
-            return MISSED
         mapper: Any = (
             _inspect_mapped_class(entity) if isinstance(entity, type) else None
         )
-        hot = self._answerer.hot
-        if (
-            mapper is None
-            or mapper.always_refresh
-            or (hot.until and hot.entity(engine, mapper))
-        ):
+        if engine is None or not _gettable(session, mapper, identity):
             return MISSED
+        hot = self._answerer.hot
+        if hot.until and hot.entity(engine, mapper):
+            return HOT
         reference = self._gets.get((engine.dialect, mapper))
         compiled: Any = None if reference is None else reference()
-        if compiled is None or _holds(session, mapper, identity):
+        if compiled is None:
             return MISSED
         (parameter,) = mapper._get_clause[1].values()
         facts = (engine, None, None, ({parameter.key: identity},), None, (None,), None)
@@ -254,11 +250,20 @@ def _pending(session: Any) -> bool:
     return bool(session._new or session._deleted or session.identity_map._modified)
 
 
-def _holds(session: Any, mapper: Any, identity: Any) -> bool:
+def _gettable(session: Any, mapper: Any, identity: Any) -> bool:
     """
-    Tell whether a session has an identity, and so asks nobody and begins nothing.
+    Tell whether a `get` asks plainly for what the session hasn't got.
+
+    For what it has it asks nobody, and begins nothing.
     """
-    return (mapper._identity_class, (identity,), None) in session.identity_map._dict
+    return (
+        mapper is not None
+        and identity.__class__ in _SIMPLE
+        and not mapper.always_refresh
+        and not _pending(session)
+        and (mapper._identity_class, (identity,), None)
+        not in session.identity_map._dict
+    )
 
 
 def _odd(statement: Any, options: Any) -> bool:

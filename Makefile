@@ -11,7 +11,7 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks codec conformance core docs explorer house payloads stores))
 
-.PHONY: help demo test quick nightly lint fmt bench conformance docs services changelog lock clean
+.PHONY: help demo test quick nightly audited lint fmt bench conformance docs services changelog lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -31,6 +31,12 @@ nightly: export YOKEDCACHE_PROGRAMS ?= 100000
 nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
 	$(PY) $(PYTEST) tests/differential
+
+# The first plant differences, the others audit by themselves.
+audited: .venv/.dev services  ## the suite, each hit asked of the database again: no false alarm
+	$(PY) $(PYTEST) -p tests.support.audited $(if $(ARGS),,tests/cache tests/demo tests/footguns \
+		tests/functions tests/hammer tests/holes tests/sqlalchemy tests/tenants tests/tutorial tests/workers \
+		--ignore=tests/sqlalchemy/test_audit.py)
 
 lint: .venv/.dev  ## format, rules, types, architecture
 	.venv/bin/ruff format --check .

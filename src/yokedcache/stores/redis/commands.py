@@ -1,0 +1,176 @@
+"""
+The door to the operations: keys, tags and durations as callers have them.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from yokedcache.errors import UsageError
+from yokedcache.stores.redis.changes import (
+    Scope,
+    adopt,
+    bump,
+    fence,
+    lift,
+    renew,
+    take_stamp,
+)
+from yokedcache.stores.redis.layout import BORN, TagSet
+from yokedcache.stores.redis.operations import (
+    Operation,
+    exists,
+    extend,
+    look,
+    note,
+    remove,
+    store,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from yokedcache.stores.redis.envelope import Times
+    from yokedcache.stores.redis.layout import Layout
+    from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence, Stamp
+
+    Key: TypeAlias = bytes | str
+    Tags: TypeAlias = TagSet | Iterable[str]
+
+LONGEST: Final = 10**12
+"""Milliseconds that anything is told to live, at most: some thirty years."""
+
+
+class Commands:
+    """
+    Makes operations, for one prefix of keys and one lease in seconds.
+
+    Whoever asks for the same tags often makes their set once: `tags`.
+    """
+
+    def __init__(self, layout: Layout, *, lease: float = 10.0) -> None:
+        self.layout = layout
+        self.lease = milliseconds(lease)
+
+    def tags(self, names: Tags) -> TagSet:
+        """
+        Return a set of tags by their names.
+        """
+        return names if isinstance(names, TagSet) else self.layout.tags(names)
+
+    def read(self, key: Key, tags: Tags = ()) -> Operation[Hit | Miss]:
+        """
+        Look an entry up: one trip if it carries no other tags than these, else two.
+        """
+        steps = partial(look, self.layout, self.layout.entry(key), self.tags(tags))
+        return Operation("read", steps, late=True)
+
+    def exists(self, key: Key, tags: Tags = ()) -> Operation[bool]:
+        """
+        Tell whether there is an entry that holds.
+        """
+        steps = partial(exists, self.layout, self.layout.entry(key), self.tags(tags))
+        return Operation("exists", steps, late=True)
+
+    def remove(self, key: Key, tags: Tags = ()) -> Operation[bool]:
+        """
+        Drop an entry; tell whether there was one that held.
+        """
+        steps = partial(remove, self.layout, self.layout.entry(key), self.tags(tags))
+        return Operation("remove", steps, late=True)
+
+    def extend(
+        self, key: Key, times: Times, *, life: float, tags: Tags = ()
+    ) -> Operation[bool]:
+        """
+        Give an entry that holds new times, and seconds to live; tell if there was one.
+        """
+        entry, known, spent = (
+            self.layout.entry(key),
+            self.tags(tags),
+            milliseconds(life),
+        )
+        steps = partial(extend, self.layout, entry, known, times=times, life=spent)
+        return Operation("extend", steps, late=True)
+
+    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[Stamp]:
+        """
+        Take the versions of tags, before what they stand for is read.
+
+        Tags that are made for it live `keep` seconds, and a lease at the least.
+        """
+        life = max(self.lease, milliseconds(keep)) if keep else self.lease
+        steps = partial(take_stamp, self._scope(tags), life)
+        return Operation("stamp", steps, late=True)
+
+    def store(
+        self, key: Key, payload: bytes, stamp: Stamp, times: Times, *, life: float
+    ) -> Operation[str | None]:
+        """
+        Store an entry for so many seconds if its stamp still holds, or say why not.
+        """
+        entry, spent = self.layout.entry(key), milliseconds(life)
+        steps = partial(store, entry, payload, stamp, times=times, life=spent)
+        return Operation("store", steps)
+
+    def fence(
+        self, tags: Tags, token: bytes, owner: str = ""
+    ) -> Operation[RaisedFence]:
+        """
+        Bump tags and fence them, under a token that was never used before.
+        """
+        if token == BORN or not _is_token(token):
+            raise UsageError(f"{token!r} is no token of a fence")
+        return Operation("fence", partial(fence, self._scope(tags), token, owner))
+
+    def lift(self, fence: RaisedFence) -> Operation[Lifted]:
+        """
+        Bump a fence's tags and take it down.
+        """
+        return Operation("lift", partial(lift, self._scope(fence.tags), fence.token))
+
+    def renew(self, fence: RaisedFence) -> Operation[int]:
+        """
+        Vouch for a fence for another lease; tell on how many tags it was lost.
+        """
+        scope = self._scope(fence.tags)
+        return Operation("renew", partial(renew, scope, fence.token, fence.owner))
+
+    def adopt(
+        self, tags: Tags, token: bytes, *, grace: float = 0.0
+    ) -> Operation[list[bool]]:
+        """
+        Take down a fence whose deadline is past by so many seconds.
+        """
+        spent = milliseconds(grace) if grace else 0
+        return Operation("adopt", partial(adopt, self._scope(tags), token, spent))
+
+    def bump(self, tags: Tags) -> Operation[bytes]:
+        """
+        Make everything that depends on one of the tags unservable.
+        """
+        return Operation("bump", partial(bump, self._scope(tags)))
+
+    def note(self) -> Operation[bytes | None]:
+        """
+        Read the counter, before a snapshot is taken.
+        """
+        return Operation("note", partial(note, self.layout), late=True)
+
+    def _scope(self, tags: Tags) -> Scope:
+        return Scope(self.layout, self.tags(tags), self.lease)
+
+
+def milliseconds(seconds: float) -> int:
+    """
+    Return a duration as servers take it, one at the least.
+    """
+    if math.isnan(seconds) or seconds <= 0:
+        raise UsageError(f"{seconds!r} seconds is no time to live")
+    return math.ceil(min(seconds, LONGEST / 1000) * 1000)
+
+
+def _is_token(token: bytes) -> bool:
+    return bool(token) and token.replace(b"-", b"").replace(b"_", b"").isalnum()

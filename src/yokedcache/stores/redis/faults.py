@@ -1,0 +1,62 @@
+"""
+What a client library raises, as our own error: asked what, of whom, and what went wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import redis.exceptions as client
+
+from yokedcache.errors import StoreError
+from yokedcache.stores.redis.wire import Refusal, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CODES: Final[dict[type[Exception], str]] = {
+    client.NoScriptError: "NOSCRIPT",
+    client.ReadOnlyError: "READONLY",
+    client.OutOfMemoryError: "OOM",
+    client.NoPermissionError: "NOPERM",
+}
+
+CAUGHT: Final = (client.RedisError, OSError, EOFError)
+"""What means that the server, or the way to it, is at fault."""
+
+
+def refusal(error: client.ResponseError) -> Refusal:
+    """
+    Make a value of what a server answered instead.
+    """
+    text = str(error)
+    code = _CODES.get(type(error)) or text.partition(" ")[0]
+    return Refusal(code, text, error)
+
+
+def store_error(error: BaseException, asked: str, address: str) -> StoreError:
+    """
+    Say what was asked of whom, and what went wrong.
+    """
+    facts = {"asked": asked, "address": address}
+    if isinstance(error, RefusedError):
+        refused = error.refusal
+        facts["refusal"] = refused.code
+        return StoreError(f"{address} refused to {asked}: {refused.text}", **facts)
+    if isinstance(error, StoreError):
+        message = f"{address} can't {asked}: {error.message}"
+        return StoreError(message, **(facts | error.facts))
+    if isinstance(error, client.TimeoutError | TimeoutError):
+        return StoreError(f"{address} didn't {asked} in time", **facts)
+    return StoreError(f"{address} can't be reached to {asked}: {error}", **facts)
+
+
+def address_of(facts: Mapping[str, Any]) -> str:
+    """
+    Name a server by what a connection or a pool was made with, without secrets.
+    """
+    if path := facts.get("path"):
+        return f"unix:{path}"
+    if service := facts.get("service_name"):
+        return f"the primary of {service}"
+    return f"{facts.get('host', 'localhost')}:{facts.get('port', 6379)}"

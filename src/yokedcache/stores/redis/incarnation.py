@@ -1,0 +1,124 @@
+"""
+Whom a connection leads to: which server, in which of its lives, and what it may do.
+
+The incarnation of a server is its `run_id` with its `master_replid`. The first changes
+when it restarts, the second when it is promoted, so what was stamped before either is
+told apart, also where a server comes back to its place without having restarted and a
+random value kept among the data would have come back with them.
+
+It is learnt by INFO on every new connection, and again in one go with the next command
+once the last look is older than `TRUSTED`. In between a server can't turn into a
+replica, take over other data and be promoted again: that takes a whole transfer of all
+data. While it is a replica it refuses whatever writes, and `GETEX`, with which entries
+are read, counts as that.
+"""
+
+from __future__ import annotations
+
+import base64
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from yokedcache.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TRUSTED: Final = 0.02
+"""Seconds for which a connection is taken to lead where it led."""
+
+OLDEST: Final = (6, 2)
+"""The first version that has GETEX."""
+
+_MARK_BYTES: Final = 6
+
+
+class Server:
+    """
+    What a server says of itself.
+    """
+
+    __slots__ = ("evicts", "mark", "run_id", "version")
+
+    def __init__(self, run_id: str, replid: str, version: str, *, evicts: bool) -> None:
+        self.run_id = run_id
+        self.version = version
+        self.evicts = evicts
+        """Whether it may evict keys that have no TTL, fences included."""
+        self.mark = mark_of(run_id, replid)
+
+    def renewed(self, info: bytes) -> Server:
+        """
+        Read INFO's part on replication, which the same process gave again.
+        """
+        facts = _facts(info)
+        replid = _primary(facts)
+        if mark_of(self.run_id, replid) == self.mark:
+            return self
+        return Server(self.run_id, replid, self.version, evicts=self.evicts)
+
+
+class Link:
+    """
+    What is known of one connection.
+    """
+
+    __slots__ = ("draw", "looked_at", "server")
+
+    def __init__(
+        self, server: Server, looked_at: float, draw: Callable[[int], bytes]
+    ) -> None:
+        self.server = server
+        self.looked_at = looked_at
+        """When INFO was sent, on the driver's clock."""
+        self.draw = draw
+        """Gives so many random bytes."""
+
+
+def read_info(info: bytes) -> Server:
+    """
+    Read all of INFO, or refuse a server that can't be a store.
+    """
+    facts = _facts(info)
+    shown = facts.get("valkey_version") or facts.get("redis_version", "")
+    name = f"Valkey {shown}" if "valkey_version" in facts else f"Redis {shown}"
+    if _numbers(facts.get("redis_version", "")) < OLDEST:
+        raise StoreError(
+            f"the server is {name}: Redis 6.2 or newer, or Valkey, is needed",
+            version=shown,
+        )
+    replid = _primary(facts)
+    policy = facts.get("maxmemory_policy")
+    if not policy or not facts.get("run_id"):
+        raise StoreError("the server doesn't say who it is and what it evicts")
+    evicts = policy.startswith("allkeys")
+    return Server(facts["run_id"], replid, name, evicts=evicts)
+
+
+def mark_of(run_id: str, replid: str) -> bytes:
+    """
+    Return the eight characters that stand for an incarnation.
+    """
+    both = f"{run_id}:{replid}".encode()
+    return base64.urlsafe_b64encode(blake2b(both, digest_size=_MARK_BYTES).digest())
+
+
+def _primary(facts: dict[str, str]) -> str:
+    role = facts.get("role")
+    if role != "master":
+        raise StoreError(
+            f"the server is a {role or 'stranger'}, and only a primary may be asked",
+            role=role,
+        )
+    if not (replid := facts.get("master_replid")):
+        raise StoreError("the server doesn't say which data it has")
+    return replid
+
+
+def _facts(info: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in info.decode(errors="replace").splitlines())
+    return {name: value.strip() for name, colon, value in lines if colon}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

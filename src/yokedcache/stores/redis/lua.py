@@ -1,0 +1,69 @@
+"""
+The scripts, by name: read once from this package's files.
+
+A script is sent by its digest; a server that doesn't know it (yet, or no longer) is
+sent its text.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from yokedcache.stores.redis.wire import NO_SCRIPT, Refusal, Request, command, fine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from yokedcache.stores.redis.wire import Steps
+
+ALONE: Final = frozenset({"store"})
+"""Scripts that give no version, and so don't begin with `common.lua`."""
+
+
+class Script:
+    """
+    A script's text, and the digest by which servers know it.
+    """
+
+    __slots__ = ("digest", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text.encode()
+        self.digest = sha1(self.text, usedforsecurity=False).hexdigest().encode()
+
+    def short(self, keys: Sequence[bytes], words: Sequence[bytes]) -> bytes:
+        """
+        Write the command that names it.
+        """
+        return command(b"EVALSHA", self.digest, b"%d" % len(keys), *keys, *words)
+
+    def whole(self, keys: Sequence[bytes], words: Sequence[bytes]) -> bytes:
+        """
+        Write the command that brings it.
+        """
+        return command(b"EVAL", self.text, b"%d" % len(keys), *keys, *words)
+
+
+@cache
+def script(name: str) -> Script:
+    """
+    Return a script by its name.
+    """
+    names = [name] if name in ALONE else ["common", name]
+    folder = files(__package__) / "scripts"
+    texts = [(folder / f"{one}.lua").read_text(encoding="utf-8") for one in names]
+    return Script("\n".join(texts))
+
+
+def run_script(name: str, keys: Sequence[bytes], words: Sequence[bytes]) -> Steps[Any]:
+    """
+    Run a script, which is brought along if the server doesn't know it.
+    """
+    found = script(name)
+    (answer,) = yield Request(found.short(keys, words))
+    if isinstance(answer, Refusal) and answer.code == NO_SCRIPT:
+        (answer,) = yield Request(found.whole(keys, words))
+    return fine(answer)

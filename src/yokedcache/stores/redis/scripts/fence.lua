@@ -1,0 +1,12 @@
+-- Bump tags and put a writer's fence on them: a commit is about to be sent.
+-- ARGV[5..]: token, owner. Gives the version.
+
+local token, owner = ARGV[5], ARGV[6]
+local version = draw()
+for i = 2, #KEYS do
+    local _, fences, kind = take(KEYS[i])
+    fences = doubt(without(fences, token), kind)
+    fences[#fences + 1] = { token = token, deadline = NOW + LEASE, owner = owner }
+    put(KEYS[i], version, fences, LEASE)
+end
+return version

@@ -1,0 +1,169 @@
+"""
+The blocking driver, over redis-py's `Redis`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.retry import Retry
+
+from yokedcache.errors import StoreError
+from yokedcache.stores.redis.faults import (
+    CAUGHT,
+    address_of,
+    refusal,
+    store_error,
+)
+from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
+from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yokedcache.stores.redis.operations import Operation
+
+T = TypeVar("T")
+
+LIMIT: Final = 0.05
+"""Seconds that an operation takes at most unless the caller says otherwise."""
+
+INFO: Final = command(b"INFO")
+INFO_REPLICATION: Final = command(b"INFO", b"replication")
+
+
+def learn(connection: Any) -> None:
+    """
+    Learn whom a new connection leads to; redis-py calls it instead of `on_connect`.
+    """
+    connection.yokedcache = None
+    try:
+        connection.on_connect()
+        looked = time.monotonic()
+        connection.send_packed_command([INFO], check_health=False)
+        server = read_info(connection.read_response(disable_decoding=True))
+    except BaseException:
+        # left open it would be taken from the pool as one that is known
+        connection.disconnect()
+        raise
+    connection.yokedcache = Link(server, looked, os.urandom)
+
+
+OPTIONS: Final[dict[str, Any]] = {
+    "retry": Retry(NoBackoff(), 0),
+    "redis_connect_func": learn,
+    "decode_responses": False,
+    # answers are the same in both, and nothing is pushed in between
+    "protocol": 2,
+}
+"""What a client of ours is made with."""
+
+
+def connect(url: str, *, limit: float = LIMIT, **options: Any) -> redis.Redis:
+    """
+    Make a client for one server, which connects when it is first used.
+    """
+    times = {"socket_timeout": limit, "socket_connect_timeout": limit}
+    return redis.Redis.from_url(url, **{**OPTIONS, **times, **options})
+
+
+class RedisStore:
+    """
+    Performs operations over a client made with `OPTIONS`; the caller closes that.
+    """
+
+    name = "redis"
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        limit: float = LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = client
+        self.limit = limit
+        self.pool: Any = client.connection_pool
+        self._clock = clock
+
+    def perform(self, operation: Operation[T], limit: float | None = None) -> T:
+        """
+        Do an operation, within so many seconds once it is connected.
+        """
+        pool = self.pool
+        connection: Any = None
+        clean = False
+        try:
+            connection = pool.get_connection()
+            ends = self._clock() + (self.limit if limit is None else limit)
+            result = self._follow(connection, operation, ends)
+            clean = True
+        except RefusedError as error:
+            clean = error.refusal.code != READ_ONLY
+            raise self._error(
+                error, operation.asked, connection
+            ) from error.refusal.error
+        except (*CAUGHT, StoreError) as error:
+            raise self._error(error, operation.asked, connection) from error
+        else:
+            return result
+        finally:
+            if connection is not None:
+                if not clean:
+                    # what is still to be answered must not answer somebody else
+                    connection.disconnect()
+                pool.release(connection)
+
+    def _follow(self, connection: Any, operation: Operation[T], ends: float) -> T:
+        link: Link = connection.yokedcache
+        fresh = self._clock() - link.looked_at < TRUSTED
+        if not fresh and not operation.late:
+            self._look(connection, link, ends)
+            fresh = True
+        steps = operation.steps(link)
+        try:
+            request = next(steps)
+            if not fresh:
+                answers = self._look(connection, link, ends, request)
+                request = steps.send(answers)
+            while True:
+                request = steps.send(self._ask(connection, request, ends))
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    def _look(
+        self, connection: Any, link: Link, ends: float, request: Request | None = None
+    ) -> list[Any]:
+        """
+        Learn anew whom a connection leads to, in one go with a request.
+        """
+        packed, count = (request.packed, request.count) if request else (b"", 0)
+        looked = self._clock()
+        both = Request(INFO_REPLICATION + packed, count + 1)
+        said, *answers = self._ask(connection, both, ends)
+        link.server = link.server.renewed(said)
+        link.looked_at = looked
+        return answers
+
+    def _ask(self, connection: Any, request: Request, ends: float) -> list[Any]:
+        connection.send_packed_command([request.packed])
+        answers: list[Any] = []
+        for _ in range(request.count):
+            left = max(ends - self._clock(), 0.001)
+            try:
+                answers.append(connection.read_response(timeout=left))
+            except ResponseError as error:
+                answers.append(refusal(error))
+        return answers
+
+    def _error(self, error: BaseException, asked: str, connection: Any) -> StoreError:
+        known = vars(connection) if connection is not None else {}
+        facts = known if "host" in known or "path" in known else {}
+        return store_error(
+            error, asked, address_of(facts or self.pool.connection_kwargs)
+        )

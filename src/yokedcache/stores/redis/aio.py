@@ -56,6 +56,8 @@ OPTIONS: Final[dict[str, Any]] = {
     "decode_responses": False,
     # answers are the same in both, and nothing is pushed in between
     "protocol": 2,
+    # else each connection looks up its library's version in files, and sends it
+    "driver_info": None,
     # each operation has one time limit of its own, over all that it does
     "socket_timeout": None,
     "socket_connect_timeout": None,

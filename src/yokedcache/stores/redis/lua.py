@@ -7,7 +7,6 @@ sent its text.
 
 from __future__ import annotations
 
-from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from yokedcache.stores.redis.wire import Steps
+
+NAMES: Final = ("adopt", "bump", "fence", "lift", "open", "renew", "store")
 
 ALONE: Final = frozenset({"store"})
 """Scripts that give no version, and so don't begin with `common.lua`."""
@@ -47,22 +48,22 @@ class Script:
         return command(b"EVAL", self.text, b"%d" % len(keys), *keys, *words)
 
 
-@cache
-def script(name: str) -> Script:
-    """
-    Return a script by its name.
-    """
+def _read(name: str) -> Script:
     names = [name] if name in ALONE else ["common", name]
     folder = files(__package__) / "scripts"
     texts = [(folder / f"{one}.lua").read_text(encoding="utf-8") for one in names]
     return Script("\n".join(texts))
 
 
+# all at once, since an event loop must not wait for files
+SCRIPTS: Final = {name: _read(name) for name in NAMES}
+
+
 def run_script(name: str, keys: Sequence[bytes], words: Sequence[bytes]) -> Steps[Any]:
     """
     Run a script, which is brought along if the server doesn't know it.
     """
-    found = script(name)
+    found = SCRIPTS[name]
     (answer,) = yield Request(found.short(keys, words))
     if isinstance(answer, Refusal) and answer.code == NO_SCRIPT:
         (answer,) = yield Request(found.whole(keys, words))

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from yokedcache.stores.redis.envelope import seal, unseal
-from yokedcache.stores.redis.layout import TAG_BYTES, read_counter
+from yokedcache.stores.redis.layout import TAG_BYTES, read_counter, read_tag
 from yokedcache.stores.redis.lua import run_script
 from yokedcache.stores.redis.results import Hit, Miss, Stamp
 from yokedcache.stores.redis.wire import (
@@ -132,11 +132,12 @@ def _holds(found: Envelope, standing: list[bytes | None]) -> bool:
 
 def _broken(found: Envelope, standing: list[bytes | None]) -> str:
     for version, value in zip(found.each_version(), standing, strict=True):
-        if value is None:
-            return "tag_lost"
         if value != version:
-            break
-    return "commit_in_flight" if b";" in value else "changed"  # type: ignore[operator]
+            state = read_tag(value)
+            if state.version is None:
+                return "tag_lost" if state.lost else "tag_unknown"
+            return "commit_in_flight" if state.fences else "changed"
+    return "changed"
 
 
 def exists(layout: Layout, key: bytes, tags: TagSet, link: Link) -> Steps[bool]:

@@ -60,6 +60,8 @@ OPTIONS: Final[dict[str, Any]] = {
     "decode_responses": False,
     # answers are the same in both, and nothing is pushed in between
     "protocol": 2,
+    # else each connection looks up its library's version in files, and sends it
+    "driver_info": None,
 }
 """What a client of ours is made with."""
 

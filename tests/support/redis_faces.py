@@ -1,0 +1,192 @@
+"""
+One body of a test for both drivers of the Redis store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import redis
+import redis.asyncio
+
+from yokedcache.stores.redis import aio, sync
+from yokedcache.stores.redis.commands import Commands
+from yokedcache.stores.redis.envelope import Times
+from yokedcache.stores.redis.layout import Layout
+from yokedcache.stores.redis.results import Hit, Miss
+
+if TYPE_CHECKING:
+    from tests.services.redis import RedisServer
+    from yokedcache.stores.redis.operations import Operation
+    from yokedcache.stores.redis.results import RaisedFence, Stamp
+
+FACES = ("sync", "async")
+
+NEVER_LATE = 20.0
+"""Seconds for an operation where the test is not about time."""
+
+LONG = 1000.0
+"""A lease that doesn't end while a test runs."""
+
+_TOKENS = itertools.count(1)
+
+TIMES = Times(1.0, 61.0, 121.0)
+
+
+class Counting(redis.Connection):
+    """
+    A connection that counts how often something is sent.
+    """
+
+    sent = 0
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> Any:
+        Counting.sent += 1
+        return super().send_packed_command(command, check_health)
+
+
+class AsyncCounting(redis.asyncio.Connection):
+    """
+    The same in an event loop.
+    """
+
+    sent = 0
+
+    async def send_packed_command(
+        self, command: Any, check_health: bool = True
+    ) -> None:
+        AsyncCounting.sent += 1
+        await super().send_packed_command(command, check_health)
+
+
+COUNTING: dict[str, Any] = {"sync": Counting, "async": AsyncCounting}
+
+
+class Face:
+    """
+    A store, its commands, and short ways to do what tests do all the time.
+    """
+
+    kind: str
+    store: Any
+
+    def __init__(self, server: RedisServer, *, lease: float, prefix: str) -> None:
+        self.server = server
+        self.layout = Layout(prefix)
+        self.commands = Commands(self.layout, lease=lease)
+
+    def do(self, operation: Operation[Any], limit: float | None = None) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """
+        Let the counter be old, so that nothing is fenced for lost memory.
+        """
+        self.do(self.commands.bump([]))
+        counter = self.layout.counter.decode()
+        version = self.server.say("GET", counter).rpartition(".")[0]
+        self.server.say("SET", counter, f"{version}.1")
+
+    def tag(self, name: str) -> str:
+        """
+        Return the key of a tag.
+        """
+        return self.layout.tags([name]).keys[0].decode()
+
+    def stamp(self, *tags: str, keep: float = 60.0) -> Stamp:
+        return self.do(self.commands.stamp(tags, keep=keep))
+
+    def fill(self, key: str, payload: bytes, *tags: str) -> str | None:
+        """
+        Store what is loaded at once.
+        """
+        return self.put(key, payload, self.stamp(*tags))
+
+    def put(self, key: str, payload: bytes, stamp: Stamp) -> str | None:
+        return self.do(self.commands.store(key, payload, stamp, TIMES, life=60))
+
+    def read(self, key: str, *tags: str) -> bytes | str:
+        """
+        Give the payload, or why there is none.
+        """
+        found = self.do(self.commands.read(key, tags))
+        if isinstance(found, Hit):
+            return bytes(found.payload)
+        assert isinstance(found, Miss)
+        return found.reason
+
+    def fence(self, *tags: str, owner: str = "") -> RaisedFence:
+        token = b"token%d" % next(_TOKENS)
+        return self.do(self.commands.fence(tags, token, owner))
+
+    def lift(self, fence: RaisedFence) -> int:
+        """
+        Tell on how many tags the fence was missing.
+        """
+        return self.do(self.commands.lift(fence)).missing
+
+    def bump(self, *tags: str) -> bytes:
+        return self.do(self.commands.bump(tags))
+
+
+class SyncFace(Face):
+    kind = "sync"
+
+    def __init__(
+        self, server: RedisServer, *, lease: float, prefix: str, **options: Any
+    ) -> None:
+        super().__init__(server, lease=lease, prefix=prefix)
+        url = options.pop("url", None) or server.url()
+        limit = options.pop("limit", NEVER_LATE)
+        self.client = sync.connect(url, limit=limit, **options)
+        self.store = sync.RedisStore(self.client, limit=limit)
+
+    def do(self, operation: Operation[Any], limit: float | None = None) -> Any:
+        return self.store.perform(operation, limit)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class AsyncFace(Face):
+    kind = "async"
+
+    def __init__(
+        self, server: RedisServer, *, lease: float, prefix: str, **options: Any
+    ) -> None:
+        super().__init__(server, lease=lease, prefix=prefix)
+        url = options.pop("url", None) or server.url()
+        limit = options.pop("limit", NEVER_LATE)
+        self._runner = asyncio.Runner()
+        self.client = aio.connect(url, **options)
+        self.store = aio.AsyncRedisStore(self.client, limit=limit)
+
+    def do(self, operation: Operation[Any], limit: float | None = None) -> Any:
+        return self._runner.run(self.store.perform(operation, limit))
+
+    def run(self, coroutine: Any) -> Any:
+        return self._runner.run(coroutine)
+
+    def close(self) -> None:
+        self._runner.run(self.client.aclose())
+        self._runner.close()
+
+
+def make_face(
+    kind: str,
+    server: RedisServer,
+    *,
+    lease: float = LONG,
+    prefix: str = "t",
+    **options: Any,
+) -> Face:
+    """
+    Connect to a server by one of the drivers.
+    """
+    made = {"sync": SyncFace, "async": AsyncFace}[kind]
+    return made(server, lease=lease, prefix=prefix, **options)

@@ -71,6 +71,7 @@ class Face:
 
     kind: str
     store: Any
+    times = TIMES
 
     def __init__(self, server: RedisServer, *, lease: float, prefix: str) -> None:
         self.server = server
@@ -80,8 +81,16 @@ class Face:
     def do(self, operation: Operation[Any], limit: float | None = None) -> Any:
         raise NotImplementedError
 
+    def shut(self, client: Any) -> None:
+        raise NotImplementedError
+
     def close(self) -> None:
         raise NotImplementedError
+
+    def idle(self) -> None:
+        """
+        Let an event loop see what came meanwhile, as one that runs does.
+        """
 
     def settle(self) -> None:
         """
@@ -149,8 +158,11 @@ class SyncFace(Face):
     def do(self, operation: Operation[Any], limit: float | None = None) -> Any:
         return self.store.perform(operation, limit)
 
+    def shut(self, client: Any) -> None:
+        client.close()
+
     def close(self) -> None:
-        self.client.close()
+        self.shut(self.client)
 
 
 class AsyncFace(Face):
@@ -172,8 +184,15 @@ class AsyncFace(Face):
     def run(self, coroutine: Any) -> Any:
         return self._runner.run(coroutine)
 
+    def shut(self, client: Any) -> None:
+        self.run(client.aclose())
+
+    def idle(self) -> None:
+        for _ in range(3):
+            self._runner.run(asyncio.sleep(0))
+
     def close(self) -> None:
-        self._runner.run(self.client.aclose())
+        self.shut(self.client)
         self._runner.close()
 
 

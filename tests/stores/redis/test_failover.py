@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis.asyncio
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
+from tests.services.processes import wait_until
 from tests.services.redis.groups import attach
 from tests.support.redis_faces import NEVER_LATE
 from yokedcache.errors import StoreError
@@ -101,22 +101,20 @@ def test_a_fence_that_was_lost_in_a_failover_is_made_up_for(
     assert other.fill("k", b"old", "a") == "commit_in_flight"
 
 
-class ByName:
+def by_name(face: Face, group: SentinelGroup) -> list[Any]:
     """
-    Stores over a client that asks the sentinels who the primary is.
+    Let a face ask the sentinels who the primary is; give the clients to be closed.
     """
-
-    def __init__(self, face: Face, group: SentinelGroup) -> None:
-        options: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
-        if face.kind == "sync":
-            made = Sentinel(group.addresses, socket_timeout=5.0)
-            client: Any = made.master_for(group.name, **{**sync.OPTIONS, **options})
-            face.store = sync.RedisStore(client, limit=NEVER_LATE)
-        else:
-            later = AsyncSentinel(group.addresses, socket_timeout=5.0)
-            client = later.master_for(group.name, **aio.OPTIONS)
-            face.store = aio.AsyncRedisStore(client, limit=NEVER_LATE)
-        self.client = client
+    if face.kind == "sync":
+        asked = Sentinel(group.addresses, socket_timeout=5.0)
+        times = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
+        client: Any = asked.master_for(group.name, **{**sync.OPTIONS, **times})
+        face.store = sync.RedisStore(client, limit=NEVER_LATE)
+        return [client, *asked.sentinels]
+    found = AsyncSentinel(group.addresses, socket_timeout=5.0)
+    client = found.master_for(group.name, **aio.OPTIONS)
+    face.store = aio.AsyncRedisStore(client, limit=NEVER_LATE)
+    return [client, *found.sentinels]
 
 
 @pytest.mark.slow
@@ -126,7 +124,7 @@ def test_sentinels_lead_to_the_new_primary(
     old = redis_sentinel.primary()
     face = open_face(old)
     face.settle()
-    opened = ByName(face, redis_sentinel)
+    clients = by_name(face, redis_sentinel)
     face.fill("k", b"v", "a")
     assert face.read("k", "a") == b"v"
     old.kill()
@@ -135,10 +133,8 @@ def test_sentinels_lead_to_the_new_primary(
     redis_sentinel.fail_over(old)
     assert face.read("k", "a") in {"incarnation", "absent"}
     assert face.stamp("a").unusable == "commit_in_flight"
-    if isinstance(opened.client, redis.asyncio.Redis):
-        face.run(opened.client.aclose())
-    else:
-        opened.client.close()
+    for client in clients:
+        face.shut(client)
 
 
 @pytest.mark.parametrize("way", ["socket", "password", "user", "tls", "database"])
@@ -160,8 +156,6 @@ def test_other_ways_to_one_server(
     url = urls.get(way, server.url)()
     face = open_face(server, url=url, lease=0.05)
     face.bump("a")
-    from tests.services.processes import wait_until
-
     wait_until(lambda: face.fill("k", b"v", "a") is None)
     assert face.read("k", "a") == b"v"
     face.lift(face.fence("a"))

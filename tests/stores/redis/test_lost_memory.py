@@ -232,6 +232,7 @@ def test_a_server_that_restarts_with_its_data_serves_none_of_it(
     assert face.fill("k", b"v", "a") is None
     fence = face.fence("b")
     server.restart()
+    face.idle()
     assert face.read("k", "a") == "incarnation"
     early = face.do(face.commands.read("k", ["a"])).stamp
     assert early.incomplete

@@ -1,0 +1,213 @@
+"""
+Whatever the server does, the caller has our own error, in time, and no other's answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from tests.services.proxy import Way
+from tests.support.redis_faces import AsyncFace
+from yokedcache.errors import StoreError
+from yokedcache.stores.redis import aio, sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.services.proxy import Proxy
+    from tests.services.redis import RedisServer
+    from tests.support.redis_faces import Face
+
+SHORT = 0.1
+MUCH_LONGER = 5.0
+
+
+def fails(face: Face, limit: float | None = None) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        face.do(face.commands.read("k", ["a"]), limit)
+    return caught.value
+
+
+def test_a_server_that_is_not_there(
+    redis_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    redis_server.kill()
+    url = redis_server.url(user="me", password="s3cret")
+    error = fails(open_face(redis_server, url=url))
+    assert f"127.0.0.1:{redis_server.port} can't be reached to read" in str(error)
+    assert error.asked == "read"
+    assert error.address == f"127.0.0.1:{redis_server.port}"
+    assert isinstance(error.__cause__, redis.RedisError)
+    assert "s3cret" not in f"{error} {error.__cause__} {error.facts}"
+
+
+def test_a_wrong_password(
+    make_redis: Callable[..., RedisServer], open_face: Callable[..., Face]
+) -> None:
+    server = make_redis(password="s3cret")
+    error = fails(open_face(server, url=server.url(password="wr0ng")))
+    assert "WRONGPASS" in str(error) or "invalid" in str(error)
+    assert "wr0ng" not in str(error)
+    assert "s3cret" not in str(error)
+
+
+def test_a_user_who_may_not_ask_who_the_server_is(
+    make_redis: Callable[..., RedisServer], open_face: Callable[..., Face]
+) -> None:
+    server = make_redis(users={"app": ">s3cret ~* +@all -info"})
+    url = server.url(user="app", password="s3cret")
+    assert "'info'" in str(fails(open_face(server, url=url)))
+
+
+def test_a_server_that_hangs_costs_the_limit_once(
+    redis_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    face = open_face(redis_server)
+    face.settle()
+    face.fill("k", b"v", "a")
+    face.fill("other", b"other", "a")
+    with redis_server.suspended():
+        began = time.monotonic()
+        error = fails(face, SHORT)
+        assert SHORT * 0.9 <= time.monotonic() - began < MUCH_LONGER
+        assert "didn't read in time" in str(error)
+    # the late answer is nobody's
+    assert face.read("other", "a") == b"other"
+
+
+def test_a_server_that_hangs_while_connecting(
+    redis_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    face = open_face(redis_server, limit=SHORT)
+    with redis_server.suspended():
+        began = time.monotonic()
+        fails(face)
+        assert time.monotonic() - began < MUCH_LONGER
+    # no connection was kept that nothing is known of
+    assert face.do(face.commands.read("k"), MUCH_LONGER).reason == "absent"
+
+
+@pytest.fixture
+def proxied(
+    redis_server: RedisServer,
+    make_proxy: Callable[..., Proxy],
+    open_face: Callable[..., Face],
+) -> tuple[Face, Proxy]:
+    proxy = make_proxy((redis_server.host, redis_server.port))
+    face = open_face(redis_server, url=redis_server.url(port=proxy.port))
+    face.settle()
+    face.fill("k", b"v" * 1000, "a")
+    return face, proxy
+
+
+@pytest.mark.parametrize("after", [0, 1, 300])
+def test_a_connection_cut_in_an_answer(proxied: tuple[Face, Proxy], after: int) -> None:
+    face, proxy = proxied
+    proxy.cut_after(after, Way.TO_CLIENT)
+    error = fails(face)
+    assert "can't be reached to read" in str(error)
+    assert face.read("k", "a") == b"v" * 1000
+
+
+def test_a_fence_whose_answer_was_lost_may_be_sent_again(
+    proxied: tuple[Face, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face, proxy = proxied
+    # the first answer that is awaited is the fence's
+    monkeypatch.setattr(sync, "TRUSTED", MUCH_LONGER * 100)
+    monkeypatch.setattr(aio, "TRUSTED", MUCH_LONGER * 100)
+    face.lift(face.fence("other"))
+    operation = face.commands.fence(["a"], b"again", "me")
+    proxy.cut_after(0, Way.TO_CLIENT)
+    with pytest.raises(StoreError, match="to fence"):
+        face.do(operation)
+    assert face.read("k", "a") == "commit_in_flight"
+    fence = face.do(operation)
+    assert face.lift(fence) == 0
+    assert face.stamp("a").unusable is None
+
+
+def test_a_network_that_swallows_everything(proxied: tuple[Face, Proxy]) -> None:
+    face, proxy = proxied
+    proxy.swallow()
+    began = time.monotonic()
+    fails(face, SHORT)
+    assert time.monotonic() - began < MUCH_LONGER
+    proxy.restore()
+    assert face.read("k", "a") == b"v" * 1000
+
+
+def test_a_full_server_refuses_and_goes_on_being_read(
+    redis_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    face = open_face(redis_server)
+    face.settle()
+    fence = face.fence("a")
+    face.fill("k", b"v", "b")
+    redis_server.configure(maxmemory=1)
+    with pytest.raises(StoreError, match="refused to lift") as caught:
+        face.lift(fence)
+    assert caught.value.refusal == "OOM"
+    assert isinstance(caught.value.__cause__, redis.ResponseError)
+    with pytest.raises(StoreError, match="refused to fence"):
+        face.fence("c")
+    assert face.read("k", "b") == b"v"
+    assert face.stamp("a").unusable == "commit_in_flight"
+    redis_server.configure(maxmemory=0)
+    assert face.lift(fence) == 0
+
+
+def test_a_primary_without_its_replicas_is_not_read(
+    redis_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    face = open_face(redis_server)
+    face.settle()
+    face.fill("k", b"v", "a")
+    redis_server.configure(min_replicas_to_write=1)
+    assert "refused to read" in str(fails(face))
+    redis_server.configure(min_replicas_to_write=0)
+    assert face.read("k", "a") == b"v"
+
+
+def test_a_server_that_comes_back_empty(
+    redis_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    face = open_face(redis_server)
+    face.settle()
+    face.fill("k", b"v", "a")
+    redis_server.kill()
+    fails(face)
+    fails(face)
+    redis_server.restart()
+    assert face.read("k", "a") == "absent"
+
+
+def test_a_cancelled_look_up_leaves_no_answer_behind(
+    redis_server: RedisServer, open_face: Callable[..., Face], face_kind: str
+) -> None:
+    face: Any = open_face(redis_server)
+    face.settle()
+    face.fill("k", b"v", "a")
+    face.fill("other", b"other", "a")
+    if not isinstance(face, AsyncFace):
+        assert face.read("k", "a") == b"v"
+        return
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(face.store.perform(face.commands.read("k")))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(face.store.pool._in_use_connections) == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with redis_server.suspended():
+        face.run(cancelled())
+    assert face.read("other", "a") == b"other"
+    assert len(face.store.pool._in_use_connections) == 0

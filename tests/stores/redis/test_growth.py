@@ -1,0 +1,58 @@
+"""
+Keys on the server are bounded by what is cached and what was written lately (hole 16).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.services.processes import wait_until
+from yokedcache.stores import redis as package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.services.redis import RedisServer
+    from tests.support.redis_faces import Face
+
+NUMBER = 10_000
+A_CALL = 250
+
+
+def test_hole_16_writes_of_what_nobody_reads_leave_one_key(
+    each_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    each_server.flush()
+    face = open_face(each_server, lease=0.2)
+    names = [f"table:posts:id={number}" for number in range(NUMBER)]
+    for start in range(0, NUMBER, A_CALL):
+        some = names[start : start + A_CALL]
+        face.bump(*some)
+        face.lift(face.fence(*some))
+    wait_until(lambda: each_server.say("DBSIZE") == 1)
+    assert each_server.say("TYPE", face.layout.counter.decode()) == "string"
+    assert each_server.say("TTL", face.layout.counter.decode()) == -1
+
+
+def test_hole_16_tags_end_with_the_entries_that_carry_them(
+    each_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    each_server.flush()
+    face = open_face(each_server, lease=0.05)
+    face.settle()
+    stamp = face.stamp("a", keep=0.05)
+    operation = face.commands.store("k", b"v", stamp, face.times, life=0.3)
+    assert face.do(operation) is None
+    assert each_server.say("PTTL", face.tag("a")) > 100
+    wait_until(lambda: each_server.say("DBSIZE") == 1)
+
+
+def test_nothing_asks_for_all_keys() -> None:
+    folder = Path(package.__file__).parent
+    files = [*folder.rglob("*.py"), *folder.rglob("*.lua")]
+    assert len(files) > 15
+    said = re.compile(r"""b?["'](KEYS|SCAN|FLUSHALL|FLUSHDB)\b|\.(keys|scan_iter)\(""")
+    assert [file.name for file in files if said.search(file.read_text())] == []
+    assert said.search('command(b"KEYS", b"*")')

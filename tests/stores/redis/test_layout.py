@@ -24,7 +24,7 @@ from yokedcache.stores.redis.layout import (
 
 WORDS = st.text("abcXYZ019-_", min_size=1, max_size=12).map(str.encode)
 ORIGINS = st.text("abcXYZ019-_", min_size=16, max_size=16).map(str.encode)
-NUMBERS = st.integers(0, 10**15 - 1)
+NUMBERS = st.integers(0, 10**14 - 1)
 VERSIONS = st.builds(
     lambda origin, number: b"%b.%d" % (origin, number), ORIGINS, NUMBERS
 )

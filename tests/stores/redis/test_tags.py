@@ -197,10 +197,10 @@ def test_the_counter_can_be_noted(face: Face) -> None:
 def test_numbers_are_written_whole_however_large(face: Face) -> None:
     counter = face.layout.counter.decode()
     origin = face.server.say("GET", counter).partition(".")[0]
-    face.server.say("SET", counter, f"{origin}.123456789012345.1")
-    assert face.bump("a").endswith(b".123456789012346")
-    # a number that Lua couldn't tell from the next one begins a new origin
-    face.server.say("SET", counter, f"{origin}.9007199254740993.1")
+    face.server.say("SET", counter, f"{origin}.1234567890123.1")
+    assert face.bump("a").endswith(b".1234567890124")
+    # a number for which entries have no room begins a new origin
+    face.server.say("SET", counter, f"{origin}.12345678901234.1")
     assert face.bump("a").endswith(b".1")
 
 

@@ -1,31 +1,37 @@
 """
 What lies under an entry's key: a head that says when it holds, and the payload.
 
-    0    2        3   4      6          10        14            22     30      34      38
-    | YE | layout | 0 | tags | versions | payload | incarnation | born | fresh | stale | check
-                               length     length
+    0    2        3      5         6                10     16      20      24
+    | YE | layout | tags | origins | payload length | born | fresh | stale | checksum |
 
-then the tags' digests, their versions between commas, and the payload. Born is the
+then the origins of the tags' versions, twelve bytes each; the tags' digests; for each tag
+the place of its origin, and its number in six bytes; and the payload. Born is the
 writer's wall clock, fresh and stale are seconds from then on; a clock that is wrong
 makes a TTL wrong, and never an entry valid. The checksum covers all but the payload,
 which has one of its own (`codec.frame`).
 
-The versions stand there as a tag's value reads that has no fence up. So one comparison
-of bytes says whether all of a vector holds, unfenced.
+All origins are of the incarnation in which the entry was stored; one without tags has
+an origin that no version comes from. In a Cluster they will differ by slot.
 """
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Final
 
-from yokedcache.stores.redis.layout import MOST_TAGS, TAG_BYTES, not_after
+from yokedcache.stores.redis.layout import MOST_TAGS, ORIGIN, TAG_BYTES, not_after
 
-_HEAD: Final = struct.Struct(">2sBxHII8sdffI")
-_MARK: Final = b"YE"
 LAYOUT: Final = 1
+
+_HEAD: Final = struct.Struct(">2sBHBIHIffI")
+_MARK: Final = b"YE"
 _CHECK: Final = _HEAD.size - 4
+_ORIGIN_BYTES: Final = 12
+_NUMBER_BYTES: Final = 6
+_NOBODYS: Final = b"AAAAAAAA"
 
 
 class Times:
@@ -71,44 +77,96 @@ class Vector:
         return hash((self.digests, *self.versions))
 
 
-class Envelope(NamedTuple):
+class Envelope:
     """
-    A stored entry, taken apart.
+    A stored entry that is whole, taken apart as far as is asked for.
     """
 
-    mark: bytes
-    size: int
-    digests: bytes
-    versions: bytes
-    times: Times
-    payload: memoryview
+    def __init__(self, data: bytes, parts: tuple[int, ...]) -> None:
+        _, _, self.size, self._origins, length, *self._times, _ = parts
+        self._data = data
+        self._start = _HEAD.size + self._origins * _ORIGIN_BYTES
+        self._end = len(data) - length
+
+    @property
+    def payload(self) -> memoryview:
+        """
+        What was sealed.
+        """
+        return memoryview(self._data)[self._end :]
+
+    @property
+    def times(self) -> Times:
+        """
+        When it was made, and until when it is fresh and may be served stale.
+        """
+        high, low, fresh, stale = self._times
+        born = (high << 32 | low) / 1000
+        return Times(born, born + fresh, born + stale)
+
+    @cached_property
+    def origins(self) -> list[bytes]:
+        """
+        Where the versions come from.
+        """
+        text = base64.urlsafe_b64encode(self._data[_HEAD.size : self._start])
+        return [text[at : at + ORIGIN] for at in range(0, len(text), ORIGIN)]
+
+    @property
+    def digests(self) -> bytes:
+        """
+        The tags' digests, in order.
+        """
+        return self._data[self._start : self._start + self.size * TAG_BYTES]
+
+    @cached_property
+    def versions(self) -> list[bytes]:
+        """
+        The version of each tag, as it stands in the tag's value while nothing is up.
+        """
+        data, origins = self._data, self.origins
+        places = self._start + self.size * TAG_BYTES
+        numbers = places + self.size
+        return [
+            b"%b.%d"
+            % (
+                origins[data[places + one]],
+                int.from_bytes(data[at : at + _NUMBER_BYTES], "big"),
+            )
+            for one, at in enumerate(range(numbers, self._end, _NUMBER_BYTES))
+        ]
 
     def each_digest(self) -> list[bytes]:
         """
-        Return the digests of the tags, in order.
+        Return the digests of the tags, one by one.
         """
-        ends = range(0, len(self.digests), TAG_BYTES)
-        return [self.digests[start : start + TAG_BYTES] for start in ends]
-
-    def each_version(self) -> list[bytes]:
-        """
-        Return the version of each tag.
-        """
-        return self.versions.split(b",") if self.size else []
+        digests = self.digests
+        ends = range(0, len(digests), TAG_BYTES)
+        return [digests[start : start + TAG_BYTES] for start in ends]
 
 
 def seal(payload: bytes, *, mark: bytes, vector: Vector, times: Times) -> bytes:
     """
     Put a head before a payload.
     """
-    digests, versions = vector.digests, b",".join(vector.versions)
-    fresh, stale = times.fresh_until - times.born, times.stale_until - times.born
+    pairs = [version.split(b".") for version in vector.versions]
+    origins = list(dict.fromkeys(origin for origin, _ in pairs)) or [mark + _NOBODYS]
+    middle = b"".join(
+        (
+            base64.urlsafe_b64decode(b"".join(origins)),
+            vector.digests,
+            bytes(origins.index(origin) for origin, _ in pairs),
+            *(int(number).to_bytes(_NUMBER_BYTES, "big") for _, number in pairs),
+        )
+    )
+    born = max(0, round(times.born * 1000))
     head = _HEAD.pack(
-        *(_MARK, LAYOUT, len(vector.versions), len(versions), len(payload)),
-        *(mark, times.born, fresh, stale, 0),
+        *(_MARK, LAYOUT, len(pairs), len(origins), len(payload)),
+        *(born >> 32 & 0xFFFF, born & 0xFFFFFFFF),
+        *(times.fresh_until - times.born, times.stale_until - times.born, 0),
     )[:_CHECK]
-    check = zlib.crc32(versions, zlib.crc32(digests, zlib.crc32(head)))
-    return b"".join((head, check.to_bytes(4, "big"), digests, versions, payload))
+    check = zlib.crc32(middle, zlib.crc32(head))
+    return b"".join((head, check.to_bytes(4, "big"), middle, payload))
 
 
 def unseal(data: object) -> Envelope | str:
@@ -120,20 +178,13 @@ def unseal(data: object) -> Envelope | str:
     if len(data) < _HEAD.size:
         return "truncated"
     parts = _HEAD.unpack_from(data)
-    _, layout, count, width, length, mark, born, fresh, stale, check = parts
+    layout, size, origins, length = parts[1:5]
     if layout != LAYOUT:
         return "other_layout"
-    middle = _HEAD.size + count * TAG_BYTES
-    end = middle + width
+    end = _HEAD.size + origins * _ORIGIN_BYTES + size * (TAG_BYTES + 1 + _NUMBER_BYTES)
     if len(data) != end + length:
         return "truncated"
-    versions = data[middle:end]
-    if (
-        check != zlib.crc32(data[_HEAD.size : end], zlib.crc32(data[:_CHECK]))
-        or count > MOST_TAGS
-        or count != (versions.count(b",") + 1 if versions else 0)
-    ):
+    check = zlib.crc32(data[_HEAD.size : end], zlib.crc32(data[:_CHECK]))
+    if check != parts[-1] or size > MOST_TAGS:
         return "corrupted"
-    times = Times(born, born + fresh, born + stale)
-    digests = data[_HEAD.size : middle]
-    return Envelope(mark, count, digests, versions, times, memoryview(data)[end:])
+    return Envelope(data, parts)

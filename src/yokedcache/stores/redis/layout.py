@@ -46,10 +46,10 @@ MOST_TAGS: Final = 256
 BORN: Final = b"0"
 """The token of a fence that stands for those that may have been lost."""
 
-TAG_BYTES: Final = 12
+TAG_BYTES: Final = 8
 """Two tags of one digest would only share their invalidations."""
 
-ENTRY_BYTES: Final = 18
+ENTRY_BYTES: Final = 15
 """Two keys of one digest would share an answer."""
 
 ORIGIN: Final = 16
@@ -57,7 +57,7 @@ MARK: Final = 8
 """Characters of an origin, and those of it that stand for the incarnation."""
 
 # the scripts read values in the same way (`common.lua`)
-_VERSION: Final = rb"[\w-]{16}\.\d{1,15}"
+_VERSION: Final = rb"[\w-]{16}\.\d{1,14}"
 _FENCE: Final = rb";[\w-]+,\d{1,15},[\w-]*"
 _TAG: Final = re.compile(rb"(%b)((?:%b)*)" % (_VERSION, _FENCE), re.ASCII)
 _COUNTER: Final = re.compile(rb"(%b)\.\d{1,15}" % _VERSION, re.ASCII)
@@ -221,7 +221,7 @@ class Layout:
     The names of all keys under one prefix.
     """
 
-    def __init__(self, prefix: str = "yokedcache") -> None:
+    def __init__(self, prefix: str = "yc") -> None:
         if not prefix or not prefix.isprintable() or set(prefix) & set("{}*?[] "):
             raise UsageError(
                 f"{prefix!r} can't begin keys: take letters, digits, '-', '_' and ':'"
@@ -237,7 +237,7 @@ class Layout:
         """
         text = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
         found = blake2b(text, digest_size=ENTRY_BYTES).digest()
-        return self._entry + base64.urlsafe_b64encode(found)
+        return self._entry + word(found)
 
     def tags(self, names: Iterable[str]) -> TagSet:
         """
@@ -256,5 +256,5 @@ class Layout:
                 "ones, of a table or of the whole database",
                 tags=len(found),
             )
-        keys = tuple(self._tag + base64.urlsafe_b64encode(one) for one in found)
+        keys = tuple(self._tag + word(one) for one in found)
         return TagSet(b"".join(found), keys)

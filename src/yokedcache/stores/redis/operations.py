@@ -21,7 +21,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from yokedcache.stores.redis.envelope import seal, unseal
-from yokedcache.stores.redis.layout import TAG_BYTES, read_counter, read_tag
+from yokedcache.stores.redis.layout import (
+    TAG_BYTES,
+    of_incarnation,
+    read_counter,
+    read_tag,
+)
 from yokedcache.stores.redis.lua import run_script
 from yokedcache.stores.redis.results import Hit, Miss, Stamp
 from yokedcache.stores.redis.wire import (
@@ -92,7 +97,7 @@ def look(
         standing = values
     else:
         standing = yield from _others(layout, found, tags, values)
-    if _holds(found, standing):
+    if found.versions == standing:
         return Hit(found)
     return Miss(_broken(found, standing), Stamp(tags, values, mark))
 
@@ -103,9 +108,10 @@ def _unsealed(data: Any, mark: bytes) -> Envelope | str:
     if isinstance(data, Refusal) and data.code == WRONG_TYPE:
         return "foreign"
     found = unseal(fine(data))
-    if isinstance(found, str) or found.mark == mark:
+    if isinstance(found, str):
         return found
-    return "incarnation"
+    ours = all(of_incarnation(origin, mark) for origin in found.origins)
+    return found if ours else "incarnation"
 
 
 def _others(
@@ -123,15 +129,8 @@ def _others(
     return [known[digest] for digest in digests]
 
 
-def _holds(found: Envelope, standing: list[bytes | None]) -> bool:
-    try:
-        return b",".join(standing) == found.versions  # type: ignore[arg-type]
-    except TypeError:  # a tag is not there
-        return False
-
-
 def _broken(found: Envelope, standing: list[bytes | None]) -> str:
-    for version, value in zip(found.each_version(), standing, strict=True):
+    for version, value in zip(found.versions, standing, strict=True):
         if value != version:
             state = read_tag(value)
             if state.version is None:

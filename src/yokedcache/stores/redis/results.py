@@ -102,7 +102,7 @@ class Hit:
         """
         The versions under which it holds.
         """
-        return Vector(self._envelope.digests, self._envelope.each_version())
+        return Vector(self._envelope.digests, self._envelope.versions)
 
 
 class Miss:

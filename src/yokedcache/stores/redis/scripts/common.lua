@@ -36,7 +36,7 @@ local function draw()
         origin, number, birth =
             string.match(value, '^(' .. string.rep(WORD, 16) .. ')%.(%d+)%.(%d+)$')
     end
-    if not origin or #number > 15 or #birth > 15 or string.sub(origin, 1, 8) ~= MARK then
+    if not origin or #number > 13 or #birth > 15 or string.sub(origin, 1, 8) ~= MARK then
         origin, number, birth = MARK .. NONCE, 0, NOW
     end
     birth = math.min(tonumber(birth), NOW)
@@ -57,7 +57,7 @@ local function take(key)
     if type(value) == 'string' then
         version, rest = string.match(value, '^(' .. VERSION .. ')(.*)$')
     end
-    if not version or #version > 32 then
+    if not version or #version > 31 then
         return nil, {}, 'foreign'
     end
     local fences, again = {}, ''

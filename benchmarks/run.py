@@ -31,6 +31,7 @@ SECTIONS = (
     "tags",
     "hit_ratio",
     "levels",
+    "redis_reads",
     "stampede",
     "imports",
 )

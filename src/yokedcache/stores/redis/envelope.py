@@ -1,11 +1,12 @@
 """
 What lies under an entry's key: a head that says when it holds, and the payload.
 
-    0    2        3      5         6                10     16      20      24
-    | YE | layout | tags | origins | payload length | born | fresh | stale | checksum |
+    0    2        3      5         6       7                11     17      21      25
+    | YE | layout | tags | origins | width | payload length | born | fresh | stale | checksum
 
-then the origins of the tags' versions, twelve bytes each; the tags' digests; for each tag
-the place of its origin, and its number in six bytes; and the payload. Born is the
+then the origins of the tags' versions, twelve bytes each; the tags' digests; their
+numbers in so many bytes as is their width; where there are several origins, for each tag
+the place of its own; and the payload. Born is the
 writer's wall clock, fresh and stale are seconds from then on; a clock that is wrong
 makes a TTL wrong, and never an entry valid. The checksum covers all but the payload,
 which has one of its own (`codec.frame`).
@@ -19,18 +20,16 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from functools import cached_property
 from typing import Final
 
 from yokedcache.stores.redis.layout import MOST_TAGS, ORIGIN, TAG_BYTES, not_after
 
 LAYOUT: Final = 1
 
-_HEAD: Final = struct.Struct(">2sBHBIHIffI")
+_HEAD: Final = struct.Struct(">2sBHBBIHIffI")
 _MARK: Final = b"YE"
 _CHECK: Final = _HEAD.size - 4
 _ORIGIN_BYTES: Final = 12
-_NUMBER_BYTES: Final = 6
 _NOBODYS: Final = b"AAAAAAAA"
 
 
@@ -82,10 +81,12 @@ class Envelope:
     A stored entry that is whole, taken apart as far as is asked for.
     """
 
+    __slots__ = ("_data", "_end", "_start", "_times", "_width", "size")
+
     def __init__(self, data: bytes, parts: tuple[int, ...]) -> None:
-        _, _, self.size, self._origins, length, *self._times, _ = parts
+        _, _, self.size, origins, self._width, length, *self._times, _ = parts
         self._data = data
-        self._start = _HEAD.size + self._origins * _ORIGIN_BYTES
+        self._start = _HEAD.size + origins * _ORIGIN_BYTES
         self._end = len(data) - length
 
     @property
@@ -104,14 +105,6 @@ class Envelope:
         born = (high << 32 | low) / 1000
         return Times(born, born + fresh, born + stale)
 
-    @cached_property
-    def origins(self) -> list[bytes]:
-        """
-        Where the versions come from.
-        """
-        text = base64.urlsafe_b64encode(self._data[_HEAD.size : self._start])
-        return [text[at : at + ORIGIN] for at in range(0, len(text), ORIGIN)]
-
     @property
     def digests(self) -> bytes:
         """
@@ -119,22 +112,29 @@ class Envelope:
         """
         return self._data[self._start : self._start + self.size * TAG_BYTES]
 
-    @cached_property
-    def versions(self) -> list[bytes]:
+    def versions(self, mark: bytes) -> list[bytes] | None:
         """
-        The version of each tag, as it stands in the tag's value while nothing is up.
+        Return the version of each tag, as its value reads while nothing is up.
+
+        `None` if one of them is of another incarnation.
         """
-        data, origins = self._data, self.origins
-        places = self._start + self.size * TAG_BYTES
-        numbers = places + self.size
-        return [
-            b"%b.%d"
-            % (
-                origins[data[places + one]],
-                int.from_bytes(data[at : at + _NUMBER_BYTES], "big"),
-            )
-            for one, at in enumerate(range(numbers, self._end, _NUMBER_BYTES))
-        ]
+        # runs at every hit, so in one frame
+        data, start = self._data, self._start
+        text = base64.b64encode(data[_HEAD.size : start], b"-_")
+        origins = [text[at : at + ORIGIN] for at in range(0, len(text), ORIGIN)]
+        for origin in origins:
+            if not origin.startswith(mark):
+                return None
+        width, versions = self._width, []
+        at = start + self.size * TAG_BYTES
+        places = at + self.size * width
+        several = len(origins) > 1
+        for one in range(self.size):
+            number = int.from_bytes(data[at : at + width], "big")
+            place = data[places + one] if several else 0
+            versions.append(b"%b.%d" % (origins[place], number))
+            at += width
+        return versions
 
     def each_digest(self) -> list[bytes]:
         """
@@ -151,17 +151,20 @@ def seal(payload: bytes, *, mark: bytes, vector: Vector, times: Times) -> bytes:
     """
     pairs = [version.split(b".") for version in vector.versions]
     origins = list(dict.fromkeys(origin for origin, _ in pairs)) or [mark + _NOBODYS]
+    numbers = [int(number) for _, number in pairs]
+    width = (max(numbers, default=0).bit_length() + 7) // 8
+    places = [origins.index(origin) for origin, _ in pairs] if origins[1:] else ()
     middle = b"".join(
         (
             base64.urlsafe_b64decode(b"".join(origins)),
             vector.digests,
-            bytes(origins.index(origin) for origin, _ in pairs),
-            *(int(number).to_bytes(_NUMBER_BYTES, "big") for _, number in pairs),
+            *(number.to_bytes(width, "big") for number in numbers),
+            bytes(places),
         )
     )
     born = max(0, round(times.born * 1000))
     head = _HEAD.pack(
-        *(_MARK, LAYOUT, len(pairs), len(origins), len(payload)),
+        *(_MARK, LAYOUT, len(pairs), len(origins), width, len(payload)),
         *(born >> 32 & 0xFFFF, born & 0xFFFFFFFF),
         *(times.fresh_until - times.born, times.stale_until - times.born, 0),
     )[:_CHECK]
@@ -178,10 +181,11 @@ def unseal(data: object) -> Envelope | str:
     if len(data) < _HEAD.size:
         return "truncated"
     parts = _HEAD.unpack_from(data)
-    layout, size, origins, length = parts[1:5]
+    layout, size, origins, width, length = parts[1:6]
     if layout != LAYOUT:
         return "other_layout"
-    end = _HEAD.size + origins * _ORIGIN_BYTES + size * (TAG_BYTES + 1 + _NUMBER_BYTES)
+    each = TAG_BYTES + width + (origins > 1)
+    end = _HEAD.size + origins * _ORIGIN_BYTES + size * each
     if len(data) != end + length:
         return "truncated"
     check = zlib.crc32(data[_HEAD.size : end], zlib.crc32(data[:_CHECK]))

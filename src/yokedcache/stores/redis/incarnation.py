@@ -43,7 +43,7 @@ class Server:
     What a server says of itself.
     """
 
-    __slots__ = ("evicts", "mark", "run_id", "version")
+    __slots__ = ("_same", "evicts", "mark", "run_id", "version")
 
     def __init__(self, run_id: str, replid: str, version: str, *, evicts: bool) -> None:
         self.run_id = run_id
@@ -51,15 +51,15 @@ class Server:
         self.evicts = evicts
         """Whether it may evict keys that have no TTL, fences included."""
         self.mark = mark_of(run_id, replid)
+        self._same = b"\nmaster_replid:%b\r" % replid.encode()
 
     def renewed(self, info: bytes) -> Server:
         """
         Read INFO's part on replication, which the same process gave again.
         """
-        facts = _facts(info)
-        replid = _primary(facts)
-        if mark_of(self.run_id, replid) == self.mark:
+        if b"\nrole:master\r" in info and self._same in info:
             return self
+        replid = _primary(_facts(info))
         return Server(self.run_id, replid, self.version, evicts=self.evicts)
 
 

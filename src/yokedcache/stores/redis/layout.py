@@ -46,7 +46,7 @@ MOST_TAGS: Final = 256
 BORN: Final = b"0"
 """The token of a fence that stands for those that may have been lost."""
 
-TAG_BYTES: Final = 8
+TAG_BYTES: Final = 6
 """Two tags of one digest would only share their invalidations."""
 
 ENTRY_BYTES: Final = 15

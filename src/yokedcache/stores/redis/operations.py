@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from yokedcache.stores.redis.envelope import seal, unseal
 from yokedcache.stores.redis.layout import (
     TAG_BYTES,
-    of_incarnation,
     read_counter,
     read_tag,
 )
@@ -90,28 +89,25 @@ def look(
         (data,) = yield Request(packed)
         values = []
     mark = link.server.mark
-    found = _unsealed(data, mark)
+    found = "absent" if data is None else unseal(_unless_foreign(data))
     if isinstance(found, str):
         return Miss(found, Stamp(tags, values, mark))
+    versions = found.versions(mark)
+    if versions is None:
+        return Miss("incarnation", Stamp(tags, values, mark))
     if found.digests == tags.digests:
         standing = values
     else:
         standing = yield from _others(layout, found, tags, values)
-    if found.versions == standing:
-        return Hit(found)
-    return Miss(_broken(found, standing), Stamp(tags, values, mark))
+    if versions == standing:
+        return Hit(found, versions)
+    return Miss(_broken(versions, standing), Stamp(tags, values, mark))
 
 
-def _unsealed(data: Any, mark: bytes) -> Envelope | str:
-    if data is None:
-        return "absent"
+def _unless_foreign(data: Any) -> Any:
     if isinstance(data, Refusal) and data.code == WRONG_TYPE:
-        return "foreign"
-    found = unseal(fine(data))
-    if isinstance(found, str):
-        return found
-    ours = all(of_incarnation(origin, mark) for origin in found.origins)
-    return found if ours else "incarnation"
+        return None
+    return fine(data)
 
 
 def _others(
@@ -129,8 +125,8 @@ def _others(
     return [known[digest] for digest in digests]
 
 
-def _broken(found: Envelope, standing: list[bytes | None]) -> str:
-    for version, value in zip(found.versions, standing, strict=True):
+def _broken(versions: list[bytes], standing: list[bytes | None]) -> str:
+    for version, value in zip(versions, standing, strict=True):
         if value != version:
             state = read_tag(value)
             if state.version is None:

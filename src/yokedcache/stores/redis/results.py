@@ -4,7 +4,6 @@ What the operations give back.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from yokedcache.stores.redis.envelope import Vector
@@ -21,6 +20,8 @@ class Stamp:
     `counter` is the last version that had been given by then, where it was asked for.
     """
 
+    __slots__ = ("_states", "counter", "mark", "tags", "values")
+
     def __init__(
         self,
         tags: TagSet,
@@ -32,13 +33,16 @@ class Stamp:
         self.values = values
         self.mark = mark
         self.counter = counter
+        self._states: list[TagState] | None = None
 
-    @cached_property
+    @property
     def states(self) -> list[TagState]:
         """
         Each tag's version and fences, in the order of `tags`.
         """
-        return [read_tag(value) for value in self.values]
+        if self._states is None:
+            self._states = [read_tag(value) for value in self.values]
+        return self._states
 
     @property
     def unusable(self) -> str | None:
@@ -78,10 +82,11 @@ class Hit:
     An entry whose vector held, unfenced, at a moment of the look-up.
     """
 
-    __slots__ = ("_envelope",)
+    __slots__ = ("_envelope", "_versions")
 
-    def __init__(self, envelope: Envelope) -> None:
+    def __init__(self, envelope: Envelope, versions: list[bytes]) -> None:
         self._envelope = envelope
+        self._versions = versions
 
     @property
     def payload(self) -> memoryview:
@@ -102,7 +107,7 @@ class Hit:
         """
         The versions under which it holds.
         """
-        return Vector(self._envelope.digests, self._envelope.versions)
+        return Vector(self._envelope.digests, self._versions)
 
 
 class Miss:

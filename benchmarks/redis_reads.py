@@ -1,0 +1,174 @@
+"""
+Section `redis_reads`: a read of one entry with one tag, and what an entry takes.
+
+Held against the same client's GET of the same bytes, decoding included. Both wait for a
+server, so they are measured by the wall. Nothing of this is a store of `YokedCache` yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from environments import PROJECT
+from measure import PASSED, Effort, Line, Run, Spread, compare, contest, quiet, repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TITLE = "Reads from Redis, one entry with one tag, sequential"
+
+ROW = {"id": 1, "name": "Ada Lovelace", "mail": "ada@example.org", "active": True}
+LIFE = 3600.0
+
+ENTRIES, ENTRIES_QUICK = 20_000, 5_000
+A_TAG = 1_000
+TAGS = 3
+SIZES = range(100, 1_000)
+"""Bytes of payloads: many sizes, so that the allocator's steps level out."""
+
+CASHEWS = 179
+"""Bytes that three tags of 1,000 entries cost an entry there, on top of a plain SET."""
+
+
+def measure(effort: Effort) -> Iterator[Line]:
+    """
+    Read in turns, then weigh entries.
+    """
+    # the servers of the tests, found or started as there
+    sys.path.append(str(PROJECT))
+    services: Any = importlib.import_module("tests.services.redis")
+    with ExitStack() as stack:
+        server = stack.enter_context(services.RedisServer.running())
+        contenders = {**_sync(server, stack), **_async(server, stack)}
+        times = contest(contenders, effort)
+    yield compare(times, "async", "async ours", "async GET", 1.15)
+    yield compare(times, "sync", "sync ours", "sync GET", 1.3)
+    number = ENTRIES_QUICK if effort.quick else ENTRIES
+    with services.RedisServer.running() as server:
+        plain = _weight(server, number, _fill_plain)
+    with services.RedisServer.running() as server:
+        ours = _weight(server, number, _fill_ours)
+    more = Spread.of([(ours - plain) / CASHEWS])
+    figure = f"{plain:.0f} + {ours - plain:.0f} bytes"
+    yield Line("an entry with 3 tags", figure, "cashews", more, 0.5)
+
+
+def _sync(server: Any, stack: ExitStack) -> dict[str, Run]:
+    redis = importlib.import_module("redis")
+    sync = importlib.import_module("yokedcache.stores.redis.sync")
+    client = stack.enter_context(sync.connect(server.url(), limit=5.0))
+    store, commands = sync.RedisStore(client, limit=5.0), _commands()
+    packed, unpack = _codec()
+    _age(server, commands, store)
+    stamp = store.perform(commands.stamp(["a"], keep=LIFE))
+    store.perform(commands.store("key", packed, stamp, _times(), life=LIFE))
+    bare = stack.enter_context(redis.Redis.from_url(server.url()))
+    bare.set("key", packed)
+    tags = commands.tags(["a"])
+
+    def ours() -> Any:
+        return unpack(store.perform(commands.read("key", tags)).payload)
+
+    def theirs() -> Any:
+        return unpack(bare.get("key"))
+
+    assert ours() == theirs() == ROW
+    return {"sync ours": repeat(ours, PASSED), "sync GET": repeat(theirs, PASSED)}
+
+
+def _async(server: Any, stack: ExitStack) -> dict[str, Run]:
+    redis = importlib.import_module("redis.asyncio")
+    aio = importlib.import_module("yokedcache.stores.redis.aio")
+    runner = stack.enter_context(asyncio.Runner())
+    client, bare = aio.connect(server.url()), redis.Redis.from_url(server.url())
+    stack.callback(lambda: runner.run(bare.aclose()))
+    stack.callback(lambda: runner.run(client.aclose()))
+    store, commands = aio.AsyncRedisStore(client, limit=5.0), _commands()
+    _, unpack = _codec()
+    tags = commands.tags(["a"])
+
+    async def ours() -> Any:
+        found = await store.perform(commands.read("key", tags))
+        return unpack(found.payload)
+
+    async def theirs() -> Any:
+        return unpack(await bare.get("key"))
+
+    def run(once: Callable[[], Any]) -> Run:
+        async def turns(calls: int) -> float:
+            with quiet():
+                began = PASSED()
+                for _ in range(calls):
+                    await once()
+                return PASSED() - began
+
+        return lambda calls: runner.run(turns(calls))
+
+    assert runner.run(ours()) == runner.run(theirs()) == ROW
+    return {"async ours": run(ours), "async GET": run(theirs)}
+
+
+def _codec() -> tuple[bytes, Callable[[Any], Any]]:
+    msgpack = importlib.import_module("msgpack")
+    frame = importlib.import_module("yokedcache.codec.frame")
+    return frame.pack(msgpack.packb(ROW)), lambda data: msgpack.unpackb(
+        frame.unpack(data).payload
+    )
+
+
+def _commands() -> Any:
+    commands = importlib.import_module("yokedcache.stores.redis.commands")
+    layout = importlib.import_module("yokedcache.stores.redis.layout")
+    return commands.Commands(layout.Layout(), lease=LIFE)
+
+
+def _times() -> Any:
+    envelope = importlib.import_module("yokedcache.stores.redis.envelope")
+    now = time.time()
+    return envelope.Times(now, now + LIFE, now + LIFE)
+
+
+def _age(server: Any, commands: Any, store: Any) -> None:
+    """
+    Let the counter be old: on a server that is new all tags are fenced for a lease.
+    """
+    version = store.perform(commands.bump([])).decode()
+    server.say("SET", commands.layout.counter.decode(), f"{version}.1")
+
+
+def _weight(server: Any, number: int, fill: Callable[[Any, int, int], None]) -> float:
+    """
+    Give the bytes that an entry takes of the server's memory, once it has any.
+    """
+    fill(server, 0, A_TAG)
+    before = int(server.info("memory")["used_memory"])
+    fill(server, A_TAG, number)
+    return (int(server.info("memory")["used_memory"]) - before) / (number - A_TAG)
+
+
+def _fill_plain(server: Any, first: int, end: int) -> None:
+    redis = importlib.import_module("redis")
+    with redis.Redis.from_url(server.url()) as client:
+        for one in range(first, end):
+            payload = bytes(SIZES[one % len(SIZES)])
+            client.set(f"function:users:{one}", payload, px=int(LIFE * 1000))
+
+
+def _fill_ours(server: Any, first: int, end: int) -> None:
+    sync = importlib.import_module("yokedcache.stores.redis.sync")
+    with sync.connect(server.url(), limit=5.0) as client:
+        store, commands = sync.RedisStore(client, limit=5.0), _commands()
+        _age(server, commands, store)
+        for start in range(first, end, A_TAG):
+            tags = [f"{start}:{tag}" for tag in range(TAGS)]
+            stamp = store.perform(commands.stamp(tags, keep=LIFE))
+            for one in range(start, start + A_TAG):
+                payload = bytes(SIZES[one % len(SIZES)])
+                key = f"function:users:{one}"
+                operation = commands.store(key, payload, stamp, _times(), life=LIFE)
+                assert store.perform(operation) is None

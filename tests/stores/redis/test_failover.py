@@ -67,6 +67,7 @@ def test_hole_17_a_bump_that_was_lost_in_a_failover_and_back(
     face = open_face(first)
     face.settle()
     assert face.fill("k", b"old", "a") is None
+    early = face.stamp("a")
     redis_pair.caught_up()
     run = first.info("server")["run_id"]
     kept = first.say("GET", face.tag("a"))
@@ -83,6 +84,7 @@ def test_hole_17_a_bump_that_was_lost_in_a_failover_and_back(
     if connection == "new":
         face = open_face(first)
     assert face.read("k", "a") == "incarnation"
+    assert face.put("other", b"old", early) == "incarnation"
     assert face.stamp("a").unusable == "commit_in_flight"
 
 

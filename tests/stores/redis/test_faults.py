@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,6 +91,39 @@ def test_a_server_that_hangs_while_connecting(
         assert time.monotonic() - began < MUCH_LONGER
     # no connection was kept that nothing is known of
     assert face.do(face.commands.read("k"), MUCH_LONGER).reason == "absent"
+
+
+def test_callers_beyond_the_connections_wait_their_turn(
+    redis_server: RedisServer, open_face: Callable[..., Face]
+) -> None:
+    face: Any = open_face(redis_server, max_connections=1)
+    face.settle()
+    face.fill("k", b"v", "a")
+    operation = face.commands.read("k", ["a"])
+    if isinstance(face, AsyncFace):
+
+        async def both(limit: float | None = None) -> list[Any]:
+            two = (face.store.perform(operation, limit) for _ in range(2))
+            return await asyncio.gather(*two, return_exceptions=True)
+
+        found = face.run(both())
+        with redis_server.suspended():
+            errors = face.run(both(SHORT))
+    else:
+        with ThreadPoolExecutor(2) as pool:
+
+            def one(limit: float | None) -> Any:
+                try:
+                    return face.do(operation, limit)
+                except StoreError as error:
+                    return error
+
+            found = [*pool.map(one, [None, None])]
+            with redis_server.suspended():
+                errors = [*pool.map(one, [SHORT, SHORT])]
+    assert [bytes(one.payload) for one in found] == [b"v", b"v"]
+    assert all(isinstance(one, StoreError) for one in errors)
+    assert face.read("k", "a") == b"v"
 
 
 @pytest.fixture

@@ -4,12 +4,9 @@ Keys on the server are bounded by what is cached and what was written lately (ho
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.services.processes import wait_until
-from yokedcache.stores import redis as package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,12 +44,3 @@ def test_hole_16_tags_end_with_the_entries_that_carry_them(
     assert face.do(operation) is None
     assert each_server.say("PTTL", face.tag("a")) > 100
     wait_until(lambda: each_server.say("DBSIZE") == 1)
-
-
-def test_nothing_asks_for_all_keys() -> None:
-    folder = Path(package.__file__).parent
-    files = [*folder.rglob("*.py"), *folder.rglob("*.lua")]
-    assert len(files) > 15
-    said = re.compile(r"""b?["'](KEYS|SCAN|FLUSHALL|FLUSHDB)\b|\.(keys|scan_iter)\(""")
-    assert [file.name for file in files if said.search(file.read_text())] == []
-    assert said.search('command(b"KEYS", b"*")')

@@ -90,16 +90,21 @@ class AsyncRedisStore:
         self.limit = limit
         self.pool: Any = client.connection_pool
         self._clock = clock
+        # the pool has no queue, and fails whoever comes while all are in use
+        self._places = asyncio.Semaphore(self.pool.max_connections)
 
     async def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
         Do an operation, connecting included, within so many seconds.
+
+        Those who find all connections in use wait their turn within that time.
         """
         pool = self.pool
         connection: Any = None
-        clean = False
+        held = clean = False
         try:
             async with asyncio.timeout(self.limit if limit is None else limit):
+                held = await self._places.acquire()
                 connection = await pool.get_connection()
                 result = await self._follow(connection, operation)
                 clean = True
@@ -118,6 +123,8 @@ class AsyncRedisStore:
                     # what is still to be answered must not answer somebody else
                     await connection.disconnect(nowait=True)
                 await pool.release(connection)
+            if held:
+                self._places.release()
 
     async def _follow(self, connection: Any, operation: Operation[T]) -> T:
         link: Link = connection.yokedcache

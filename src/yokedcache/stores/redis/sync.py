@@ -5,6 +5,7 @@ The blocking driver, over redis-py's `Redis`.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -92,17 +93,22 @@ class RedisStore:
         self.limit = limit
         self.pool: Any = client.connection_pool
         self._clock = clock
+        # the pool has no queue, and fails whoever comes while all are in use
+        self._places = threading.Semaphore(self.pool.max_connections)
 
     def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
         Do an operation, within so many seconds once it is connected.
+
+        Those who find all connections in use wait their turn, at most as long.
         """
-        pool = self.pool
+        pool, seconds = self.pool, self.limit if limit is None else limit
         connection: Any = None
-        clean = False
+        held = clean = False
         try:
+            held = self._take_place(seconds)
             connection = pool.get_connection()
-            ends = self._clock() + (self.limit if limit is None else limit)
+            ends = self._clock() + seconds
             result = self._follow(connection, operation, ends)
             clean = True
         except RefusedError as error:
@@ -120,6 +126,13 @@ class RedisStore:
                     # what is still to be answered must not answer somebody else
                     connection.disconnect()
                 pool.release(connection)
+            if held:
+                self._places.release()
+
+    def _take_place(self, seconds: float) -> bool:
+        if not self._places.acquire(timeout=seconds):
+            raise StoreError("all connections are in use")
+        return True
 
     def _follow(self, connection: Any, operation: Operation[T], ends: float) -> T:
         link: Link = connection.yokedcache
@@ -154,11 +167,17 @@ class RedisStore:
 
     def _ask(self, connection: Any, request: Request, ends: float) -> list[Any]:
         connection.send_packed_command([request.packed])
+        usual = connection.socket_timeout
         answers: list[Any] = []
         for _ in range(request.count):
-            left = max(ends - self._clock(), 0.001)
+            left = ends - self._clock()
             try:
-                answers.append(connection.read_response(timeout=left))
+                if usual is not None and left >= usual * 0.9:
+                    # another limit has to be set on the socket, and back: two calls
+                    answers.append(connection.read_response())
+                else:
+                    limit = max(left, 0.001)
+                    answers.append(connection.read_response(timeout=limit))
             except ResponseError as error:
                 answers.append(refusal(error))
         return answers

@@ -65,6 +65,19 @@ def test_a_user_who_may_not_ask_who_the_server_is(
     assert "'info'" in str(fails(open_face(server, url=url)))
 
 
+def test_a_user_who_may_no_longer_ask(
+    make_redis: Callable[..., RedisServer], open_face: Callable[..., Face]
+) -> None:
+    server = make_redis(users={"app": ">s3cret ~* +@all"})
+    face = open_face(server, url=server.url(user="app", password="s3cret"))
+    face.settle()
+    server.say("ACL", "SETUSER", "app", "-info")
+    error = fails(face)
+    assert error.refusal == "NOPERM"
+    server.say("ACL", "SETUSER", "app", "+info")
+    assert face.read("k", "a") == "absent"
+
+
 def test_a_server_that_hangs_costs_the_limit_once(
     redis_server: RedisServer, open_face: Callable[..., Face]
 ) -> None:
@@ -137,6 +150,23 @@ def proxied(
     face.settle()
     face.fill("k", b"v" * 1000, "a")
     return face, proxy
+
+
+def test_a_caller_may_allow_more_than_usual(
+    redis_server: RedisServer,
+    make_proxy: Callable[..., Proxy],
+    open_face: Callable[..., Face],
+) -> None:
+    proxy = make_proxy((redis_server.host, redis_server.port))
+    url = redis_server.url(port=proxy.port)
+    face = open_face(redis_server, url=url, limit=SHORT * 3)
+    face.do(face.commands.bump([]), MUCH_LONGER)
+    proxy.delay(to_client=SHORT * 5)
+    assert "in time" in str(fails(face))
+    proxy.restore()
+    assert face.do(face.commands.read("k"), MUCH_LONGER).reason == "absent"
+    proxy.delay(to_client=SHORT * 5)
+    assert face.do(face.commands.read("k"), MUCH_LONGER).reason == "absent"
 
 
 @pytest.mark.parametrize("after", [0, 1, 300])

@@ -23,11 +23,9 @@ from yokedcache.stores.redis.faults import (
 )
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
 from yokedcache.stores.redis.sync import INFO, INFO_REPLICATION, LIMIT
-from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request
+from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, fine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from yokedcache.stores.redis.operations import Operation
 
 T = TypeVar("T")
@@ -79,17 +77,10 @@ class AsyncRedisStore:
 
     name = "redis"
 
-    def __init__(
-        self,
-        client: redis.asyncio.Redis,
-        *,
-        limit: float = LIMIT,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, client: redis.asyncio.Redis, *, limit: float = LIMIT) -> None:
         self.client = client
         self.limit = limit
         self.pool: Any = client.connection_pool
-        self._clock = clock
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = asyncio.Semaphore(self.pool.max_connections)
 
@@ -128,7 +119,7 @@ class AsyncRedisStore:
 
     async def _follow(self, connection: Any, operation: Operation[T]) -> T:
         link: Link = connection.yokedcache
-        fresh = self._clock() - link.looked_at < TRUSTED
+        fresh = time.monotonic() - link.looked_at < TRUSTED
         if not fresh and not operation.late:
             await self._look(connection, link)
             fresh = True
@@ -150,10 +141,10 @@ class AsyncRedisStore:
         Learn anew whom a connection leads to, in one go with a request.
         """
         packed, count = (request.packed, request.count) if request else (b"", 0)
-        looked = self._clock()
+        looked = time.monotonic()
         both = Request(INFO_REPLICATION + packed, count + 1)
         said, *answers = await _ask(connection, both)
-        link.server = link.server.renewed(said)
+        link.server = link.server.renewed(fine(said))
         link.looked_at = looked
         return answers
 

@@ -22,11 +22,9 @@ from yokedcache.stores.redis.faults import (
     store_error,
 )
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
-from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, command
+from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, command, fine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from yokedcache.stores.redis.operations import Operation
 
 T = TypeVar("T")
@@ -82,17 +80,10 @@ class RedisStore:
 
     name = "redis"
 
-    def __init__(
-        self,
-        client: redis.Redis,
-        *,
-        limit: float = LIMIT,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, client: redis.Redis, *, limit: float = LIMIT) -> None:
         self.client = client
         self.limit = limit
         self.pool: Any = client.connection_pool
-        self._clock = clock
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = threading.Semaphore(self.pool.max_connections)
 
@@ -108,7 +99,7 @@ class RedisStore:
         try:
             held = self._take_place(seconds)
             connection = pool.get_connection()
-            ends = self._clock() + seconds
+            ends = time.monotonic() + seconds
             result = self._follow(connection, operation, ends)
             clean = True
         except RefusedError as error:
@@ -136,7 +127,7 @@ class RedisStore:
 
     def _follow(self, connection: Any, operation: Operation[T], ends: float) -> T:
         link: Link = connection.yokedcache
-        fresh = self._clock() - link.looked_at < TRUSTED
+        fresh = time.monotonic() - link.looked_at < TRUSTED
         if not fresh and not operation.late:
             self._look(connection, link, ends)
             fresh = True
@@ -158,10 +149,10 @@ class RedisStore:
         Learn anew whom a connection leads to, in one go with a request.
         """
         packed, count = (request.packed, request.count) if request else (b"", 0)
-        looked = self._clock()
+        looked = time.monotonic()
         both = Request(INFO_REPLICATION + packed, count + 1)
         said, *answers = self._ask(connection, both, ends)
-        link.server = link.server.renewed(said)
+        link.server = link.server.renewed(fine(said))
         link.looked_at = looked
         return answers
 
@@ -170,9 +161,9 @@ class RedisStore:
         usual = connection.socket_timeout
         answers: list[Any] = []
         for _ in range(request.count):
-            left = ends - self._clock()
+            left = ends - time.monotonic()
             try:
-                if usual is not None and left >= usual * 0.9:
+                if usual is not None and abs(left - usual) <= usual / 10:
                     # another limit has to be set on the socket, and back: two calls
                     answers.append(connection.read_response())
                 else:

@@ -21,14 +21,14 @@ from sqlalchemy.testing.assertsql import (
     SQLExecuteObserved,
 )
 
-from yokedcache.sqlalchemy import facade, quick
+from yokedcache.sqlalchemy.answers import facade, quick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.orm import Session
 
-    from yokedcache.sqlalchemy.statement_calls import Hit, StatementCall
+    from yokedcache.sqlalchemy.answers.statement_calls import Hit, StatementCall
 
 
 class Answered(SQLExecuteObserved):

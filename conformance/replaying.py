@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 
 from yokedcache.codec.registry import dump, load
 from yokedcache.errors import ValueNotStorableError
-from yokedcache.sqlalchemy.facade import Hit, keep_log_true, sent
-from yokedcache.sqlalchemy.fitness import reads
+from yokedcache.sqlalchemy.answers.facade import Hit, keep_log_true, sent
+from yokedcache.sqlalchemy.answers.fitness import reads
+from yokedcache.sqlalchemy.answers.rows import Recording, record
 from yokedcache.sqlalchemy.install import install
-from yokedcache.sqlalchemy.rows import Recording, record
 
 if TYPE_CHECKING:
-    from yokedcache.sqlalchemy.facade import StatementCall
+    from yokedcache.sqlalchemy.answers.facade import StatementCall
 
 _READS = re.compile(r"\s*(\(\s*)*SELECT\b", re.IGNORECASE)
 

@@ -22,23 +22,18 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import QueryContext, Session
 
 from yokedcache import YokedCache
-from yokedcache.sqlalchemy import (
-    databases,
-    facade,
-    install,
-    playing,
-    quick,
-    tracking,
-)
-from yokedcache.sqlalchemy.fitness import established
+from yokedcache.sqlalchemy import install, tracking
+from yokedcache.sqlalchemy.answers import facade, playing, quick
+from yokedcache.sqlalchemy.answers.fitness import established
+from yokedcache.sqlalchemy.databases import database as databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Connection, CursorResult
 
-    from yokedcache.sqlalchemy.facade import CachingConnection, StatementCall
-    from yokedcache.sqlalchemy.misses import StatementMiss
+    from yokedcache.sqlalchemy.answers.facade import CachingConnection, StatementCall
+    from yokedcache.sqlalchemy.answers.misses import StatementMiss
 
 _PLENTY = 10**9
 _STORED = "_conformance_stored"

@@ -79,10 +79,10 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
     """
     with blockbuster_ctx(scanned_modules=["yokedcache"]) as blockbuster:
         # once an engine: an aiosqlite engine's file is known by device and inode
-        asks = ("yokedcache/sqlalchemy/identity.py", "file_identity")
+        asks = ("yokedcache/sqlalchemy/databases/identity.py", "file_identity")
         blockbuster.functions["os.stat"].can_block_in(*asks)
         # a few microseconds, and only while somebody else may change the file
         for name, function in blockbuster.functions.items():
             if name.startswith("sqlite3."):
-                function.can_block_in("yokedcache/sqlalchemy/file_watch.py", "version")
+                function.can_block_in("yokedcache/sqlalchemy/databases/file_watch.py", "version")
         yield blockbuster

@@ -32,7 +32,7 @@ _PARTS = (
     "core/capture.py",
     "core/snapshots.py",
     "stores/*.py",
-    "sqlalchemy/*.py",
+    "sqlalchemy/**/*.py",
 )
 
 

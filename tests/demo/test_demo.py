@@ -71,7 +71,7 @@ import sys
 sys.path.insert(0, {str(PROJECT / "examples")!r})
 sys.argv = ["demo.py", "--rows", "5000"]
 import demo
-from yokedcache.sqlalchemy import ends
+from yokedcache.sqlalchemy.transactions import ends
 assert ends.commit_announced
 ends.commit_announced = lambda state, holder, send: send()
 sys.exit(demo.main())

@@ -17,7 +17,7 @@ from tests.differential.faces import Face
 from tests.differential.functions import FUNCTIONS, kept
 from tests.differential.sides import Side, Writes
 from yokedcache import YokedCache
-from yokedcache.sqlalchemy.audit import audit_of
+from yokedcache.sqlalchemy.answers.audit import audit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,9 +11,9 @@ import pytest
 
 from tests.differential import databases
 from tests.differential.batches import Batch, run
-from yokedcache.sqlalchemy import analysis, text
-from yokedcache.sqlalchemy.databases import Database
-from yokedcache.sqlalchemy.stamping import Stamp
+from yokedcache.sqlalchemy.answers.stamping import Stamp
+from yokedcache.sqlalchemy.databases.database import Database
+from yokedcache.sqlalchemy.statements import analysis, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -307,7 +307,7 @@ def test_hole_06_begun_by_hand_in_autocommit_mode(
     truth: bool,
 ) -> None:
     if not truth:  # as with drivers that don't tell
-        from yokedcache.sqlalchemy import holders
+        from yokedcache.sqlalchemy.transactions import holders
 
         monkeypatch.setattr(holders, "in_transaction", lambda _: None)
     _free_names(prepared)

@@ -13,9 +13,9 @@ from sqlalchemy import event
 from tests.support.databases import twin
 from tests.support.held import until
 from yokedcache.runtime.clocks import monotonic
-from yokedcache.sqlalchemy.backends import Backend
-from yokedcache.sqlalchemy.databases import database_of
-from yokedcache.sqlalchemy.inquiry import inquire
+from yokedcache.sqlalchemy.databases.database import database_of
+from yokedcache.sqlalchemy.transactions.backends import Backend
+from yokedcache.sqlalchemy.transactions.inquiry import inquire
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

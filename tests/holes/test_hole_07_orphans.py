@@ -19,7 +19,7 @@ from tests.support.databases import twin
 from tests.support.held import until
 from tests.support.looking import RENAMING, RENAMING_TEXT, name, rename
 from yokedcache import YokedCache
-from yokedcache.sqlalchemy import orphans
+from yokedcache.sqlalchemy.transactions import orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

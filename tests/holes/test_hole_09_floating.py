@@ -17,7 +17,7 @@ from tests.support.databases import Blog, Statements, blog_at
 from tests.support.looking import NAME, name, rename
 from tests.support.models import User
 from yokedcache import cached
-from yokedcache.sqlalchemy import snapshots
+from yokedcache.sqlalchemy.transactions import snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ import pytest
 from tests.holes.comparing import cases, compare, warm
 from tests.holes.reads import READS, TELLING, entity_built_anew
 from tests.holes.steps import AFTER, BEFORE
-from yokedcache.sqlalchemy import playing
-from yokedcache.sqlalchemy.quick import Quick
+from yokedcache.sqlalchemy.answers import playing
+from yokedcache.sqlalchemy.answers.quick import Quick
 
 if TYPE_CHECKING:
     from collections.abc import Callable

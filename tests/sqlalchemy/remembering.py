@@ -11,13 +11,13 @@ import pickle
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from yokedcache.sqlalchemy.rows import MAX_BYTES, MAX_ROWS, Recording
-from yokedcache.sqlalchemy.statement_calls import Hit
+from yokedcache.sqlalchemy.answers.rows import MAX_BYTES, MAX_ROWS, Recording
+from yokedcache.sqlalchemy.answers.statement_calls import Hit
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from yokedcache.sqlalchemy.statement_calls import StatementCall
+    from yokedcache.sqlalchemy.answers.statement_calls import StatementCall
 
 
 class Remembering:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from yokedcache.sqlalchemy.rows import record
+from yokedcache.sqlalchemy.answers.rows import record
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, CursorResult
 
-    from yokedcache.sqlalchemy.rows import Recording
+    from yokedcache.sqlalchemy.answers.rows import Recording
 
 MANY = 250
 

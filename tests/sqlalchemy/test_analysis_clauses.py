@@ -20,12 +20,12 @@ from sqlalchemy.dialects.postgresql import asyncpg, psycopg
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
 
-from yokedcache.sqlalchemy.analysis import UNKNOWN
-from yokedcache.sqlalchemy.clauses import analyse_clause, analyse_compiled
-from yokedcache.sqlalchemy.text import analyse_text
+from yokedcache.sqlalchemy.statements.analysis import UNKNOWN
+from yokedcache.sqlalchemy.statements.clauses import analyse_clause, analyse_compiled
+from yokedcache.sqlalchemy.statements.text import analyse_text
 
 if TYPE_CHECKING:
-    from yokedcache.sqlalchemy.analysis import Analysis
+    from yokedcache.sqlalchemy.statements.analysis import Analysis
 
 DIALECTS = [sqlite.dialect(), psycopg.dialect(), asyncpg.dialect()]
 

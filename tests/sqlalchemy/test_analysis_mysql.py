@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-from yokedcache.sqlalchemy.analysis import ANY_SCHEMA, Analysis
-from yokedcache.sqlalchemy.clauses import analyse_compiled
-from yokedcache.sqlalchemy.text import analyse_text
+from yokedcache.sqlalchemy.statements.analysis import ANY_SCHEMA, Analysis
+from yokedcache.sqlalchemy.statements.clauses import analyse_compiled
+from yokedcache.sqlalchemy.statements.text import analyse_text
 
 
 def analysed(sql: str) -> Analysis:

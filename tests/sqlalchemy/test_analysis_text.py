@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from yokedcache.sqlalchemy.analysis import HARMLESS, UNKNOWN
-from yokedcache.sqlalchemy.text import analyse_text
+from yokedcache.sqlalchemy.statements.analysis import HARMLESS, UNKNOWN
+from yokedcache.sqlalchemy.statements.text import analyse_text
 
 ANY = "postgresql", "sqlite", "mysql"
 
@@ -362,7 +362,7 @@ def test_nothing_is_harmless() -> None:
 def test_without_the_parser_every_query_is_unknown() -> None:
     code = (
         "import sys; sys.modules['sqlglot'] = None\n"
-        "from yokedcache.sqlalchemy.text import analyse_text, UNKNOWN\n"
+        "from yokedcache.sqlalchemy.statements.text import analyse_text, UNKNOWN\n"
         "assert analyse_text('SELECT 1', 'sqlite') == UNKNOWN\n"
         "assert analyse_text('COMMIT', 'sqlite').transaction == 'commit'\n"
     )
@@ -372,7 +372,7 @@ def test_without_the_parser_every_query_is_unknown() -> None:
 def test_the_parser_is_imported_when_first_used() -> None:
     code = (
         "import sys\n"
-        "from yokedcache.sqlalchemy.text import analyse_text\n"
+        "from yokedcache.sqlalchemy.statements.text import analyse_text\n"
         "analyse_text('PRAGMA foreign_keys=ON', 'sqlite')\n"
         "assert 'sqlglot' not in sys.modules\n"
         "analyse_text('SELECT 1', 'sqlite')\n"

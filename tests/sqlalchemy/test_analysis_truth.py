@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from yokedcache.sqlalchemy.text import analyse_text
+from yokedcache.sqlalchemy.statements.text import analyse_text
 
 SCHEMA = """
 CREATE TABLE a (x, y); CREATE TABLE b (x, y); CREATE TABLE c (x UNIQUE, y);

@@ -13,9 +13,9 @@ from sqlalchemy import event, select, text, update
 from tests.support.models import Post, User
 from yokedcache import YokedCache
 from yokedcache.errors import SettingsError
-from yokedcache.sqlalchemy import analysis
-from yokedcache.sqlalchemy.audit import alike
-from yokedcache.sqlalchemy.recordings import Recording
+from yokedcache.sqlalchemy.answers.audit import alike
+from yokedcache.sqlalchemy.answers.recordings import Recording
+from yokedcache.sqlalchemy.statements import analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session, SessionTransaction, joinedload, sessionmaker
 
 from tests.sqlalchemy.people import Post, User, fill
 from yokedcache import YokedCache
-from yokedcache.sqlalchemy.beginning import LazyTransaction
-from yokedcache.sqlalchemy.blueprints import FAMILIAR
+from yokedcache.sqlalchemy.answers.beginning import LazyTransaction
+from yokedcache.sqlalchemy.answers.blueprints import FAMILIAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from yokedcache.sqlalchemy.playing import Kept
+    from yokedcache.sqlalchemy.answers.playing import Kept
 
 NOTES = ("_new", "_deleted", "_dirty", "_key_switches")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from yokedcache.sqlalchemy.bodies import effects_of_body, effects_of_statement
+from yokedcache.sqlalchemy.databases.bodies import effects_of_body, effects_of_statement
 
 READABLE = {
     "BEGIN RETURN NEW; END": "",

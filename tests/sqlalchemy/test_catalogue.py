@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from yokedcache.sqlalchemy.catalogue import (
+from yokedcache.sqlalchemy.databases.catalogue import (
     Catalogue,
     CatalogueUnknown,
     read_catalogue,
 )
-from yokedcache.sqlalchemy.text import analyse_text
+from yokedcache.sqlalchemy.statements.text import analyse_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from yokedcache.sqlalchemy.bodies_mysql import effects_of_trigger
-from yokedcache.sqlalchemy.catalogue import (
+from yokedcache.sqlalchemy.databases.bodies_mysql import effects_of_trigger
+from yokedcache.sqlalchemy.databases.catalogue import (
     Catalogue,
     CatalogueUnknown,
     read_catalogue,
 )
-from yokedcache.sqlalchemy.text import analyse_text
+from yokedcache.sqlalchemy.statements.text import analyse_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

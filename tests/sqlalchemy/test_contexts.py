@@ -10,7 +10,7 @@ from weakref import WeakSet
 import pytest
 
 from yokedcache.policy import UNSET
-from yokedcache.sqlalchemy.contexts import Settings
+from yokedcache.sqlalchemy.contexts.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from yokedcache.sqlalchemy.identity import (
+from yokedcache.sqlalchemy.databases.identity import (
     IdentityUnknown,
     database_identity,
     engine_fingerprint,
@@ -156,7 +156,7 @@ def test_an_async_creator_tells_nothing() -> None:
 def test_processes_agree() -> None:
     code = (
         "import sqlalchemy as sa\n"
-        "from yokedcache.sqlalchemy.identity import engine_fingerprint\n"
+        "from yokedcache.sqlalchemy.databases.identity import engine_fingerprint\n"
         f"engine = sa.create_engine({URL!r}, connect_args={{'options': 'x'}})\n"
         "print(engine_fingerprint(engine))\n"
     )

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from yokedcache.sqlalchemy.identity import IdentityUnknown, database_identity
+from yokedcache.sqlalchemy.databases.identity import IdentityUnknown, database_identity
 from yokedcache.sqlalchemy.names import database_tag, read_tags
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.support.databases import blog_at, sqlite_file
 from tests.support.models import User
 from yokedcache import YokedCache, cached
-from yokedcache.sqlalchemy.reaching import MOST, reach
+from yokedcache.sqlalchemy.functions.reaching import MOST, reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

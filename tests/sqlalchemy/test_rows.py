@@ -17,8 +17,8 @@ from sqlalchemy.exc import OperationalError, ResourceClosedError
 from sqlalchemy.pool import StaticPool
 
 from yokedcache.errors import ValueNotStorableError
-from yokedcache.sqlalchemy.offline import prepare
-from yokedcache.sqlalchemy.rows import Recording, record, replay
+from yokedcache.sqlalchemy.answers.offline import prepare
+from yokedcache.sqlalchemy.answers.rows import Recording, record, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

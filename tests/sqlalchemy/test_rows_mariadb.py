@@ -28,7 +28,7 @@ from sqlalchemy.orm import sessionmaker
 
 from tests.support.databases import STATEMENT_LEVEL
 from yokedcache.codec.msgpack import MessagePackCodec
-from yokedcache.sqlalchemy.rows import Recording, record
+from yokedcache.sqlalchemy.answers.rows import Recording, record
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

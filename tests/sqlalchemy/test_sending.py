@@ -14,7 +14,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from tests.support.databases import twin
 from tests.support.looking import RENAMING, name
 from tests.support.models import User
-from yokedcache.sqlalchemy import sending, tracking
+from yokedcache.sqlalchemy import tracking
+from yokedcache.sqlalchemy.transactions import sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased, joinedload, sessionmaker
 
 from tests.sqlalchemy.people import Post, User, fill
 from yokedcache import YokedCache
-from yokedcache.sqlalchemy.sketches import lasting, sketch
+from yokedcache.sqlalchemy.answers.sketches import lasting, sketch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

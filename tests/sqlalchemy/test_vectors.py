@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from yokedcache.core.tags import holds
-from yokedcache.sqlalchemy.vectors import Seen
+from yokedcache.sqlalchemy.functions.vectors import Seen
 from yokedcache.stores.memory import MemoryStore
 
 USERS, POSTS = ("table:users",), ("table:posts", "table:users")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.orm import Session
 
-from yokedcache.sqlalchemy.weak_sessions import WeakSessions
+from yokedcache.sqlalchemy.functions.weak_sessions import WeakSessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

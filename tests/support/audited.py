@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from yokedcache.sqlalchemy.audit import Audit
+from yokedcache.sqlalchemy.answers.audit import Audit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from yokedcache.core.entry import Entry
-    from yokedcache.sqlalchemy.recordings import Recording
+    from yokedcache.sqlalchemy.answers.recordings import Recording
 
 URL = "memory://?verify=1.0"
 CHECKED, ALARM = "audited", "alarm"

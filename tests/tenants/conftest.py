@@ -13,7 +13,7 @@ from sqlalchemy.util import greenlet_spawn
 from tests.support.databases import sqlite_file
 from tests.support.fixtures import *  # noqa: F403 - pytest finds fixtures by name here
 from tests.tenants.places import AsyncPlace, Place
-from yokedcache.sqlalchemy import sending
+from yokedcache.sqlalchemy.transactions import sending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
 from tests.tenants.places import async_engine
-from yokedcache.sqlalchemy.judging import begins, observes, prepares
+from yokedcache.sqlalchemy.contexts.judging import begins, observes, prepares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

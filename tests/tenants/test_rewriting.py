@@ -12,7 +12,7 @@ from sqlalchemy.orm import sessionmaker
 
 from tests.support.models import Post, User
 from tests.tenants.places import tenant
-from yokedcache.sqlalchemy.text import without_comments
+from yokedcache.sqlalchemy.statements.text import without_comments
 
 if TYPE_CHECKING:
     from tests.support.databases import Blog

@@ -17,8 +17,8 @@ from tests.runtime.waiting import until, waiting_for
 from tests.support.databases import Blog, async_blog_at, blog_at, sqlite_file
 from tests.support.models import User
 from yokedcache import YokedCache, cached
-from yokedcache.sqlalchemy.file_watch import FileWatch
-from yokedcache.sqlalchemy.identity import file_identity
+from yokedcache.sqlalchemy.databases.file_watch import FileWatch
+from yokedcache.sqlalchemy.databases.identity import file_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

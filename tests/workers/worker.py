@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 from yokedcache import YokedCache, cached
 from yokedcache.runtime import flights, log
-from yokedcache.sqlalchemy import several
+from yokedcache.sqlalchemy.databases import several
 
 
 class Base(DeclarativeBase):

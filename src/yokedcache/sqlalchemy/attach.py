@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.errors import UsageError
-from yokedcache.sqlalchemy.answering import SessionAnswerer
+from yokedcache.sqlalchemy.answers.answering import SessionAnswerer
 from yokedcache.sqlalchemy.attached import Attachment
 from yokedcache.sqlalchemy.install import install, uninstall
 from yokedcache.sqlalchemy.telling import touched, wrote
@@ -61,7 +61,7 @@ def explain(machine: Any, target: Any, session: Session | None = None) -> Explan
             "arguments, or a statement with session=..."
         )
         raise UsageError(msg, target=repr(target))
-    from yokedcache.sqlalchemy.explaining import explain_statement
+    from yokedcache.sqlalchemy.answers.explaining import explain_statement
 
     return explain_statement(machine, target, session)
 

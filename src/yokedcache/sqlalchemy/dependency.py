@@ -18,11 +18,11 @@ from yokedcache.core.keys import is_ignored
 from yokedcache.decorators import cached
 from yokedcache.errors import DeclarationError, UsageError
 from yokedcache.policy import UNSET, check_cache
-from yokedcache.sqlalchemy.answering import SessionAnswerer
+from yokedcache.sqlalchemy.answers.answering import SessionAnswerer
 from yokedcache.sqlalchemy.asynchronous import AsyncSession, async_scoped_session
 from yokedcache.sqlalchemy.attached import Attachment, check_options
+from yokedcache.sqlalchemy.functions.reaching import unwrap
 from yokedcache.sqlalchemy.install import install
-from yokedcache.sqlalchemy.reaching import unwrap
 from yokedcache.sqlalchemy.tracking import install as track
 
 if TYPE_CHECKING:

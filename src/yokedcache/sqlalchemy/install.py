@@ -21,19 +21,19 @@ from sqlalchemy.sql.selectable import Select
 
 from yokedcache.errors import DeclarationError
 from yokedcache.runtime.log import own_fault
+from yokedcache.sqlalchemy.answers.beginning import ready
+from yokedcache.sqlalchemy.answers.facade import CachingConnection
+from yokedcache.sqlalchemy.answers.quick import GETTING, HOT, MISSED
 from yokedcache.sqlalchemy.asynchronous import (
     AsyncSession,
     async_scoped_session,
     async_sessionmaker,
 )
-from yokedcache.sqlalchemy.beginning import ready
-from yokedcache.sqlalchemy.facade import CachingConnection
-from yokedcache.sqlalchemy.quick import GETTING, HOT, MISSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from yokedcache.sqlalchemy.facade import Answerer
+    from yokedcache.sqlalchemy.answers.facade import Answerer
 
 _METHOD = "_connection_for_bind"
 _SHORT_CUTS = ("_execute_internal", "_get_impl")

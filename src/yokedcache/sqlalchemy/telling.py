@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from yokedcache.errors import DeclarationError, UsageError
 from yokedcache.machine import machines
-from yokedcache.sqlalchemy.analysis import VERBS, Analysis, fold
 from yokedcache.sqlalchemy.asynchronous import AsyncSession
-from yokedcache.sqlalchemy.fences import bump_everywhere
-from yokedcache.sqlalchemy.holders import existing
+from yokedcache.sqlalchemy.statements.analysis import VERBS, Analysis, fold
+from yokedcache.sqlalchemy.transactions.fences import bump_everywhere
+from yokedcache.sqlalchemy.transactions.holders import existing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,24 +19,17 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
 from yokedcache.runtime import surroundings
-from yokedcache.sqlalchemy import (
-    by_hand,
-    checkins,
-    handed,
-    registrations,
-    sending,
-    sessions,
-    varying,
-    wrapping,
-)
-from yokedcache.sqlalchemy.connections import state_of
-from yokedcache.sqlalchemy.databases import database_of
-from yokedcache.sqlalchemy.fences import bump_everywhere
-from yokedcache.sqlalchemy.holders import existing
+from yokedcache.sqlalchemy.contexts import registrations, varying
+from yokedcache.sqlalchemy.databases.database import database_of
+from yokedcache.sqlalchemy.databases.recognition import recognise
+from yokedcache.sqlalchemy.functions import handed, sessions
+from yokedcache.sqlalchemy.functions.scenes import examiner
 from yokedcache.sqlalchemy.names import database_tag
-from yokedcache.sqlalchemy.recognition import recognise
-from yokedcache.sqlalchemy.scenes import examiner
-from yokedcache.sqlalchemy.wrapping import wrap
+from yokedcache.sqlalchemy.transactions import by_hand, checkins, sending, wrapping
+from yokedcache.sqlalchemy.transactions.connections import state_of
+from yokedcache.sqlalchemy.transactions.fences import bump_everywhere
+from yokedcache.sqlalchemy.transactions.holders import existing
+from yokedcache.sqlalchemy.transactions.wrapping import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable

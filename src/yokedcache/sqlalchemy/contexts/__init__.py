@@ -1,0 +1,3 @@
+"""
+On whom else than the statement an answer may depend: listeners and settings.
+"""

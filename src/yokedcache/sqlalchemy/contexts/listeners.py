@@ -1,0 +1,212 @@
+"""
+Whether an app's event listeners may change what a database answers.
+
+Caching fails closed: an engine on which the app listens where context can be
+set or statements changed is left alone until the app says what answers vary on.
+Listeners of SQLAlchemy itself and of this library don't count, nor do those that
+are seen to change nothing (`judging`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import types
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from yokedcache.runtime.forks import Guard
+from yokedcache.sqlalchemy.contexts.judging import begins, is_known, observes, prepares
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.orm import Session
+
+_POOL: Final = ("connect", "first_connect", "checkout", "checkin", "reset")
+_DIALECT: Final = ("do_connect", "do_execute", "do_executemany", "do_execute_no_params")
+_ENGINE: Final = ("engine_connect", "begin")
+_CURSOR: Final = ("before_cursor_execute", "after_cursor_execute")
+ON_ENGINES: Final = frozenset((*_POOL, *_DIALECT, *_ENGINE, *_CURSOR, "before_execute"))
+"""Events of engines and pools whose listeners may change answers."""
+ON_SESSIONS: Final = frozenset({"do_orm_execute", "before_compile", "after_begin"})
+"""Events of sessions and queries whose listeners may."""
+_CLINGING: Final = frozenset((*_POOL, *_ENGINE, "do_connect"))
+_WRAPPERS: Final = frozenset({"wrap_before_execute", "wrap_before_cursor_execute"})
+
+
+class Moment:
+    """
+    Counts how often somebody began or ceased to listen on an engine.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.watched = False
+
+
+moment: Final = Moment()
+
+
+class Watch:
+    """
+    What was found listening on an engine, and how it was judged.
+
+    Whether it still holds is asked at every look-up, so that is one comparison.
+    """
+
+    __slots__ = ("_moment", "clinging", "marks", "meddler")
+
+    def __init__(self, engine: Engine) -> None:
+        self._moment = moment.number
+        found = list(_listening(engine))
+        meddlers = [(name, own) for name, own, harmless in found if not harmless]
+        self.meddler = place(meddlers[0][1]) if meddlers else None
+        """The first listener that may change answers, with its place in the code."""
+        self.clinging = any(name in _CLINGING for name, _ in meddlers)
+        """What it sets stays with a connection, whoever uses that later."""
+        self.marks: tuple[Hashable, ...] = tuple([mark(own) for _, own, _ in found])
+        """What tells the engine from others on the same database."""
+
+    def holds(self) -> bool:
+        """
+        Tell whether nobody has begun or ceased to listen since.
+        """
+        return self._moment == moment.number and moment.watched
+
+
+def session_meddler(listeners: Iterable[Any]) -> str | None:
+    """
+    Name the first of a session's `after_begin` listeners that is the app's.
+    """
+    for listener in listeners:
+        own = own_function(listener)
+        if own is not None:
+            return place(own)
+    return None
+
+
+def rewriter(session: Session) -> str | None:
+    """
+    Name the first app listener of a session that may change its statements.
+    """
+    return session_meddler(chain(session.dispatch.do_orm_execute, _of_queries(session)))
+
+
+def _of_queries(session: Any) -> Iterator[Any]:
+    """
+    List who listens on a session's class of queries, or on what that inherits from.
+    """
+    query: Any = session._query_cls
+    for cls in query.__mro__:
+        yield from query.dispatch.before_compile._clslevel.get(cls, ())
+
+
+def _listening(engine: Engine) -> Iterator[tuple[str, Any, bool]]:
+    """
+    List the app's functions that are no mere observers, and whether they are harmless.
+    """
+    for name, listener in _candidates(engine):
+        own = own_function(listener)
+        if own is None:
+            continue
+        if not (_gives_nothing(name, listener) and only_watches(name, own)):
+            yield name, own, _harmless(engine, name, own)
+    creator = getattr(engine.pool, "_creator", None)
+    if getattr(creator, "__module__", "") != "sqlalchemy.engine.create":
+        yield "do_connect", own_function(creator) or creator, False
+
+
+def only_watches(name: str, own: Any) -> bool:
+    """
+    Tell whether a listener that gives nothing back only watches.
+
+    What it did over the `Connection` that it is handed would be seen.
+    """
+    return name == "before_execute" or (name in _CURSOR and observes(own))
+
+
+def _harmless(engine: Engine, name: str, own: Any) -> bool:
+    if name in {"connect", "first_connect"}:
+        return prepares(own)
+    return name == "begin" and engine.dialect.name == "sqlite" and begins(own)
+
+
+def _gives_nothing(name: str, listener: Any) -> bool:
+    return name == "after_cursor_execute" or (
+        getattr(listener, "__name__", "") in _WRAPPERS
+    )
+
+
+def _candidates(engine: Engine) -> Iterator[tuple[str, Callable[..., Any]]]:
+    on: Any = engine.dispatch
+    pool: Any = engine.pool.dispatch
+    low: Any = engine.dialect.dispatch
+    places = ((pool, _POOL), (low, _DIALECT), (on, (*_ENGINE, *_CURSOR)))
+    for dispatch, names in (*places, (on, ("before_execute",))):
+        for name in names:
+            for listener in getattr(dispatch, name):
+                yield name, listener
+
+
+def own_function(listener: Any, depth: int = 4) -> Any:
+    """
+    Find the app's function in a listener, which SQLAlchemy may have wrapped.
+    """
+    module = getattr(listener, "__module__", None) or type(listener).__module__
+    if module.partition(".")[0] == "yokedcache" or is_known(listener):
+        return None
+    if module.partition(".")[0] != "sqlalchemy":
+        return listener
+    if depth:
+        for inner in _wrapped(listener):
+            own = own_function(inner, depth - 1)
+            if own is not None:
+                return own
+    return None
+
+
+def _wrapped(listener: Any) -> Iterator[Any]:
+    function = getattr(listener, "__func__", listener)
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            continue
+        for item in content if isinstance(content, list) else (content,):
+            if isinstance(item, (types.FunctionType, types.MethodType)):
+                yield item
+
+
+def place(function: Any) -> str:
+    """
+    Name a function and where it stands.
+    """
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    name = getattr(function, "__qualname__", repr(function))
+    return (
+        name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
+    )
+
+
+_numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+_kept: dict[int, tuple[Any, int]] = {}
+_count = itertools.count(1)
+_guard = Guard()
+
+
+def mark(function: Any) -> Hashable:
+    """
+    Give what stands for a function in keys: two never have the same.
+    """
+    owner = getattr(function, "__self__", None)
+    return _number(getattr(function, "__func__", function)), owner and _number(owner)
+
+
+def _number(value: Any) -> int:
+    with _guard:
+        try:
+            return _numbers.setdefault(value, _numbers.get(value) or next(_count))
+        except TypeError:  # it can't be hashed or referred to: kept, lest its id return
+            return _kept.setdefault(id(value), (value, next(_count)))[1]

@@ -1,0 +1,3 @@
+"""
+What a cached function reaches and gives: sessions, what they hold, objects.
+"""

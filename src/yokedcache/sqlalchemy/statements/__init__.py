@@ -1,0 +1,3 @@
+"""
+What a statement reads, writes and does: from its tree, or from its text.
+"""

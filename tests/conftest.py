@@ -84,5 +84,7 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         # a few microseconds, and only while somebody else may change the file
         for name, function in blockbuster.functions.items():
             if name.startswith("sqlite3."):
-                function.can_block_in("yokedcache/sqlalchemy/databases/file_watch.py", "version")
+                function.can_block_in(
+                    "yokedcache/sqlalchemy/databases/file_watch.py", "version"
+                )
         yield blockbuster

@@ -39,8 +39,8 @@ def test_hole_16_tags_end_with_the_entries_that_carry_them(
     each_server.flush()
     face = open_face(each_server, lease=0.05)
     face.settle()
-    stamp = face.stamp("a", keep=0.05)
-    operation = face.commands.store("k", b"v", stamp, face.times, life=0.3)
+    stamp = face.stamp("a", keep=0.6)
+    operation = face.commands.store("k", b"v", stamp, face.times, life=1.2)
     assert face.do(operation) is None
-    assert each_server.say("PTTL", face.tag("a")) > 100
+    assert each_server.say("PTTL", face.tag("a")) > 600
     wait_until(lambda: each_server.say("DBSIZE") == 1)

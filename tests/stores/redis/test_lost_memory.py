@@ -94,18 +94,18 @@ ORDERS = sorted(set(itertools.permutations("rrrwwwf")))
 
 @pytest.mark.parametrize("lost", ["everything", "tag", "counter"])
 def test_lost_between_any_two_steps_nothing_old_is_served(
-    each_server: RedisServer, open_face: Callable[..., Face], lost: str
+    redis_server: RedisServer, open_face: Callable[..., Face], lost: str
 ) -> None:
     # a single key is lost where any may be evicted, and known to be
     policy = "noeviction" if lost == "everything" else "allkeys-lru"
-    each_server.flush()
-    each_server.configure(maxmemory_policy=policy)
-    face = open_face(each_server)
+    redis_server.flush()
+    redis_server.configure(maxmemory_policy=policy)
+    face = open_face(redis_server)
     face.settle()  # the policy is learnt on connecting
-    each_server.configure(maxmemory_policy="noeviction")
+    redis_server.configure(maxmemory_policy="noeviction")
     assert len(ORDERS) == 140
     for order in ORDERS:
-        each_server.say("FLUSHALL")
+        redis_server.say("FLUSHALL")
         face.settle()
         history = History(face, lost)
         actors = {
@@ -133,7 +133,7 @@ def test_a_dead_writers_commit_is_not_missed_after_a_loss(
     each_server: RedisServer, open_face: Callable[..., Face]
 ) -> None:
     each_server.flush()
-    face = open_face(each_server, lease=0.3)
+    face = open_face(each_server, lease=1.0)
     face.fence("a")
     each_server.flush()
     # whether its commit came through is not known yet: the row may still be the old one
@@ -146,7 +146,7 @@ def test_a_living_writers_fence_is_put_back_before_tags_are_free(
     each_server: RedisServer, open_face: Callable[..., Face]
 ) -> None:
     each_server.flush()
-    face = open_face(each_server, lease=0.3)
+    face = open_face(each_server, lease=1.0)
     fence = face.fence("a")
     each_server.flush()
     assert face.do(face.commands.renew(fence)) == 1
@@ -230,7 +230,7 @@ def test_where_any_key_may_be_evicted_new_tags_are_born_fenced(
     redis_kind: Any,
 ) -> None:
     server = make_redis(redis_kind, policy="allkeys-lru", maxmemory="50mb")
-    face = open_face(server, lease=0.3)
+    face = open_face(server, lease=1.0)
     face.settle()
     assert face.fill("k", b"v", "a") == "commit_in_flight"
     (state,) = face.stamp("a").states
@@ -252,7 +252,7 @@ def test_a_server_that_restarts_with_its_data_serves_none_of_it(
     redis_kind: Any,
 ) -> None:
     server = make_redis(redis_kind, persistence="log")
-    face = open_face(server, lease=0.3)
+    face = open_face(server, lease=1.0)
     face.settle()
     assert face.fill("k", b"v", "a") is None
     fence = face.fence("b")

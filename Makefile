@@ -6,10 +6,11 @@ PY20 := .venv-sqlalchemy20/bin/python
 ARGS ?=
 JOBS ?= 2
 PYTEST := -m pytest -n $(JOBS) $(ARGS)
-# What SQLAlchemy has no part in, or little: run once, on the newest. All of it if ARGS
+# What SQLAlchemy has no part in, or little, and MariaDB: once, on the newest. All if ARGS
 # say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
-	benchmarks codec conformance core docs explorer house payloads stores))
+	benchmarks codec conformance core demo docs explorer house payloads stores workers) \
+	-k "not mariadb and not asyncmy")
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance docs services changelog lock clean
 .DEFAULT_GOAL := help

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,16 +76,26 @@ def test_an_audited_run(
         "-c",
         os.devnull,
     ]
-    ran = subprocess.run(
+    with tempfile.TemporaryDirectory(prefix="yc-") as alone:
+        ran = _run(options, path, chosen, alone)
+    assert said in ran.stdout, ran.stdout + ran.stderr
+    assert ran.returncode == code, ran.stdout
+
+
+def _run(
+    options: list[str], path: Path, chosen: list[str], alone: str
+) -> subprocess.CompletedProcess[str]:
+    """
+    Run tests where no other process with a cache is seen.
+    """
+    return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", *options),
             *(f"{path}::test_{name}" for name in chosen),
         ],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "YOKEDCACHE_RUN_DIR": alone},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert said in ran.stdout, ran.stdout + ran.stderr
-    assert ran.returncode == code, ran.stdout

@@ -110,7 +110,7 @@ def test_a_server_that_hangs_while_connecting(
 def test_callers_beyond_the_connections_wait_their_turn(
     redis_server: RedisServer, open_face: Callable[..., Face]
 ) -> None:
-    face: Any = open_face(redis_server, max_connections=1)
+    face: Any = open_face(redis_server, max_connections=1, limit=MUCH_LONGER)
     face.settle()
     face.fill("k", b"v", "a")
     operation = face.commands.read("k", ["a"])

@@ -2,11 +2,11 @@
 Both sides of every statement: what it will read and write, and that it was sent.
 
 Each dialect object's `do_execute` and its kin are wrapped, below every listener of
-the app: what is noted is what the driver gets. (To listen to the events of cursors
-would have every connection of the process join and call listeners at a dozen places
-of each statement, a tenth of a short read.) A listener on `do_execute` can execute a
-statement itself, and is not passed by; where an app has one, the events are listened
-to after all.
+the app: what is noted is what the driver gets. (If there is a listener to any event of
+engines, every connection of the process joins and asks all lists of listeners, at a
+dozen places of each statement.) A listener on `do_execute` may send a statement itself,
+and then the wrapped method isn't called; where an app has one, the events of cursors
+are listened to after all.
 """
 
 from __future__ import annotations

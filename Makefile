@@ -33,11 +33,11 @@ nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
 	$(PY) $(PYTEST) tests/differential
 
-# The first plant differences, the others audit by themselves.
+# Those that are left out plant differences: their alarms are right.
 audited: .venv/.dev services  ## the suite, each hit asked of the database again: no false alarm
 	$(PY) $(PYTEST) -p tests.support.audited $(if $(ARGS),,tests/cache tests/demo tests/footguns \
 		tests/functions tests/hammer tests/holes tests/sqlalchemy tests/tenants tests/tutorial tests/workers \
-		--ignore=tests/sqlalchemy/test_audit.py)
+		--ignore=tests/sqlalchemy/test_audit.py --ignore=tests/holes/test_hole_36.py)
 
 lint: .venv/.dev  ## format, rules, types, architecture
 	.venv/bin/ruff format --check .

@@ -21,7 +21,7 @@ help:            ## this list
 demo: .venv/.demo  ## see it work, in a terminal
 	@$(PY) examples/demo.py $(ARGS)
 
-test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite on SQLAlchemy 2.1, and on 2.0 what it has a part in
+test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite on SQLAlchemy 2.1; on 2.0 what it has a part in, MariaDB apart
 	$(PY20) $(PYTEST) $(ONCE)
 	$(PY) $(PYTEST)
 

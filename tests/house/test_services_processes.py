@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from tests.services import PostgresServer, processes
 from tests.services.processes import (
+    BLOCK,
     PORTS,
     Process,
     free_port,
@@ -54,6 +56,13 @@ from tests.services.processes import private_directory
 with private_directory("held") as directory:
     print(directory, flush=True)
     time.sleep(60)
+"""
+
+TAKES_A_PORT = """
+import time
+from tests.services.processes import free_port
+print(free_port(), flush=True)
+time.sleep(60)
 """
 
 
@@ -142,11 +151,26 @@ def test_directories_of_killed_test_runs_are_removed_by_the_next_one() -> None:
 
 def test_ports_are_none_that_clients_are_given() -> None:
     ports = {free_port() for _ in range(20)}
-    assert len(ports) > 10
+    assert len(ports) == 20
     assert ports <= set(PORTS)
     given = Path("/proc/sys/net/ipv4/ip_local_port_range")
     if given.exists():
         assert max(PORTS) < int(given.read_text().split()[0])
+
+
+def test_no_two_processes_are_given_a_port_while_both_live() -> None:
+    mine = {free_port() for _ in range(2 * BLOCK)}
+    assert max(mine) - min(mine) < BLOCK
+    with private_directory("port") as place, held(TAKES_A_PORT, place) as (port, _):
+        assert int(port) in PORTS
+        assert abs(int(port) - min(mine)) >= BLOCK - 1
+
+
+def test_a_port_that_is_listened_on_is_passed_over() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", free_port()))
+        taken = listener.getsockname()[1]
+        assert taken not in {free_port() for _ in range(2 * BLOCK)}
 
 
 def test_log_tells_of_every_start(redis_server: RedisServer) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pwd
 import random
@@ -36,6 +37,9 @@ POLL = 0.005
 MEMORY_WANTED = 1 << 30
 # below those that systems give to clients: nobody takes one while its server is down
 PORTS = range(12_000, 32_000)
+BLOCK = 250
+"""So many of them are one process's."""
+_LOCKS: list[socket.socket] = []
 HELD = ".held"
 
 
@@ -43,14 +47,40 @@ def free_port() -> int:
     """
     Return a port of the loopback address that nobody listens on now.
 
-    A server that is killed finds it free again: no client is ever given it.
+    A server that is killed finds it free again: no client is ever given it, and no
+    other test process.
     """
-    dice = random.SystemRandom()  # other workers seed the usual ones alike
-    while True:
-        port = dice.choice(PORTS)
+    mine = _own_ports(os.getpid())
+    for _ in range(BLOCK):
+        port = next(mine)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    message = f"none of this process's {BLOCK} ports is free"
+    raise RuntimeError(message)
+
+
+@cache
+def _own_ports(_process: int) -> Iterator[int]:
+    """
+    Take a block of ports that no other test process takes while this one lives.
+
+    Between the look for a free port and the server's start it is nobody's: with one
+    range for all, two processes found the same one. The first of a block is its lock.
+    """
+    blocks = list(range(PORTS.start, PORTS.stop, BLOCK))
+    random.SystemRandom().shuffle(blocks)  # other workers seed the usual dice alike
+    for first in blocks:
+        lock = socket.socket()
+        try:
+            lock.bind(("127.0.0.1", first))
+        except OSError:
+            lock.close()
+            continue
+        _LOCKS.append(lock)
+        return itertools.cycle(range(first + 1, first + BLOCK))
+    message = f"all of {PORTS} is taken by test runs"
+    raise RuntimeError(message)
 
 
 def reachable(directory: Path) -> bool:

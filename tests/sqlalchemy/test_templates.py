@@ -16,6 +16,7 @@ from sqlalchemy.orm import (
     Session,
     mapped_column,
     raiseload,
+    selectinload,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -68,6 +69,18 @@ class Document(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     data: Mapped[Any] = mapped_column(JSON)
     more: Mapped[Any] = mapped_column(PickleType)
+
+
+def test_a_statement_of_which_not_all_answers_have_templates(
+    blog: Blog, cache: YokedCache
+) -> None:
+    maker = blog.attached(cache)
+    # posts take a further statement, but for nobody's
+    for number in (99, 99, 99, 99, 1, 1, 1, 1, 99, 1):
+        with maker() as session:
+            statement = select(User).where(User.id == number)
+            found = session.scalars(statement.options(selectinload(User.posts))).all()
+            assert [len(user.posts) for user in found] == [2] * (number == 1)
 
 
 def test_a_type_of_the_apps_is_asked_each_time(blog: Blog, cache: YokedCache) -> None:

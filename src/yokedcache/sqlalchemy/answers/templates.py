@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
     from sqlalchemy.orm import InstanceState, Mapper
 
-_UNFIT: Final = object()
+_UNFIT: Final = "_yokedcache_unfit"
+"""Marks a compiled statement of which no more templates are made; those there are serve."""
 
 
 def template_of(
@@ -42,20 +43,22 @@ def template_of(
     """
     Make the template of a recording, or `None` where there can't be one.
     """
-    stamper = compiled.__dict__.get(STAMPER)
-    if stamper is None:
+    if _UNFIT in compiled.__dict__:
+        return None
+    if STAMPER not in compiled.__dict__:
         state = getattr(compiled, "compile_state", None)
-        fits = _fits(state) and not _runs_code(compiled)
-        stamper = Stamper(compiled.compile_state) if fits else _UNFIT
-        compiled.__dict__[STAMPER] = stamper
-    if stamper is _UNFIT or not all(map(_plain, _mappers(compiled.compile_state))):
+        if not _fits(state) or _runs_code(compiled):
+            compiled.__dict__[_UNFIT] = True
+            return None
+        compiled.__dict__[STAMPER] = Stamper(state)
+    if not all(map(_plain, _mappers(compiled.compile_state))):
         return None  # the app may listen since
     try:
         template = _made(compiled, statement, replayed)
     except Exception:  # noqa: BLE001 - whatever is odd has no template
         template = None
     if template is None:
-        compiled.__dict__[STAMPER] = _UNFIT
+        compiled.__dict__[_UNFIT] = True
     return template
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import CursorResult
     from sqlalchemy.orm import InstanceState, Mapper
 
-_UNFIT: Final = "_yokedcache_unfit"
+_UNFIT: Final = "_yokedcache_no_more_templates"
 """Marks a compiled statement of which no more templates are made; those there are serve."""
 
 

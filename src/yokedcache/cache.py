@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from yokedcache import plain
 from yokedcache.machine import Machine
 from yokedcache.runtime.clocks import monotonic
 from yokedcache.runtime.forks import Guard
@@ -56,6 +57,7 @@ class YokedCache:
         check_gil()
         self.settings = read(url, settings)
         self.machine = Machine(self.settings, clock)
+        self._done = self.machine.done_async
         self.sync = SyncCache(self.machine)
         _adopt(self)
 
@@ -85,7 +87,7 @@ class YokedCache:
         """
         Give the value under a key, else `default`.
         """
-        return self.machine.get(key, default)
+        return await self._done(plain.getting(self.machine, key, default))
 
     async def set(
         self,
@@ -98,13 +100,15 @@ class YokedCache:
         """
         Store a value under a key; false if a commit on its tags is in flight.
         """
-        return self.machine.set(key, value, ttl=ttl, tags=tags)
+        return await self._done(
+            plain.setting(self.machine, key, value, ttl=ttl, tags=tags)
+        )
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """
         Give the values of those keys that are there.
         """
-        return self.sync.get_many(keys)
+        return await self._done(plain.getting_many(self.machine, keys))
 
     async def set_many(
         self,
@@ -116,25 +120,27 @@ class YokedCache:
         """
         Store several values; give how many were stored.
         """
-        return self.sync.set_many(values, ttl=ttl, tags=tags)
+        return await self._done(
+            plain.setting_many(self.machine, values, ttl=ttl, tags=tags)
+        )
 
     async def delete(self, key: str) -> bool:
         """
         Drop a key; tell whether it was there.
         """
-        return self.machine.delete(key)
+        return await self._done(plain.deleting(self.machine, key))
 
     async def exists(self, key: str) -> bool:
         """
         Tell whether a key is there.
         """
-        return self.machine.exists(key)
+        return await self._done(plain.existing(self.machine, key))
 
     async def expire(self, key: str, ttl: Duration) -> bool:
         """
         Let a key live for `ttl` from now; false if it isn't there.
         """
-        return self.machine.expire(key, ttl)
+        return await self._done(plain.expiring(self.machine, key, ttl))
 
     @overload
     async def get_or_set(
@@ -180,13 +186,13 @@ class YokedCache:
         """
         Make everything that depends on one of the tags unservable.
         """
-        self.machine.invalidate_tags(tags)
+        await self._done(self.machine.invalidating_tags(tags))
 
     async def invalidate_prefix(self, prefix: str) -> None:
         """
         Make every key under a declared prefix unservable.
         """
-        self.machine.invalidate_prefix(prefix)
+        await self._done(self.machine.invalidating_prefix(prefix))
 
     async def invalidate_database(self) -> None:
         """
@@ -194,13 +200,13 @@ class YokedCache:
 
         For what this process can't hear: a migration, a write by another program.
         """
-        self.machine.invalidate_database()
+        await self._done(self.machine.invalidating_database())
 
     async def clear(self) -> None:
         """
         Drop every entry of this cache, and nothing else.
         """
-        self.machine.clear()
+        await self._done(self.machine.clearing())
 
     async def close(self) -> None:
         """
@@ -209,7 +215,7 @@ class YokedCache:
         Later calls of its methods raise `ClosedError`. Functions that were decorated
         without `cache=` go on with another cache.
         """
-        self.sync.close()
+        await self.machine.close_async()
 
     def stats(self) -> Stats:
         """

@@ -7,11 +7,10 @@ for one in an event loop alike; only `Load` and `Await` differ.
 
 from __future__ import annotations
 
-import contextvars
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from yokedcache.background import refresh
 from yokedcache.core.flights import Role
 from yokedcache.core.freshness import Verdict, judge
 from yokedcache.core.kept_errors import raise_anew
@@ -29,14 +28,12 @@ from yokedcache.core.operations import (
     Store,
     TakeStamp,
 )
-from yokedcache.core.plans import lead
 from yokedcache.core.tags import Stamp, Vector, holds
 from yokedcache.errors import ValueNotStorableError
 from yokedcache.generators import Unfinished
 from yokedcache.runtime.clocks import draw
 from yokedcache.runtime.context import OpenCapture, capturing
-from yokedcache.runtime.drive import run, run_async
-from yokedcache.runtime.log import logger, once
+from yokedcache.runtime.log import once
 from yokedcache.runtime.surroundings import (
     NOTHING,
     Scene,
@@ -46,16 +43,14 @@ from yokedcache.runtime.surroundings import (
 )
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 
     from yokedcache.core.entry import Entry, Lifetime, Tally
     from yokedcache.core.flights import Flight, Seat
     from yokedcache.core.operations import Op
-    from yokedcache.core.plans import Answer
     from yokedcache.machine import Machine
+    from yokedcache.stores.silent import Asking
 
-_background: set[asyncio.Task[Any]] = set()
 _SHARED = frozenset({None, "commit_in_flight", "changed_meanwhile", "condition"})
 """Why a result isn't stored that may yet be given to those who wait for it."""
 
@@ -111,7 +106,13 @@ class CallHost:
         scene: Scene = NOTHING,
         *,
         blocking: bool,
+        ticket: int,
+        given: tuple[str, ...] = (),
     ) -> None:
+        self.ticket = ticket
+        """Drawn when the call began."""
+        self.given = given
+        """The tags that its caller named."""
         self.machine = machine
         self.policy = policy
         self.tally = tally
@@ -124,6 +125,7 @@ class CallHost:
         self._capture: OpenCapture | None = None
         self._late = False
         self._guard: Vector = ()
+        self._noted: bytes | None = None
 
     def perform(self, op: Op[Any]) -> Any:
         """
@@ -139,11 +141,26 @@ class CallHost:
             return self._load_async()
         if type(op) is Await:
             return self.machine.terminal.wait_async(op.flight)
+        if self.machine.store.shares:
+            asking = self._asked.get(type(op))
+            if asking is not None:
+                return self.machine.done_async(asking(self, op))
         return None
 
     def _fetch(self, op: Fetch) -> Found:
+        return self.machine.done(self._fetching(op))
+
+    def _fetching(self, op: Fetch) -> Asking[Found]:
         machine = self.machine
-        entry = machine.store.fetch(op.key)
+        tags = self.given
+        copy = self.policy.copy
+        entry = yield from machine.store.look(
+            op.key, self.ticket, tags, owner=self.tally, copy=copy
+        )
+        return self._found(entry)
+
+    def _found(self, entry: Entry | None) -> Found:
+        machine = self.machine
         if entry is None:
             return Found(None, Verdict.GONE)
         beta = self.policy.beta
@@ -166,18 +183,23 @@ class CallHost:
         """
         Look again: between look-up and boarding another flight may have landed.
         """
-        entry = self.machine.store.fetch(key)
+        entry = self.machine.store.near(key, self.ticket)
         return entry is not None and self.machine.clock() < entry.soft_until
 
     def _await(self, op: Await) -> Sealed | None:
         return self.machine.terminal.wait(op.flight)
 
     def _take_stamp(self, op: TakeStamp) -> Stamp:
+        return self.machine.done(self._stamping(op))
+
+    def _stamping(self, op: TakeStamp) -> Asking[Stamp]:
         if op.seat is not None:
             self._flight = op.seat.flight
             self.machine.terminal.take_off(op.seat)
         self._guard = self.machine.store.guard(self.key)
-        return self.machine.store.stamp(op.names)
+        stamp = yield from self.machine.store.take(op.names, self.key)
+        self._noted = stamp.noted
+        return stamp
 
     def _load(self, _: Load) -> Loaded:
         clock = self.machine.clock
@@ -290,8 +312,19 @@ class CallHost:
         )
 
     def _store(self, op: Store) -> str | None:
+        return self.machine.done(self._keeping(op))
+
+    def _keeping(self, op: Store) -> Asking[str | None]:
         key = _settled(op.key) if self.scene.key else op.key
-        refused = self.machine.store.put(key, op.entry, self._guard)
+        capture = self._capture
+        refused = yield from self.machine.store.keep(
+            key,
+            op.entry,
+            self._guard,
+            late=() if capture is None else capture.late,
+            noted=self._noted,
+            given=self.given,
+        )
         if refused:
             self.tally.refuse(refused)
         return refused
@@ -302,7 +335,7 @@ class CallHost:
     def _refresh(self, op: Refresh) -> bool:
         if self.scene.session is not None or self.policy.varies:
             return False
-        return _refresh_in_background(self, op)
+        return refresh(self, op)
 
     _deeds: ClassVar[dict[type[Any], Callable[[Any, Any], Any]]] = {
         Fetch: _fetch,
@@ -315,6 +348,12 @@ class CallHost:
         Land: _land,
         Refresh: _refresh,
     }
+    _asked: ClassVar[dict[type[Any], Callable[[Any, Any], Asking[Any]]]] = {
+        Fetch: _fetching,
+        TakeStamp: _stamping,
+        Store: _keeping,
+    }
+    """Those that take asking where processes share the store."""
 
 
 def _settled(key: Any) -> Hashable:
@@ -326,63 +365,6 @@ def _settled(key: Any) -> Hashable:
         for item in key
         for part in (item.settled() if hasattr(item, "settled") else (item,))
     )
-
-
-def _refresh_in_background(host: CallHost, op: Refresh) -> bool:
-    """
-    Renew an entry outside the caller's context: it must inherit no transaction.
-    """
-    plan = lead(op.key, op.tags, op.seat)
-    if host.blocking:
-        context = contextvars.Context()
-        thread = threading.Thread(
-            target=context.run,
-            args=(_quietly, plan, host),
-            name="yokedcache-refresh",
-            daemon=True,
-        )
-        try:
-            thread.start()
-        except RuntimeError:  # no more threads, or the interpreter ends
-            return False
-        return True
-    import asyncio  # imported late, as in runtime.flights
-
-    task = asyncio.get_running_loop().create_task(
-        _quietly_async(plan, host), context=contextvars.Context()
-    )
-    _background.add(task)
-
-    def end(task: asyncio.Task[Any]) -> None:
-        _background.discard(task)
-        # a task that was cancelled before its first step never ran the plan
-        host.machine.terminal.land(op.seat, None)
-
-    task.add_done_callback(end)
-    return True
-
-
-def _quietly(plan: Any, host: CallHost) -> None:
-    try:
-        _say_unless_loaded(host, run(plan, host.perform))
-    except Exception as error:  # noqa: BLE001 - nobody is there to take it
-        _say_failed(host, error)
-
-
-async def _quietly_async(plan: Any, host: CallHost) -> None:
-    try:
-        _say_unless_loaded(host, await run_async(plan, host))
-    except Exception as error:  # noqa: BLE001 - nobody is there to take it
-        _say_failed(host, error)
-
-
-def _say_unless_loaded(host: CallHost, answer: Answer) -> None:
-    if answer.loaded is not None and answer.loaded.error is not None:
-        _say_failed(host, answer.loaded.error)
-
-
-def _say_failed(host: CallHost, error: Exception) -> None:
-    logger.warning("background refresh of %s failed: %r", host.tally.name, error)
 
 
 def examine_call(values: Iterable[object]) -> Scene:

@@ -11,12 +11,14 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.calls import CallHost, examine_call, forbidden
+from yokedcache.core.classes import find
 from yokedcache.core.entry import MISS, Miss
 from yokedcache.core.keys import EXACT, canonical, instance_key, is_ignored
 from yokedcache.core.plans import Answer, answer_call
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.runtime.drive import run, run_async
+from yokedcache.runtime.naming import named
 from yokedcache.runtime.surroundings import open_context, open_transaction
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ class CachedCall:
         self.cells: Cells | None = None
         self._kinds = [p.kind.name for p in self.signature.parameters.values()]
         self._find_machine = find_machine
+        self._shared_name: str | None = None
+        named[self.token] = self
         self._machine: Machine | None = None
         self._tally: Tally | None = None
 
@@ -100,6 +104,24 @@ class CachedCall:
         The function's counts.
         """
         return self.machine.tally(self.name)
+
+    def shared_name(self) -> str | None:
+        """
+        Give what stands for the function in every process that has it.
+
+        `None` if its name doesn't lead to it: two functions may have it then.
+        """
+        if self._shared_name is None:
+            found: Any = find(
+                f"{self.function.__module__}:{self.function.__qualname__}"
+            )
+            handle = getattr(found, "handle", None)
+            if getattr(handle, "core", None) is not self:
+                return None
+            from yokedcache.prints import code_print
+
+            self._shared_name = f"function:{self.name}:{code_print(self.function)}"
+        return self._shared_name
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """
@@ -140,7 +162,7 @@ class CachedCall:
         if self._forbidden(request):
             return request.call()
         host = self._host(request, blocking=True)
-        answer = run(self._plan(request), host.perform)
+        answer = run(self._plan(request, host), host.perform)
         if self._foreign(answer, request):
             return request.call()
         return self._result(answer, request)
@@ -156,7 +178,7 @@ class CachedCall:
         if self._forbidden(request):
             return await request.call()
         host = self._host(request, blocking=False)
-        return await self._finish(self._plan(request), host, request)
+        return await self._finish(self._plan(request, host), host, request)
 
     def refreshed(self, values: tuple[Any, ...]) -> Any:
         """
@@ -165,9 +187,9 @@ class CachedCall:
         request = self.request(values)
         if request.bypass or self._forbidden(request):
             return request.call()
-        plan = self._plan(request, force=True)
         host = self._host(request, blocking=not self.is_async)
         host.anew = True
+        plan = self._plan(request, host, force=True)
         if self.is_async:
             return self._finish(plan, host, request)
         answer = run(plan, host.perform)
@@ -188,22 +210,23 @@ class CachedCall:
         Give what is served plainly for a call, or `MISS`; never loads.
         """
         request = self.request(values)
-        entry = None if request.bypass else self.machine.look(request.key)
+        machine = self.machine
+        entry = None
+        if not request.bypass:
+            entry = machine.done(machine.looking(request.key, request.tags))
         if entry is None or request.scene.anew or self._beyond(entry, request):
             return MISS
         return self._read(entry, request)
 
-    def _plan(self, request: Request, *, force: bool = False) -> Plan[Answer]:
+    @staticmethod
+    def _plan(request: Request, host: CallHost, *, force: bool = False) -> Plan[Answer]:
+        anew = force or request.scene.anew
+        return answer_call(request.key, host.given, ticket=host.ticket, force=anew)
+
+    def _host(self, request: Request, *, blocking: bool) -> CallHost:
         # only a key of the author's own lies under prefixes
         key: Any = request.key
         own = key[-1] if key[-2:-1] == ("key",) else None
-        prefixes = self.machine.prefix_tags(own)
-        tags = (*request.tags, *prefixes)
-        ticket = self.machine.terminal.ticket()
-        anew = force or request.scene.anew
-        return answer_call(request.key, tags, ticket=ticket, force=anew)
-
-    def _host(self, request: Request, *, blocking: bool) -> CallHost:
         return CallHost(
             self.machine,
             self.policy,
@@ -212,6 +235,8 @@ class CachedCall:
             request.call,
             request.scene,
             blocking=blocking,
+            ticket=self.machine.terminal.ticket(),
+            given=(*request.tags, *self.machine.prefix_tags(own)),
         )
 
     async def _finish(

@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import importlib
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from yokedcache.core.causes import Cause, Causes
-from yokedcache.core.durations import seconds
 from yokedcache.core.entry import MISS, Entry, Lifetime, Miss, Tally
 from yokedcache.core.freshness import Verdict, judge
 from yokedcache.core.values import isolate, weigh
 from yokedcache.errors import ClosedError, SettingsError, UsageError
+from yokedcache.opening import open_store
 from yokedcache.runtime import surroundings
 from yokedcache.runtime.clocks import jitter, monotonic
-from yokedcache.runtime.context import hand_on
+from yokedcache.runtime.drive import run, run_async
 from yokedcache.runtime.flights import Terminal
 from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
 from yokedcache.runtime.places import here
-from yokedcache.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from yokedcache.core.durations import Duration
     from yokedcache.core.tags import Stamp, Vector
     from yokedcache.settings import Settings
+    from yokedcache.stores.silent import Asking
+
+    T = TypeVar("T")
 
 KEYS: Final = "keys"
 """The tally of plain keys: `get`, `set` and their kin."""
@@ -55,10 +56,8 @@ class Machine:
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.store = MemoryStore(
-            clock, max_entries=settings.max_entries, max_bytes=settings.max_bytes
-        )
-        self.terminal = Terminal(settings.flight_timeout, self.store.ask)
+        self.terminal = Terminal(settings.flight_timeout, self._ask)
+        self.store, self.asker = open_store(settings, clock, self.terminal.ticket)
         self.shared: dict[str, str] = {}
         """Databases of which nothing is kept, for other processes use them; and why."""
         self.tallies: dict[str, Tally] = {}
@@ -75,6 +74,9 @@ class Machine:
         surroundings.install_integrations()
         surroundings.opened(self)
 
+    def _ask(self) -> None:
+        self.store.ask()
+
     def tally(self, name: str) -> Tally:
         """
         Give the counts kept under a name.
@@ -89,79 +91,38 @@ class Machine:
             msg = "this cache was closed; make a new YokedCache"
             raise ClosedError(msg)
 
-    def look(self, key: Hashable) -> Entry | None:
+    def done(self, asking: Asking[T]) -> T:
+        """
+        Hold a conversation with the store where the caller is.
+        """
+        return run(asking, self.store.here)
+
+    async def done_async(self, asking: Asking[T]) -> T:
+        """
+        Hold it in the running event loop.
+        """
+        return await run_async(asking, self.asker)
+
+    def looking(
+        self, key: Hashable, names: Iterable[str] = (), *, owner: Tally | None = None
+    ) -> Asking[Entry | None]:
         """
         Give the entry under a key if it may be served plainly now.
         """
-        entry = self.store.fetch(key)
+        ticket = self.terminal.ticket()
+        entry = yield from self.store.look(key, ticket, names, owner=owner)
         if entry is None or judge(entry, self.clock()) is not Verdict.FRESH:
             return None
-        if surroundings.open_transaction(entry.vector):
-            return None
-        return entry
+        return None if surroundings.open_transaction(entry.vector) else entry
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """
-        Give the value under a key, else `default`.
-        """
-        self.check_open()
-        entry = self.look(plain_key(key))
-        if entry is None:
-            self.tally(KEYS).loads += 1
-            return default
-        entry.hits += 1
-        hand_on(entry.vector)
-        return entry.read()
-
-    def set(
-        self, key: str, value: Any, *, ttl: Duration | None, tags: Iterable[str]
-    ) -> bool:
-        """
-        Store a value; false (and a count) if an invalidation is in flight.
-        """
-        self.check_open()
-        full = plain_key(key)
-        names = (*checked_tags(tags), *self.prefix_tags(key))
-        life = self.lifetime(None if ttl is None else seconds(ttl))
-        stamp = self.store.stamp(names)
-        entry = self.entry(value, stamp.vector, life, self.tally(KEYS))
-        refused = self.store.put(full, entry)
-        if refused:
-            self.tally(KEYS).refuse(refused)
-            self.store.remove(full)
-        return refused is None
-
-    def delete(self, key: str) -> bool:
-        """
-        Drop a key; tell whether it was there.
-        """
-        self.check_open()
-        return self.store.remove(plain_key(key))
-
-    def exists(self, key: str) -> bool:
-        """
-        Tell whether `get` would find the key, without counting a hit.
-        """
-        self.check_open()
-        return self.look(plain_key(key)) is not None
-
-    def expire(self, key: str, ttl: Duration) -> bool:
-        """
-        Give a key a new time to live from now; false if it isn't there.
-        """
-        self.check_open()
-        life = seconds(ttl)
-        entry = self.look(plain_key(key))
-        return entry is not None and self.store.renew(entry, life)
-
-    def peek(self, key: Hashable) -> Any | Miss:
+    def peeking(self, key: Hashable) -> Asking[Any | Miss]:
         """
         Give what is served plainly under any key, or `MISS`, counting nothing.
         """
-        entry = self.look(key)
+        entry = yield from self.looking(key)
         return MISS if entry is None else entry.read()
 
-    def invalidate_tags(self, tags: str | Iterable[str]) -> None:
+    def invalidating_tags(self, tags: str | Iterable[str]) -> Asking[None]:
         """
         Make everything that depends on one of the tags unservable.
 
@@ -173,10 +134,13 @@ class Machine:
         known = self.store.names()
         reached = spread(names, known)
         _doubt(names, known)
-        self._invalidate("invalidate_tags", reached)
+        if self.store.shares and any(map(_short, names)):
+            # of databases that nobody here has met
+            reached.append("any:*")
+        yield from self._invalidate("invalidate_tags", reached)
         surroundings.invalidated(self, reached)
 
-    def invalidate_prefix(self, prefix: str) -> None:
+    def invalidating_prefix(self, prefix: str) -> Asking[None]:
         """
         Make every key under a declared prefix unservable.
         """
@@ -189,29 +153,29 @@ class Machine:
                 f"declare it: YokedCache(prefixes=[{name!r}])"
             )
             raise SettingsError(msg, prefix=prefix)
-        self._invalidate("invalidate_prefix", [f"prefix:{name}"])
+        yield from self._invalidate("invalidate_prefix", [f"prefix:{name}"])
 
-    def invalidate_database(self) -> None:
+    def invalidating_database(self) -> Asking[None]:
         """
         Make every answer that was read from any database unservable.
         """
         self.check_open()
-        self._invalidate(
-            "invalidate_database",
-            [name for name in self.store.names() if name.startswith("database:")],
-        )
+        names = [n for n in self.store.names() if n.startswith("database:")]
+        # a shared store may hold answers of databases that nobody here has met
+        names += ["database:"] if self.store.shares else []
+        yield from self._invalidate("invalidate_database", names)
 
-    def _invalidate(self, call: str, names: list[str]) -> None:
+    def _invalidate(self, call: str, names: list[str]) -> Asking[None]:
         self.invalidations += 1
         self.causes.note(names, Cause(f"{call}()", here()), self.clock())
-        self.store.bump(names)
+        yield from self.store.bumping(names)
 
-    def clear(self) -> None:
+    def clearing(self) -> Asking[None]:
         """
         Drop every entry of this cache.
         """
         self.check_open()
-        self.store.clear()
+        yield from self.store.clearing()
 
     def close(self) -> None:
         """
@@ -220,7 +184,15 @@ class Machine:
         if not self.closed:
             self.closed = True
             self.store.clear()
+            self.store.close()
             _list(None)
+
+    async def close_async(self) -> None:
+        """
+        Do the same in an event loop, whose own connections are let go.
+        """
+        self.close()
+        await self.store.close_async()
 
     def prefix_tags(self, key: object) -> list[str]:
         """
@@ -275,6 +247,7 @@ class Machine:
             weight=weight or weigh(value),
         )
         entry.owner = tally
+        entry.proven = self.store.unproven
         return entry
 
     def stamp(self, names: Iterable[str]) -> Stamp:
@@ -328,6 +301,13 @@ def spread(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """
     wanted = set(names)
     return [*wanted, *(name for name in known if name.partition("@")[0] in wanted)]
+
+
+def _short(name: str) -> bool:
+    """
+    Tell the name of a table that doesn't say in which database.
+    """
+    return name.startswith("table:") and "@" not in name
 
 
 def _doubt(names: Iterable[str], known: Iterable[str]) -> None:

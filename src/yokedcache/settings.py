@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
-SCHEMES: Final = ("memory",)
+SCHEMES: Final = ("memory", "redis", "rediss", "unix", "valkey")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,25 @@ class Settings:
     """Ask SQLite files at each look-up whether any program has changed them."""
     prefixes: tuple[str, ...] = ()
     """Prefixes of keys (parts before a `:`) that can be invalidated as a whole."""
+    url: str | None = None
+    """Where entries are shared; `None` keeps them in the process's memory."""
+    prefix: str = "yc"
+    """What the shared store's keys begin with: applications of one prefix share."""
+    lease: float = 10.0
+    """How long a fence stands that its writer doesn't renew, in seconds."""
+    store_timeout: float = 0.05
+    """How long one operation of the shared store may take, in seconds."""
+    on_unreachable: str = "commit"
+    """What becomes of a commit that can't be announced: `"commit"`: it is sent, and
+    announced as soon as that can be done; `"refuse"`: it fails before it is sent."""
 
 
-_DURATIONS: Final = frozenset({"ttl", "flight_timeout", "orphan_grace"})
+_DURATIONS: Final = frozenset({
+    "ttl", "flight_timeout", "orphan_grace", "lease", "store_timeout",
+})  # fmt: skip
+_SHARES: Final = {"jitter": "0 <= jitter < 1", "verify": "0 <= verify <= 1"}
+_TEXTS: Final = frozenset({"url", "prefix"})
+_CHOICES: Final = {"on_unreachable": ("commit", "refuse")}
 _SWITCH: Final = {"true": True, "1": True, "false": False, "0": False}
 _FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
 
@@ -74,7 +90,7 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
 
 
 def _from_url(url: object) -> dict[str, Any]:
-    from urllib.parse import parse_qsl, urlsplit
+    from urllib.parse import parse_qsl, urlencode, urlsplit
 
     if not isinstance(url, str):
         msg = f"a cache's URL is a string such as 'memory://', got {url!r}"
@@ -86,12 +102,20 @@ def _from_url(url: object) -> dict[str, Any]:
             f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
         )
         raise SettingsError(msg, scheme=parts.scheme)
+    told = parse_qsl(parts.query, keep_blank_values=True)
+    if parts.scheme != "memory":
+        ours = [(name, text) for name, text in told if name in _FIELDS]
+        # the rest is the client library's: certificates, a database, ...
+        theirs = urlencode([pair for pair in told if pair[0] not in _FIELDS])
+        scheme = "redis" if parts.scheme == "valkey" else parts.scheme
+        way = parts._replace(scheme=scheme, query=theirs).geturl()
+        return {"url": way, **{name: _from_text(name, text) for name, text in ours}}
     if parts.netloc or parts.path.strip("/"):
         msg = (
             f"a memory:// URL names no host or path, got {parts.netloc + parts.path!r}"
         )
         raise SettingsError(msg, url=url)
-    return {name: _from_text(name, text) for name, text in parse_qsl(parts.query)}
+    return {name: _from_text(name, text) for name, text in told}
 
 
 def _check_name(name: str) -> None:
@@ -115,41 +139,48 @@ def _from_text(name: str, text: str) -> Any:
     except ValueError as error:
         msg = f"setting {name!r} of the URL can't be read: {text!r}"
         raise SettingsError(msg, setting=name, value=text) from error
-    return tuple(text.split(","))
+    return tuple(text.split(",")) if name == "prefixes" else text
 
 
 def _checked(name: str, value: Any) -> Any:
     if name in _DURATIONS:
         return seconds(value, name=name)
-    if name == "jitter":
-        _require(
-            isinstance(value, (int, float)) and 0 <= value < 1,
-            name,
-            value,
-            "0 <= jitter < 1",
-        )
-        return float(value)
-    if name == "verify":
-        share = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _require(share and 0 <= value <= 1, name, value, "0 <= verify <= 1")
-        return float(value)
-    if name == "prefixes":
-        if isinstance(value, str):
-            value = (value,)
-        prefixes = tuple(value) if isinstance(value, Iterable) else (value,)
-        _require(
-            all(isinstance(p, str) and p.strip(":") for p in prefixes),
-            name,
-            value,
-            "non-empty strings",
-        )
-        return tuple(prefix.rstrip(":") for prefix in prefixes)
-    if _FIELDS[name].type == "bool":
+    if name in _SHARES:
+        return _share(name, value)
+    if name in _CHOICES:
+        wanted = " or ".join(map(repr, _CHOICES[name]))
+        _require(value in _CHOICES[name], name, value, wanted)
+    elif name in _TEXTS:
+        fine = isinstance(value, str) and value != ""
+        _require(fine, name, value, "a non-empty string")
+    elif name == "prefixes":
+        return _prefixes(value)
+    elif _FIELDS[name].type == "bool":
         _require(isinstance(value, bool), name, value, "true or false")
-        return value
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    _require(whole and value > 0, name, value, "a whole number above 0")
+    else:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        _require(whole and value > 0, name, value, "a whole number above 0")
     return value
+
+
+def _share(name: str, value: Any) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fine = number and (0 <= value < 1 or (name == "verify" and value == 1))
+    _require(fine, name, value, _SHARES[name])
+    return float(value)
+
+
+def _prefixes(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = (value,)
+    prefixes = tuple(value) if isinstance(value, Iterable) else (value,)
+    _require(
+        all(isinstance(p, str) and p.strip(":") for p in prefixes),
+        "prefixes",
+        value,
+        "non-empty strings",
+    )
+    return tuple(prefix.rstrip(":") for prefix in prefixes)
 
 
 def _require(fine: bool, name: str, value: object, wanted: str) -> None:  # noqa: FBT001

@@ -58,6 +58,12 @@ class Stats:
     tags: int
     several_processes: Mapping[str, str]
     """Databases that other processes use, too, and what says so."""
+    store_failures: int = 0
+    """Operations of a shared store that failed."""
+    unreadable: int = 0
+    """Entries of a shared store that couldn't be read: corrupted, or of other code."""
+    owed: int = 0
+    """Changes that a shared store is still to be told of."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,6 +129,9 @@ def count(machine: Machine) -> Stats:
         wrong={} if machine.audit is None else dict(machine.audit.differences),
         tags=len(machine.store.names()),
         several_processes=dict(machine.shared),
+        store_failures=machine.store.failures,
+        unreadable=machine.store.unreadable,
+        owed=machine.store.owed,
     )
 
 
@@ -149,7 +158,7 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
     left = max(0.0, entry.fresh_until - machine.clock())
     return Explanation(
         key,
-        served=machine.look(key) is not None,
+        served=machine.done(machine.looking(key)) is not None,
         reason=verdict.value,
         depends_on=names,
         fresh_for=left,

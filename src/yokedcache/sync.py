@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from yokedcache import plain
 from yokedcache.calls import CallHost
 from yokedcache.core.durations import optional_seconds
-from yokedcache.core.entry import MISS, Lifetime
 from yokedcache.core.plans import Answer, answer_call
 from yokedcache.errors import UsageError
 from yokedcache.machine import KEYS, Machine, checked_tags, plain_key
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from yokedcache.core.durations import Duration
+    from yokedcache.core.entry import Lifetime
     from yokedcache.core.operations import Plan
     from yokedcache.stats import Explanation, Stats
 
@@ -32,12 +33,13 @@ class SyncCache:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self._done = machine.done
 
     def get(self, key: str, default: Any = None) -> Any:
         """
         Give the value under a key, else `default`.
         """
-        return self._machine.get(key, default)
+        return self._done(plain.getting(self._machine, key, default))
 
     def set(
         self,
@@ -50,14 +52,13 @@ class SyncCache:
         """
         Store a value under a key; false if a commit on its tags is in flight.
         """
-        return self._machine.set(key, value, ttl=ttl, tags=tags)
+        return self._done(plain.setting(self._machine, key, value, ttl=ttl, tags=tags))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """
         Give the values of those keys that are there.
         """
-        found = ((key, self._machine.get(key, MISS)) for key in keys)
-        return {key: value for key, value in found if value is not MISS}
+        return self._done(plain.getting_many(self._machine, keys))
 
     def set_many(
         self,
@@ -69,29 +70,25 @@ class SyncCache:
         """
         Store several values; give how many were stored.
         """
-        names = checked_tags(tags)
-        return sum(
-            self._machine.set(key, value, ttl=ttl, tags=names)
-            for key, value in values.items()
-        )
+        return self._done(plain.setting_many(self._machine, values, ttl=ttl, tags=tags))
 
     def delete(self, key: str) -> bool:
         """
         Drop a key; tell whether it was there.
         """
-        return self._machine.delete(key)
+        return self._done(plain.deleting(self._machine, key))
 
     def exists(self, key: str) -> bool:
         """
         Tell whether a key is there.
         """
-        return self._machine.exists(key)
+        return self._done(plain.existing(self._machine, key))
 
     def expire(self, key: str, ttl: Duration) -> bool:
         """
         Let a key live for `ttl` from now; false if it isn't there.
         """
-        return self._machine.expire(key, ttl)
+        return self._done(plain.expiring(self._machine, key, ttl))
 
     def get_or_set(
         self,
@@ -121,25 +118,25 @@ class SyncCache:
         """
         Make everything that depends on one of the tags unservable.
         """
-        self._machine.invalidate_tags(tags)
+        self._done(self._machine.invalidating_tags(tags))
 
     def invalidate_prefix(self, prefix: str) -> None:
         """
         Make every key under a declared prefix unservable.
         """
-        self._machine.invalidate_prefix(prefix)
+        self._done(self._machine.invalidating_prefix(prefix))
 
     def invalidate_database(self) -> None:
         """
         Make every answer read from a database unservable.
         """
-        self._machine.invalidate_database()
+        self._done(self._machine.invalidating_database())
 
     def clear(self) -> None:
         """
         Drop every entry of this cache, and nothing else.
         """
-        self._machine.clear()
+        self._done(self._machine.clearing())
 
     def close(self) -> None:
         """
@@ -230,8 +227,17 @@ def loader_host(
     names = (*checked_tags(tags), *machine.prefix_tags(key))
     policy = _LoaderPolicy(optional_seconds(ttl), names)
     call = loader if blocking else _awaited(loader)
-    host = CallHost(machine, policy, machine.tally(KEYS), full, call, blocking=blocking)
-    return host, answer_call(full, names, ticket=machine.terminal.ticket()), _finish
+    host = CallHost(
+        machine,
+        policy,
+        machine.tally(KEYS),
+        full,
+        call,
+        blocking=blocking,
+        ticket=machine.terminal.ticket(),
+        given=names,
+    )
+    return host, answer_call(full, names, ticket=host.ticket), _finish
 
 
 def _awaited(loader: Callable[[], Any]) -> Callable[[], Any]:

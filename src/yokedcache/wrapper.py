@@ -72,7 +72,7 @@ class Cells:
         """
         self.names["_yc_pulse"] = store.pulse
         self.names["_yc_now"] = now
-        self.names["_yc_entries"] = store.entries
+        self.names["_yc_entries"] = store.plain
 
 
 def build(

@@ -72,6 +72,11 @@ ELSEWHERE = {
     "orphan_grace": "tests/footguns/test_options.py",
     "single_process": "tests/workers/test_two_workers.py",
     "verify": "tests/sqlalchemy/test_audit.py",
+    "url": "tests/shared/test_settings.py",
+    "prefix": "tests/shared/test_settings.py",
+    "lease": "tests/shared/test_weather.py",
+    "store_timeout": "tests/shared/test_weather.py",
+    "on_unreachable": "tests/shared/test_weather.py",
     "watch_files": "tests/workers/test_file_watch.py",
 }
 

@@ -33,11 +33,11 @@ class Worker:
     A worker process, and how to have it do something.
     """
 
-    def __init__(self, url: str, environment: dict[str, str], **settings: Any) -> None:
+    def __init__(self, where: str, environment: dict[str, str], **settings: Any) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-W", "error", "-m", "tests.workers.worker"),
-                *(url, json.dumps(settings)),
+                *(where, json.dumps(settings)),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -145,6 +145,14 @@ class Worker:
             "explained": told.reason,
         }
 
+    def hits(self) -> dict[str, int]:
+        stats = self.cache.stats()
+        told = stats.by_name.get("statements")
+        return {
+            "statements": 0 if told is None else told.hits,
+            "loads": 0 if told is None else told.loads,
+        }
+
     def count(self) -> int:
         with self.plain() as session:
             return session.scalar(select(func.count()).select_from(User)) or 0

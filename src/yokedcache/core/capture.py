@@ -25,7 +25,7 @@ class Capture:
     A growing vector, or the reason why there can't be one.
     """
 
-    __slots__ = ("_versions", "closed", "private", "spoiled", "volatile")
+    __slots__ = ("_versions", "closed", "late", "private", "spoiled", "volatile")
 
     def __init__(self) -> None:
         self._versions: dict[Tag, int] = {}
@@ -35,6 +35,8 @@ class Capture:
         self.private = False
         """Something was read that other callers mustn't have (rule 11)."""
         self.closed = False
+        self.late: set[Tag] = set()
+        """Tags of which nobody here knew how they stand where processes share them."""
 
     def note(self, vector: Vector) -> None:
         """
@@ -77,6 +79,7 @@ class Capture:
         Take over what a capture inside this one saw.
         """
         self.note(other.vector)
+        self.late |= other.late
         if other.spoiled is not None:
             self.spoil(other.spoiled)
         self.volatile = self.volatile or other.volatile

@@ -105,13 +105,22 @@ def imported(*names: str) -> tuple[type, ...]:
 
 _serials: WeakKeyDictionary[type, int] = WeakKeyDictionary()
 _numbers = itertools.count(1)
+_process = ""
 
 
-def serial(cls: type) -> int:
+def serial(cls: type) -> str:
     """
-    Give a number that no other class of this process has or had.
+    Give what no other class of this process has or had, nor one of another process.
     """
-    return _serials.setdefault(cls, next(_numbers))
+    return f"{_process}{_serials.setdefault(cls, next(_numbers))}"
+
+
+def call_process(name: str) -> None:
+    """
+    Say what tells this process from others that may read its keys.
+    """
+    global _process  # noqa: PLW0603 - the process's
+    _process = name
 
 
 def is_pydantic(cls: type) -> bool:

@@ -11,6 +11,7 @@ Times are readings of one monotonic clock, in seconds.
 from __future__ import annotations
 
 import enum
+import math
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -107,8 +108,10 @@ class Entry:
         "error_until",
         "fresh_until",
         "hits",
+        "imprint",
         "key",
         "owner",
+        "proven",
         "pulse",
         "queue",
         "seen",
@@ -134,8 +137,13 @@ class Entry:
         self.copier = copier
         self.vector = vector
         self.pulse: int | None = -1
+        self.proven: float = math.inf
+        """Whoever drew a lower ticket began before it was last seen to hold, where
+        that takes asking a store that processes share; see `core.flights`."""
         self.careful = False
         """More has to be asked than whether its vector holds, at each look-up."""
+        self.imprint: object = None
+        """What tells the bytes that it was read from, in a store that is shared."""
         self.born = born
         self.cost = cost
         self.fresh_until = born + lifetime.ttl

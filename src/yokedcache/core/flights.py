@@ -95,8 +95,10 @@ class Flight:
             return False
         if self.ticket is not None and ticket < self.ticket:
             return True
+        if anew or ticket >= sealed.entry.proven:
+            return False
         vector = sealed.entry.vector
-        return not anew and holds(sealed.guard) and holds(vector) and unfenced(vector)
+        return holds(sealed.guard) and holds(vector) and unfenced(vector)
 
 
 class Seat:

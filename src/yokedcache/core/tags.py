@@ -30,12 +30,16 @@ class Tag:
     A name, its current version, and how many fences are up on it.
     """
 
-    __slots__ = ("__weakref__", "fences", "name", "version")
+    __slots__ = ("__weakref__", "elsewhere", "fences", "name", "shared", "version")
 
     def __init__(self, name: Hashable, version: int) -> None:
         self.name = name
         self.version = version
         self.fences = 0
+        self.shared: bytes | None = None
+        """Its version in a store that processes share, as last learnt from there."""
+        self.elsewhere = False
+        """One of the fences is one that was seen there."""
 
     def __repr__(self) -> str:
         fenced = f", {self.fences} fences" if self.fences else ""
@@ -107,12 +111,14 @@ class Stamp:
     Versions of some tags as they were at one moment, and whether one was fenced.
     """
 
-    __slots__ = ("counter", "fenced", "vector")
+    __slots__ = ("counter", "fenced", "noted", "vector")
 
     def __init__(self, vector: Vector, counter: int, *, fenced: bool) -> None:
         self.vector = vector
         self.counter = counter
         self.fenced = fenced
+        self.noted: bytes | None = None
+        """A shared store's own counter, if it was asked for that."""
 
 
 class TagTable:
@@ -190,6 +196,24 @@ class TagTable:
             self._renew(fence.tags)
             for tag in fence.tags:
                 tag.fences -= 1
+
+    def learn(self, name: Hashable, shared: bytes | None, *, fenced: bool) -> Tag:
+        """
+        Take down what a store that processes share says of a tag.
+
+        Any other version than the one that was learnt before is a bump. So while a
+        vector holds, what was learnt when its version began was learnt before the
+        data under it was read; that this is the shared store's version still is for
+        the shared store to say.
+        """
+        tag = self.tag(name)
+        if tag.elsewhere != fenced:
+            tag.fences += 1 if fenced else -1
+            tag.elsewhere = fenced
+        if shared is None or tag.shared != shared:
+            tag.shared = shared
+            self._renew((tag,))
+        return tag
 
     def watch(self) -> None:
         """

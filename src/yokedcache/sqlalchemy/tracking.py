@@ -18,7 +18,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
+from yokedcache.machine import machines
 from yokedcache.runtime import surroundings
+from yokedcache.sqlalchemy import sharing
 from yokedcache.sqlalchemy.contexts import registrations, varying
 from yokedcache.sqlalchemy.databases.database import database_of
 from yokedcache.sqlalchemy.databases.recognition import recognise
@@ -49,6 +51,8 @@ def install() -> None:
     handed.install()
     registrations.install()
     surroundings.register(examiner)
+    if any(machine.store.shares for machine in machines()):
+        sharing.install()
 
 
 def uninstall() -> None:

@@ -23,11 +23,12 @@ from yokedcache.core.tags import (
     holds,
     unfenced,
 )
+from yokedcache.stores.silent import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from yokedcache.core.entry import Entry
+    from yokedcache.core.entry import Entry, Tally
 
 ENTRY_BYTES = 400
 """What an entry costs beside its value: the object, its key, queue and tables."""
@@ -42,7 +43,7 @@ RECENT = 64
 """How many of the latest sets of tags are kept without anything that has them."""
 
 
-class MemoryStore:
+class MemoryStore(Silent):
     """
     Entries and tags of one cache, in this process.
     """
@@ -53,6 +54,8 @@ class MemoryStore:
         self, clock: Callable[[], float], *, max_entries: int, max_bytes: int
     ) -> None:
         self.entries: dict[Hashable, Entry] = {}
+        self.plain = self.entries
+        """Those that wrappers may serve by themselves, if the pulse agrees."""
         self.tags = TagTable()
         self.pulse = self.tags.pulse
         self.max_entries = max_entries
@@ -90,6 +93,31 @@ class MemoryStore:
         if pulse is not None and not entry.careful:
             entry.pulse = pulse
         return entry
+
+    def look_here(
+        self,
+        key: Hashable,
+        ticket: float,  # noqa: ARG002
+        names: Iterable[str] = (),  # noqa: ARG002
+        *,
+        owner: Tally | None = None,  # noqa: ARG002
+    ) -> Entry | None:
+        """
+        Do what `look` does where the caller is.
+        """
+        return self.fetch(key)
+
+    def take_here(self, names: Iterable[str], key: Hashable) -> Stamp:  # noqa: ARG002
+        """
+        Do what `take` does where the caller is.
+        """
+        return self.stamp(names)
+
+    def near(self, key: Hashable, ticket: float) -> Entry | None:  # noqa: ARG002
+        """
+        Give the entry under a key if it serves a caller that drew a ticket.
+        """
+        return self.fetch(key)
 
     def stamp(self, names: Iterable[str]) -> Stamp:
         """

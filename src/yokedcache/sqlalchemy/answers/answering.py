@@ -128,14 +128,25 @@ class SessionAnswerer:
             key = self._key(call)
         except KeyArgumentError:
             return Bypass("unkeyable_parameter")
-        entry = None if seen is None else self._machine.store.fetch(key)
-        if entry is None or seen is None or not self.fresh(entry, self.wishes(call)[0]):
-            return StatementMiss(self, call, analysis, key, seen)
+        ttl, further = self.wishes(call)
+        entry, ticket = None, 0
+        if seen is not None and self._machine.store.shares:
+            ticket = self._machine.terminal.ticket()
+            names = database.tags_read(analysis.reads, database.catalogue)
+            entry = self._machine.store.look_here(
+                key, ticket, (*names, *further), owner=self.tally
+            )
+        elif seen is not None:
+            entry = self._machine.store.fetch(key)
+        if entry is None or seen is None or not self.fresh(entry, ttl):
+            return StatementMiss(self, call, analysis, key, seen, ticket=ticket)
         reason = _wrote(call, database, entry) or seen.unservable(entry.vector)
         if reason is not None:
             return Bypass(reason)
         if self.audit.due():
-            return StatementMiss(self, call, analysis, key, seen, suspect=entry)
+            return StatementMiss(
+                self, call, analysis, key, seen, suspect=entry, ticket=ticket
+            )
         return self._hit(call, entry)
 
     def _unwanted(self, sql: str, analysis: Analysis, database: Database) -> str | None:
@@ -186,7 +197,13 @@ class SessionAnswerer:
         if seen is None:
             return None
         key = self._key_for(session, engine, compiled.string, parameters)
-        entry = store.fetch(key)
+        if not store.shares:
+            entry = store.fetch(key)
+        elif key in store.entries:  # else the long way would ask a second time
+            ticket = self._machine.terminal.ticket()
+            entry = store.look_here(key, ticket, owner=self.tally)
+        else:
+            entry = None
         if (
             entry is None
             or not self.fresh(entry, self._ttl)

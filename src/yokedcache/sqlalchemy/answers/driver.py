@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.runtime.drive import switching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from sqlalchemy.util.concurrency import await_only, in_greenlet
 
@@ -33,7 +33,14 @@ else:
             return False
 
 
-__all__ = ["in_greenlet", "performer"]
+__all__ = ["in_greenlet", "performer", "wait"]
+
+
+def wait(waiting: Awaitable[Any]) -> Any:
+    """
+    Have the loop wait, in a greenlet.
+    """
+    return await_only(waiting)
 
 
 def performer(host: AsyncHost) -> Callable[[Op[Any]], Any]:

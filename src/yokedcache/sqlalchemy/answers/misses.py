@@ -90,6 +90,7 @@ class StatementMiss:
         seen: View | None,
         *,
         suspect: Entry | None = None,
+        ticket: int = 0,
     ) -> None:
         self._machine = machine = answerer.attachment.machine
         self.max_rows = machine.settings.max_rows
@@ -110,6 +111,8 @@ class StatementMiss:
         self._compiled = call.prepared.compiled
         self._suspect = suspect
         """What is to be compared with what the database says."""
+        self._ticket = ticket
+        """Drawn when it began, if others share the store."""
         self._shares = False
         self._looked_up = False
         self._seat: Seat | None = None
@@ -291,8 +294,9 @@ class StatementMiss:
         """
         Follow the plan to where the statement is sent, or to what another one brought.
         """
-        ticket = self._machine.terminal.ticket() if self._shares else 0
-        plan = answer_statement(self._key, (), ticket=ticket)
+        if self._shares and not self._ticket:
+            self._ticket = self._machine.terminal.ticket()
+        plan = answer_statement(self._key, (), ticket=self._ticket)
         journey = self._journey = Journey(plan, performer(self), _STOPS)
         try:
             journey.go_on()
@@ -320,7 +324,9 @@ class StatementMiss:
         entry = None
         if self._looked_up:  # else nothing was there a moment ago
             self._key = self._settled()
-            entry = self._machine.store.fetch(self._key)
+            entry = self._machine.store.look_here(
+                self._key, self._ticket, owner=self._tally
+            )
         self._looked_up = True
         if entry is None or not self._answerer.fresh(entry, self._ttl):
             return Found(None, Verdict.GONE)
@@ -347,7 +353,7 @@ class StatementMiss:
         """
         Look again: between look-up and boarding another flight may have landed.
         """
-        entry = self._machine.store.fetch(self._settled())
+        entry = self._machine.store.near(self._settled(), self._ticket)
         return entry is not None and self._answerer.fresh(entry, self._ttl)
 
     def _settled(self) -> Hashable:
@@ -359,7 +365,7 @@ class StatementMiss:
     def _stamped(self, op: TakeStamp) -> Stamp:
         if op.seat is not None:
             self._machine.terminal.take_off(op.seat)
-        return self._machine.store.stamp(self._names)
+        return self._machine.store.take_here(self._names, self._key)
 
     def _seal(self, op: Seal) -> Sealed:
         if self._refused is not None:
@@ -375,6 +381,7 @@ class StatementMiss:
             weight=weigh(recording.rows),
         )
         entry.owner = self._tally
+        entry.proven = self._machine.store.unproven
         fenced = "commit_in_flight" if op.stamp.fenced else None
         refused = fenced or self._view.unstorable(op.stamp)
         return Sealed(entry, refused=refused, private=self._view is not FRESH)

@@ -15,7 +15,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from yokedcache.core.classes import name_of
 from yokedcache.runtime.forks import Guard
+from yokedcache.runtime.naming import this_process
 from yokedcache.sqlalchemy.contexts.judging import begins, is_known, observes, prepares
 
 if TYPE_CHECKING:
@@ -199,9 +201,15 @@ _guard = Guard()
 def mark(function: Any) -> Hashable:
     """
     Give what stands for a function in keys: two never have the same.
+
+    A function that its name leads to is the same in every process.
     """
     owner = getattr(function, "__self__", None)
-    return _number(getattr(function, "__func__", function)), owner and _number(owner)
+    name = name_of(function) if owner is None else None
+    if name is not None:
+        return name
+    own = _number(getattr(function, "__func__", function)), owner and _number(owner)
+    return (this_process(), *own)
 
 
 def _number(value: Any) -> int:

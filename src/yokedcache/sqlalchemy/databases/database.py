@@ -21,6 +21,7 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from yokedcache.core.snapshots import Sight
 from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
+from yokedcache.runtime.naming import this_process
 from yokedcache.sqlalchemy.contexts.listeners import Watch, session_meddler
 from yokedcache.sqlalchemy.databases import several
 from yokedcache.sqlalchemy.databases.catalogue import CatalogueUnknown, read_catalogue
@@ -60,6 +61,13 @@ _MOST_READS = 2000
 _MOST_FAILURES = 10
 
 _SHARING = (SingletonThreadPool, StaticPool)
+
+
+def _own_name(serial: int) -> str:
+    """
+    Name a database that no other process reaches.
+    """
+    return f"memory:{this_process()}:{serial}"
 
 
 class Change(Protocol):
@@ -153,7 +161,7 @@ class Database:
                     self.epoch = server_epoch(dbapi_connection, self.dialect_name)
                     if identity:
                         self.company = several.enter(self, dbapi_connection, identity)
-                    self.identity = identity or f"memory:{self.serial}"
+                    self.identity = identity or _own_name(self.serial)
                 if self._changing() or self._hidden(dbapi_connection):
                     return
                 epoch = self.changes
@@ -195,7 +203,12 @@ class Database:
         marks = watch_of(engine).marks
         if self.in_memory:
             thread = isinstance(engine.pool, SingletonThreadPool)
-            return (self.serial, threading.get_ident() if thread else 0, *marks)
+            return (
+                this_process(),
+                self.serial,
+                threading.get_ident() if thread else 0,
+                *marks,
+            )
         if self.identity is None:
             return (Unsettled(self, engine),)
         # One URL may lead to several databases: a relative path does.

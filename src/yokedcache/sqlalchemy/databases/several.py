@@ -70,7 +70,7 @@ class Company:
                 # first, for caches that are made from now on; see `refusal`
                 self.why = why
                 for machine in machines():
-                    if not machine.settings.single_process:
+                    if not _hears(machine):
                         self._stop(machine)
 
     def clear_out(self) -> None:
@@ -96,7 +96,7 @@ class Company:
             with _guard:
                 self._watch(machine.store, self.file)
             return None
-        if self.why is None or machine.settings.single_process:
+        if self.why is None or _hears(machine):
             return None
         with _guard:
             return self._stop(machine)
@@ -126,6 +126,13 @@ class Company:
             store.uncover(cover)
         else:
             store.lift(cover)
+
+
+def _hears(machine: Machine) -> bool:
+    """
+    Tell whether a cache hears of all commits: the store is shared, or nobody else is there.
+    """
+    return machine.store.shares or machine.settings.single_process
 
 
 _OUT = (

@@ -24,6 +24,8 @@ from yokedcache.errors import ValueNotStorableError
 from yokedcache.sqlalchemy.functions.sessions import attach_known, note_vector
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy.orm import Mapper
 
     from yokedcache.core.tags import Vector
@@ -56,6 +58,24 @@ class Album:
         self._kept: list[Any] = []
         self.root = self._take(value)
         self._kept.clear()
+
+    @classmethod
+    def of(cls, root: Any, pictures: Iterable[Picture]) -> Album:
+        """
+        Make one of what another one took down (`albums`).
+        """
+        album = cls.__new__(cls)
+        album._pictures = {id(picture): picture for picture in pictures}
+        album._kept = []
+        album.root = root
+        return album
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """
+        List all that was taken down.
+        """
+        return list(self._pictures.values())
 
     def __call__(self, root: Any) -> Any:
         """
@@ -98,11 +118,11 @@ class Album:
         if kind is dict:
             return {key: self._take(item) for key, item in value.items()}
         if kind is set or kind is frozenset or kind is tuple:
-            return _Group(kind, [self._take(item) for item in value])
+            return Group(kind, [self._take(item) for item in value])
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return _Group(kind, [self._take(item) for item in value])
+            return Group(kind, [self._take(item) for item in value])
         kept = isolate(value)
-        return value if kept.copier is None else _Copied(kept.value, kept.copier)
+        return value if kept.copier is None else Copied(kept.value, kept.copier)
 
     def _picture(self, value: Any, state: InstanceState[Any]) -> Picture:
         known = self._pictures.get(id(value))
@@ -130,17 +150,17 @@ class Album:
         if adapter is None:
             return self._take(held)
         if not isinstance(held, list):
-            return _Left
+            return Left
         return [self._take(item) for item in adapter]
 
 
-class _Left:
+class Left:
     """
     Stands for a relationship that is left to be loaded lazily.
     """
 
 
-class _Group:
+class Group:
     """
     A tuple, named tuple or set in the value.
     """
@@ -152,7 +172,7 @@ class _Group:
         self.items = items
 
 
-class _Copied:
+class Copied:
     """
     A mutable value beside the objects.
     """
@@ -184,13 +204,13 @@ class _Hanging:
             return [self.give(item) for item in kept]
         if kind is dict:
             return {key: self.give(item) for key, item in kept.items()}
-        if kind is _Group:
+        if kind is Group:
             return self._group(kept)
-        if kind is _Copied:
+        if kind is Copied:
             return kept.copier(kept.value)
         return kept
 
-    def _group(self, kept: _Group) -> Any:
+    def _group(self, kept: Group) -> Any:
         items = [self.give(item) for item in kept.items]
         if hasattr(kept.kind, "_fields"):
             return kept.kind(*items)
@@ -229,7 +249,7 @@ class _Hanging:
                 held = value if copier is None else copier(value)
                 attributes.set_committed_value(instance, name, held)
         for name, related in picture.related:
-            if name not in loaded and related is not _Left:
+            if name not in loaded and related is not Left:
                 attributes.set_committed_value(instance, name, self.give(related))
 
 

@@ -115,13 +115,15 @@ def _note_capture(
         or _unvaried(capture, connection, state, list(state.sessions))
     )
     noted = tags if capture.varied else (*tags, LISTENERS)
-    if reason is None:
-        capture.note_read(capture.store.stamp(noted), seen)
-    elif reason.startswith("volatile_function"):
-        capture.volatile = reason
-        capture.note_read(capture.store.stamp(noted), seen)
-    else:
+    if reason is not None and not reason.startswith("volatile_function"):
         capture.spoil(reason)
+        return
+    if reason is not None:
+        capture.volatile = reason
+    stamp = capture.store.stamp(noted)
+    if capture.store.shares:
+        capture.late.update(tag for tag, _ in stamp.vector if tag.shared is None)
+    capture.note_read(stamp, seen)
 
 
 def _uses(session: Session, connection: Connection) -> bool:

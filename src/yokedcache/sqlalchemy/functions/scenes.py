@@ -15,6 +15,7 @@ from yokedcache.core.tags import SESSIONS, holds
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
+from yokedcache.sqlalchemy import sharing
 from yokedcache.sqlalchemy.answers.fitness import established
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.contexts.listeners import rewriter
@@ -89,6 +90,8 @@ class SessionExaminer:
         """
         Put up in a new cache the fences that may stay for long.
         """
+        if machine.store.shares:
+            sharing.install()
         fences.cover(machine.store)
 
     def open_context(self, vector: Vector) -> bool:

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.redis.batches import Batches
 from yokedcache.stores.redis.faults import (
     CAUGHT,
     address_of,
@@ -26,6 +27,8 @@ from yokedcache.stores.redis.sync import INFO, INFO_REPLICATION, LIMIT
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, fine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from yokedcache.stores.redis.operations import Operation
 
 T = TypeVar("T")
@@ -77,9 +80,17 @@ class AsyncRedisStore:
 
     name = "redis"
 
-    def __init__(self, client: redis.asyncio.Redis, *, limit: float = LIMIT) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        *,
+        limit: float = LIMIT,
+        ticket: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.client = client
         self.limit = limit
+        self._ticket = ticket
+        self._batches = Batches(self)
         self.pool: Any = client.connection_pool
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = asyncio.Semaphore(self.pool.max_connections)
@@ -90,24 +101,44 @@ class AsyncRedisStore:
 
         Those who find all connections in use wait their turn within that time.
         """
-        pool = self.pool
+        seconds = self.limit if limit is None else limit
+        if operation.same is not None:
+            shared: T = await self._batches.ask(operation, seconds)
+            return shared
+        (result,) = await self.perform_all([operation], seconds)
+        if isinstance(result, StoreError):
+            raise result
+        done: T = result
+        return done
+
+    async def perform_all(
+        self, operations: list[Operation[Any]], seconds: float
+    ) -> list[Any]:
+        """
+        Do operations on one connection; give the result of each, or its `StoreError`.
+        """
+        pool, asked = self.pool, operations[0].asked
         connection: Any = None
         held = clean = False
         try:
-            async with asyncio.timeout(self.limit if limit is None else limit):
+            async with asyncio.timeout(seconds):
                 held = await self._places.acquire()
                 connection = await pool.get_connection()
-                result = await self._follow(connection, operation)
-                clean = True
+                results = await self._follow(connection, operations)
+            clean = True
+            for place, result in enumerate(results):
+                if isinstance(result, RefusedError):
+                    clean = clean and result.refusal.code != READ_ONLY
+                    error = self._error(result, operations[place].asked, connection)
+                    error.__cause__ = result.refusal.error
+                    results[place] = error
         except RefusedError as error:
             clean = error.refusal.code != READ_ONLY
-            raise self._error(
-                error, operation.asked, connection
-            ) from error.refusal.error
+            raise self._error(error, asked, connection) from error.refusal.error
         except (*CAUGHT, StoreError) as error:
-            raise self._error(error, operation.asked, connection) from error
+            raise self._error(error, asked, connection) from error
         else:
-            return result
+            return results
         finally:
             if connection is not None:
                 if not clean:
@@ -117,22 +148,33 @@ class AsyncRedisStore:
             if held:
                 self._places.release()
 
-    async def _follow(self, connection: Any, operation: Operation[T]) -> T:
+    async def _follow(
+        self, connection: Any, operations: list[Operation[Any]]
+    ) -> list[Any]:
         link: Link = connection.yokedcache
         fresh = time.monotonic() - link.looked_at < TRUSTED
-        if not fresh and not operation.late:
+        if not fresh and not all(operation.late for operation in operations):
             await self._look(connection, link)
             fresh = True
-        steps = operation.steps(link)
-        try:
-            request = next(steps)
-            if not fresh:
-                answers = await self._look(connection, link, request)
-                request = steps.send(answers)
-            while True:
-                request = steps.send(await _ask(connection, request))
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+        for operation in operations:
+            operation.sent = self._ticket()
+        results: list[Any] = [None] * len(operations)
+        steps = [operation.steps(link) for operation in operations]
+        asked: dict[int, Request] = {}
+        for place in range(len(steps)):
+            _step(steps[place], None, place, asked, results)
+        while asked:
+            packet = Request(
+                b"".join(request.packed for request in asked.values()),
+                sum(request.count for request in asked.values()),
+            )
+            if fresh:
+                answers = await _ask(connection, packet)
+            else:
+                answers = await self._look(connection, link, packet)
+                fresh = True
+            asked = _sent_on(steps, asked, answers, results)
+        return results
 
     async def _look(
         self, connection: Any, link: Link, request: Request | None = None
@@ -154,6 +196,39 @@ class AsyncRedisStore:
         return store_error(
             error, asked, address_of(facts or self.pool.connection_kwargs)
         )
+
+
+def _sent_on(
+    steps: list[Any],
+    asked: dict[int, Request],
+    answers: list[Any],
+    results: list[Any],
+) -> dict[int, Request]:
+    """
+    Give each operation its answers; give what they ask next.
+    """
+    following: dict[int, Request] = {}
+    start = 0
+    for place, request in asked.items():
+        end = start + request.count
+        _step(steps[place], answers[start:end], place, following, results)
+        start = end
+    return following
+
+
+def _step(
+    steps: Any,
+    answers: list[Any] | None,
+    place: int,
+    following: dict[int, Request],
+    results: list[Any],
+) -> None:
+    try:
+        following[place] = steps.send(answers)
+    except StopIteration as stop:
+        results[place] = stop.value
+    except (RefusedError, StoreError) as error:
+        results[place] = error
 
 
 async def _ask(connection: Any, request: Request) -> list[Any]:

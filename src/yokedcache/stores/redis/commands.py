@@ -64,8 +64,9 @@ class Commands:
         """
         Look an entry up: one trip if it carries no other tags than these, else two.
         """
-        steps = partial(look, self.layout, self.layout.entry(key), self.tags(tags))
-        return Operation("read", steps, late=True)
+        entry, known = self.layout.entry(key), self.tags(tags)
+        steps = partial(look, self.layout, entry, known)
+        return Operation("read", steps, late=True, same=(entry, known.digests))
 
     def exists(self, key: Key, tags: Tags = ()) -> Operation[bool]:
         """

@@ -38,7 +38,7 @@ from yokedcache.stores.redis.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from yokedcache.stores.redis.envelope import Envelope, Times, Vector
     from yokedcache.stores.redis.incarnation import Link
@@ -55,17 +55,26 @@ class Operation(Generic[R]):
     An operation whose result is an `R`, still to be done.
 
     `asked` is what is said of it in errors. Of a `late` one the first request is the
-    same whatever the server's incarnation.
+    same whatever the server's incarnation. Those that are the `same` may be asked once
+    for all who ask at the same time.
     """
 
-    __slots__ = ("asked", "late", "steps")
+    __slots__ = ("asked", "late", "same", "sent", "steps")
 
     def __init__(
-        self, asked: str, steps: Callable[[Link], Steps[R]], *, late: bool = False
+        self,
+        asked: str,
+        steps: Callable[[Link], Steps[R]],
+        *,
+        late: bool = False,
+        same: Hashable = None,
     ) -> None:
         self.asked = asked
         self.steps = steps
         self.late = late
+        self.same = same
+        self.sent: float = 0.0
+        """Drawn just before it was sent, by whoever wants to know."""
 
 
 def ask_tags(tags: TagSet) -> bytes:

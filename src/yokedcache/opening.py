@@ -1,0 +1,77 @@
+"""
+Opens the store that a cache's settings ask for.
+
+What a shared store takes is imported when one is opened: a cache in memory needs
+neither its client library nor an event loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.errors import SettingsError
+from yokedcache.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yokedcache.runtime.drive import AsyncHost
+    from yokedcache.settings import Settings
+
+
+def open_store(
+    settings: Settings, clock: Callable[[], float], ticket: Callable[[], int]
+) -> tuple[MemoryStore, AsyncHost]:
+    """
+    Open a store; give it with what holds its conversations in an event loop.
+    """
+    if settings.url is None:
+        return (
+            MemoryStore(
+                clock, max_entries=settings.max_entries, max_bytes=settings.max_bytes
+            ),
+            _Nobody(),
+        )
+    try:
+        from yokedcache.shared.server import Asker, Server
+        from yokedcache.shared.store import SharedStore
+    except ImportError as error:
+        msg = (
+            f"{settings.url.partition(':')[0]}:// needs a client library that isn't "
+            f"installed ({error.name}): pip install 'yokedcache[redis]'"
+        )
+        raise SettingsError(msg, url=settings.url) from error
+    server = Server(
+        settings.url,
+        clock,
+        ticket,
+        prefix=settings.prefix,
+        lease=settings.lease,
+        limit=settings.store_timeout,
+    )
+    store = SharedStore(
+        clock,
+        server,
+        max_entries=settings.max_entries,
+        max_bytes=settings.max_bytes,
+        grace=settings.orphan_grace,
+        refuse=settings.on_unreachable == "refuse",
+    )
+    return store, Asker(server)
+
+
+class _Nobody:
+    """
+    Holds the conversations of a store that is asked nothing.
+    """
+
+    def perform(self, op: Any) -> Any:
+        """
+        Do what is never asked for.
+        """
+        raise NotImplementedError(op)  # pragma: no cover - see `MemoryStore.look`
+
+    def begin(self, op: Any) -> None:
+        """
+        Begin nothing.
+        """

@@ -1,0 +1,45 @@
+"""
+Whether blocking code runs in a greenlet that can wait in an event loop.
+
+SQLAlchemy's `AsyncSession` runs blocking code in such greenlets. The part that knows
+SQLAlchemy says here how to tell, and how to wait; until then there are none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+def _nowhere() -> bool:
+    return False
+
+
+_tell: Callable[[], bool] = _nowhere
+_wait: Callable[[Awaitable[Any]], Any] | None = None
+
+
+def install(tell: Callable[[], bool], wait: Callable[[Awaitable[Any]], Any]) -> None:
+    """
+    Say how greenlets are told, and how they wait.
+    """
+    global _tell, _wait
+    _tell, _wait = tell, wait
+
+
+def in_greenlet() -> bool:
+    """
+    Tell whether the caller runs in a greenlet that can wait in its loop.
+    """
+    return _tell()
+
+
+def awaited(waiting: Awaitable[Any]) -> Any:
+    """
+    Have the loop wait, and give what came of it.
+    """
+    if _wait is None:  # pragma: no cover - nobody is in a greenlet then
+        raise RuntimeError("no greenlets are known")
+    return _wait(waiting)

@@ -1,0 +1,14 @@
+"""
+A cache whose entries many processes share: this process's side of it.
+
+A process keeps what it read and decoded, and a mirror of the tags: each tag's version
+in the shared store, as last learnt. Nothing of that is served on trust. An entry is
+*proven* when the shared store said, asked after the caller began, that it is the one
+stored there and that all its tags stand as its vector says; whoever began before the
+asking may have it. All else (captures, session vectors, snapshots, flights) compares
+the mirror's own numbers: knowing too little makes a miss, never an old answer.
+
+`store` is that near side, `asking` the conversations with the shared store, `server`
+the way there, `debts` what is still to be said when it couldn't be reached; `keys` and
+`payloads` give keys and entries the one form that every process reads.
+"""

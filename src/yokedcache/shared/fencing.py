@@ -1,0 +1,258 @@
+"""
+Fences that every process sees, for as long as their writer lives, and no longer.
+
+A fence is raised before a commit and lifted after it (rule 2). A commit that takes long
+has its fence vouched for again and again (rule 4), and what the shared store couldn't be
+told is said once it can be: both by a thread that is only there while there is need.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from yokedcache.core.tags import Fence
+from yokedcache.errors import StoreError
+from yokedcache.runtime.log import once
+from yokedcache.stores.redis.layout import BORN, word
+from yokedcache.stores.redis.results import RaisedFence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from yokedcache.core.tags import Tag
+    from yokedcache.shared.server import Server
+    from yokedcache.stores.redis.layout import TagState
+    from yokedcache.stores.redis.operations import Operation
+
+SOONEST: Final = 0.1
+"""Seconds after which what is owed is tried again, at first; doubled up to `LATEST`."""
+LATEST: Final = 2.0
+_TOKEN_BYTES: Final = 9
+_IDLE: Final = 30.0
+
+
+class SharedFence(Fence):
+    """
+    A fence in this process, and the one in the shared store that goes with it.
+    """
+
+    __slots__ = ("__weakref__", "lock", "names", "over", "raised")
+
+    def __init__(self, tags: tuple[Tag, ...], names: tuple[str, ...]) -> None:
+        super().__init__(tags)
+        self.names = names
+        self.raised: RaisedFence | None = None
+        self.lock = threading.Lock()
+        self.over = False
+        """Its commit has ended: nobody may vouch for it any more."""
+
+
+class Fencing:
+    """
+    The fences of one shared store, and what it is still to be told.
+
+    Args:
+        settled: takes a fence down in this process.
+        refuse: a commit that can't be announced mustn't be sent.
+        grace: seconds after which a fence falls that nobody vouches for any more.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        settled: Callable[[Fence], None],
+        *,
+        refuse: bool,
+        grace: float,
+    ) -> None:
+        self._server = server
+        self._settled = settled
+        self._refuse = refuse
+        self._grace = grace
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """
+        Forget all: in a forked child none of it is its own.
+        """
+        self._lock = threading.Lock()
+        self._raised: set[SharedFence] = set()
+        self._owed: list[SharedFence | tuple[str, ...]] = []
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def owed(self) -> int:
+        """
+        Tell how many announcements the shared store is still to be told.
+        """
+        return len(self._owed)
+
+    def raise_fence(self, fence: SharedFence) -> None:
+        """
+        Bump and fence in the shared store: a commit is about to be sent.
+
+        Raises:
+            StoreError: that can't be done, and commits are refused then.
+        """
+        if not fence.names:
+            return
+        commands = self._server.commands
+        token = word(secrets.token_bytes(_TOKEN_BYTES))
+        # if the answer is lost, the fence may be up: it is lifted in any case
+        fence.raised = RaisedFence(commands.tags(fence.names), token, "", b"")
+        try:
+            self._server.here(commands.fence(fence.raised.tags, token))
+        except StoreError as error:
+            if self._refuse:
+                self.lift(fence, settle=False)
+                raise
+            once(
+                "unannounced",
+                "",
+                "a commit is sent though the shared store can't be told before: %s",
+                error,
+            )
+        else:
+            with self._lock:
+                self._raised.add(fence)
+            self._work()
+
+    def lift(self, fence: SharedFence, *, settle: bool = True) -> None:
+        """
+        Bump and lift in the shared store, then in this process.
+
+        If the shared store can't be told, it is owed that, and the fence stays up here.
+        """
+        with fence.lock:  # whoever vouches for it just now comes before
+            if fence.over:
+                return
+            fence.over = True
+        with self._lock:
+            self._raised.discard(fence)
+        try:
+            if fence.raised is not None:
+                self._server.here(self._server.commands.lift(fence.raised))
+        except BaseException as error:
+            self._owe(fence)
+            if not isinstance(error, StoreError):
+                raise
+            return
+        if settle:
+            self._settled(fence)
+
+    def bumping(self, names: tuple[str, ...]) -> Generator[Operation[Any], Any, None]:
+        """
+        Bump tags in the shared store, or owe it that.
+        """
+        try:
+            yield self._server.commands.bump(names)
+        except BaseException as error:
+            self._owe(names)
+            if not isinstance(error, StoreError):
+                raise
+
+    def adopting(
+        self, names: Iterable[str], states: Iterable[TagState], now: float
+    ) -> Generator[Operation[Any], Any, None]:
+        """
+        Take down what others left up: their writer died, or is cut off (rule 4).
+        """
+        for name, state in zip(names, states, strict=True):
+            for fence in state.fences:
+                if fence.token != BORN and now > fence.deadline + self._grace:
+                    once(
+                        "adopted",
+                        name,
+                        "nobody vouches any more for a commit that was to change %r, so "
+                        "it is taken to be over",
+                        name,
+                    )
+                    with suppress(StoreError):
+                        yield self._server.commands.adopt(
+                            (name,), fence.token, grace=self._grace
+                        )
+
+    def settle_debts(self) -> bool:
+        """
+        Say what is owed; tell whether all of it was said.
+        """
+        with self._lock:
+            owed, self._owed = self._owed, []
+        for number, debt in enumerate(owed):
+            try:
+                self._say(debt)
+            except StoreError:
+                with self._lock:
+                    self._owed = owed[number:] + self._owed
+                return False
+            if isinstance(debt, SharedFence) and debt.up:
+                self._settled(debt)
+        return True
+
+    def close(self) -> None:
+        """
+        Say what is owed, once, and work no more.
+        """
+        if self._owed:
+            self.settle_debts()
+        self._closed = True
+        self._wake.set()
+
+    def _say(self, debt: SharedFence | tuple[str, ...]) -> None:
+        commands = self._server.commands
+        if not isinstance(debt, SharedFence):
+            self._server.perform(commands.bump(debt))
+        elif debt.raised is not None:
+            self._server.perform(commands.lift(debt.raised))
+
+    def _owe(self, debt: SharedFence | tuple[str, ...]) -> None:
+        with self._lock:
+            self._owed.append(debt)
+        once(
+            "owed",
+            "",
+            "the shared store couldn't be told of a change; it is told as soon as it can be",
+        )
+        self._work()
+
+    def _work(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="yokedcache-fences", daemon=True
+                )
+                self._thread.start()
+            elif self._owed:
+                self._wake.set()
+
+    def _run(self) -> None:
+        pause, idle = SOONEST, 0.0
+        while idle < _IDLE and not self._closed:
+            waited = pause if self._owed else self._server.lease / 3
+            if self._wake.wait(waited):
+                self._wake.clear()
+                pause = SOONEST
+            idle = 0.0 if self._raised or self._owed else idle + waited
+            self._vouch()
+            done = self.settle_debts() if self._owed else True
+            pause = SOONEST if done else min(LATEST, 2 * pause)
+        with self._lock:
+            if self._thread is threading.current_thread():
+                self._thread = None
+
+    def _vouch(self) -> None:
+        with self._lock:
+            fences = list(self._raised)
+        for fence in fences:
+            with fence.lock:
+                if fence.over or fence.raised is None:
+                    continue
+                try:
+                    self._server.perform(self._server.commands.renew(fence.raised))
+                except StoreError:
+                    return

@@ -1,0 +1,85 @@
+"""
+Conversations held where the caller is, for blocking code: a thread, or a greenlet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.runtime.drive import run
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from yokedcache.core.entry import Entry, Tally
+    from yokedcache.core.tags import Stamp, Vector
+    from yokedcache.shared.server import Server
+
+
+class Here:
+    """
+    What a `SharedStore` does for code that blocks.
+    """
+
+    server: Server
+
+    @property
+    def owed(self: Any) -> int:
+        """
+        Tell how many changes the shared store is still to be told.
+        """
+        return int(self._fencing.owed)
+
+    @property
+    def failures(self: Any) -> int:
+        """
+        Tell how often the shared store failed.
+        """
+        return int(self.server.failures)
+
+    def here(self: Any, operation: Any) -> Any:
+        """
+        Do an operation of the shared store.
+        """
+        return self.server.here(operation)
+
+    def look_here(
+        self: Any,
+        key: Hashable,
+        ticket: float,
+        names: Iterable[str] = (),
+        *,
+        owner: Tally | None = None,
+    ) -> Entry | None:
+        """
+        Look an entry up.
+        """
+        look = self.look(key, ticket, names, owner=owner)
+        found: Entry | None = run(look, self.here)
+        return found
+
+    def take_here(self: Any, names: Iterable[str], key: Hashable) -> Stamp:
+        """
+        Take the versions of tags.
+        """
+        stamp: Stamp = run(self.take(names, key), self.here)
+        return stamp
+
+    def put(self: Any, key: Hashable, entry: Entry, guard: Vector = ()) -> str | None:
+        """
+        Store an entry if its vector holds unfenced; else say why it was not.
+        """
+        refused: str | None = run(self.keep(key, entry, guard), self.here)
+        return refused
+
+    def remove(self: Any, key: Hashable) -> bool:
+        """
+        Drop the entry under a key; tell whether there was one that still held.
+        """
+        return bool(run(self.removing(key), self.here))
+
+    def bump(self: Any, names: Iterable[str]) -> None:
+        """
+        Make everything that depends on one of the tags unservable, in every process.
+        """
+        run(self.bumping(names), self.here)

@@ -1,0 +1,182 @@
+"""
+The way to a shared store: by a blocking client, or by one for each event loop.
+
+Whoever has to wait in the middle of blocking code does so *here*: a thread waits, a
+greenlet of SQLAlchemy's `AsyncSession` lets its loop go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from yokedcache.errors import StoreError
+from yokedcache.runtime.log import logger, once
+from yokedcache.runtime.switching import awaited, in_greenlet
+from yokedcache.shared.breaker import Breaker
+from yokedcache.stores.redis import aio, sync
+from yokedcache.stores.redis.commands import Commands
+from yokedcache.stores.redis.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from yokedcache.stores.redis.operations import Operation
+
+T = TypeVar("T")
+
+
+class Asker:
+    """
+    Holds conversations in an event loop.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def perform(self, op: Any) -> Any:
+        """
+        Do what waits for nothing: no operation is like that.
+        """
+        raise NotImplementedError(op)  # pragma: no cover - all of them wait
+
+    def begin(self, op: Any) -> Awaitable[Any]:
+        """
+        Begin an operation.
+        """
+        return self._server.perform_async(op)
+
+
+class Server:
+    """
+    One shared store, as this process reaches it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float],
+        ticket: Callable[[], float],
+        *,
+        prefix: str,
+        lease: float,
+        limit: float,
+    ) -> None:
+        self.commands = Commands(Layout(prefix), lease=lease)
+        self.lease = lease
+        self.failures = 0
+        self._url = url
+        self._ticket = ticket
+        self._limit = limit
+        self._breaker = Breaker(clock)
+        self._sync: sync.RedisStore | None = None
+        self._loops: WeakKeyDictionary[Any, aio.AsyncRedisStore] = WeakKeyDictionary()
+
+    @property
+    def left_alone(self) -> bool:
+        """
+        Tell whether it isn't asked now, since it failed again and again.
+        """
+        return self._breaker.open
+
+    def perform(self, operation: Operation[T]) -> T:
+        """
+        Do an operation in the calling thread.
+
+        Raises:
+            StoreError: it can't be done, or nothing is asked for now.
+        """
+        self._admit(operation)
+        operation.sent = self._ticket()
+        store = self._sync
+        if store is None:
+            store = self._sync = sync.RedisStore(
+                sync.connect(self._url, limit=self._limit), limit=self._limit
+            )
+        try:
+            result = store.perform(operation)
+        except StoreError as error:
+            self._failed(error)
+            raise
+        self._answered()
+        return result
+
+    async def perform_async(self, operation: Operation[T]) -> T:
+        """
+        Do an operation in the running event loop.
+
+        Raises:
+            StoreError: it can't be done, or nothing is asked for now.
+        """
+        self._admit(operation)
+        loop = asyncio.get_running_loop()
+        store = self._loops.get(loop)
+        if store is None:
+            store = self._loops[loop] = aio.AsyncRedisStore(
+                aio.connect(self._url), limit=self._limit, ticket=self._ticket
+            )
+        try:
+            result = await store.perform(operation)
+        except StoreError as error:
+            self._failed(error)
+            raise
+        self._answered()
+        return result
+
+    def here(self, operation: Operation[T]) -> T:
+        """
+        Do an operation where the caller is: in a greenlet, or a thread.
+        """
+        if in_greenlet():
+            done: T = awaited(self.perform_async(operation))
+            return done
+        return self.perform(operation)
+
+    def close(self) -> None:
+        """
+        Let the blocking client go.
+        """
+        store, self._sync = self._sync, None
+        if store is not None:
+            store.client.close()
+
+    async def close_async(self) -> None:
+        """
+        Let the running loop's client go, and the blocking one.
+        """
+        self.close()
+        store = self._loops.pop(asyncio.get_running_loop(), None)
+        if store is not None:
+            await store.client.aclose()
+
+    def begin_anew(self) -> None:
+        """
+        Forget the parent's connections, in a child after a fork.
+        """
+        self._sync = None
+        self._loops = WeakKeyDictionary()
+
+    def _admit(self, operation: Operation[Any]) -> None:
+        if self._breaker.open:
+            message = (
+                f"the shared store is left alone, having failed ({operation.asked})"
+            )
+            raise StoreError(message, asked=operation.asked)
+
+    def _failed(self, error: StoreError) -> None:
+        self.failures += 1
+        if self._breaker.failed():
+            logger.warning(
+                "the shared store fails again and again, so it is left alone for a "
+                "while and the database answers: %s",
+                error,
+            )
+        else:
+            once(
+                "store_failed", type(error).__name__, "a shared store failed: %s", error
+            )
+
+    def _answered(self) -> None:
+        if self._breaker.answered():
+            logger.warning("the shared store answers again")

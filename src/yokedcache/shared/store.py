@@ -1,0 +1,382 @@
+"""
+The near side of a shared store: what this process has decoded, and its mirror of tags.
+
+What takes asking is written as conversations: generators that yield operations of the
+shared store and are sent what came of them. `run` and `run_async` of `runtime.drive`
+hold them; the methods that blocking code calls hold them where the caller is.
+
+A shared store that fails makes misses here, and what can't be announced is owed
+(`fencing`): the application's query goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from yokedcache.core.tags import SESSIONS, holds, unfenced
+from yokedcache.errors import PayloadError, StoreError, ValueNotStorableError
+from yokedcache.shared.fencing import Fencing, SharedFence
+from yokedcache.shared.here import Here
+from yokedcache.shared.keys import shared_key
+from yokedcache.shared.mirror import Mirror
+from yokedcache.shared.payloads import imprint, pack, unpack
+from yokedcache.shared.tagging import EVERYTHING, is_shared, written
+from yokedcache.shared.timing import Timing
+from yokedcache.stores.memory import MemoryStore
+from yokedcache.stores.redis.layout import MARK, not_after
+from yokedcache.stores.redis.results import Hit
+from yokedcache.stores.redis.results import Stamp as SharedStamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from yokedcache.core.entry import Entry, Tally
+    from yokedcache.core.tags import Fence, Stamp, Tag, Vector
+    from yokedcache.shared.server import Server
+    from yokedcache.stores.silent import Asking
+
+
+class SharedStore(Here, MemoryStore):
+    """
+    Entries and tags that many processes share, as one of them has them.
+    """
+
+    name = "shared"
+    shares = True
+    unproven = 0.0
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        server: Server,
+        *,
+        max_entries: int,
+        max_bytes: int,
+        refuse: bool = False,
+        grace: float = 60.0,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
+        self.server = server
+        self.plain = {}  # nothing is served that wasn't asked about
+        self.watch()
+        self.unreadable = 0
+        self._wall = wall
+        self._timing = Timing(clock, wall)
+        self._mirror = Mirror(self.tags, server.commands.tags)
+        self._fencing = Fencing(server, self._settled, refuse=refuse, grace=grace)
+
+    # what is looked up
+
+    def fetch(self, key: Hashable) -> None:
+        """
+        Give nothing: what is kept here has to be proven for whoever asks (`look`).
+        """
+
+    def near(self, key: Hashable, ticket: float) -> Entry | None:
+        """
+        Give the entry under a key if it was proven since a caller began.
+        """
+        entry = self.entries.get(key)
+        if entry is None or entry.proven <= ticket:
+            return None
+        return entry if holds(entry.vector) and unfenced(entry.vector) else None
+
+    def look(
+        self,
+        key: Hashable,
+        ticket: float,
+        names: Iterable[str] = (),
+        *,
+        owner: Tally | None = None,
+        copy: bool = True,
+    ) -> Asking[Entry | None]:
+        """
+        Look an entry up for a caller that drew a ticket when it began.
+
+        Args:
+            names: the tags that it is expected to have, as far as the caller knows.
+            owner: whose hits it will have.
+            copy: what is given out must be the caller's own.
+        """
+        near = self.near(key, ticket)
+        if near is not None:
+            return near
+        raw = shared_key(key)
+        if raw is None:
+            return None
+        asked = self._mirror.expected(key, self.entries.get(key), names)
+        reading = self.server.commands.read(raw, asked.tags)
+        try:
+            found = yield reading
+        except StoreError:
+            return None
+        if isinstance(found, Hit):
+            entry = self._taken(key, found, reading.sent, copy=copy)
+            if entry is None or not self._mirror.is_heard(key, entry):
+                return None
+            entry.owner = entry.owner or owner
+            return entry
+        with self._lock:
+            self._mirror.learn(asked, found.stamp)
+            self._forget(key)
+        yield from self._fencing.adopting(asked.names, found.stamp.states, self._wall())
+        return None
+
+    def _taken(
+        self, key: Hashable, found: Hit, proven: float, *, copy: bool
+    ) -> Entry | None:
+        """
+        Take over an entry that the shared store says holds.
+        """
+        entry = self.entries.get(key)
+        seen = imprint(found.payload, found.times.born)
+        told = None
+        if entry is None or entry.imprint != seen:
+            try:
+                told = unpack(found.payload, copy=copy)
+            except PayloadError:
+                self.unreadable += 1
+                return None
+            names = told.names
+        else:
+            names = tuple(str(tag.name) for tag, _ in entry.vector)
+        with self._lock:
+            vector = self._mirror.learn_hit(names, found)
+        if vector is None:
+            self.unreadable += 1
+            return None
+        if told is not None:
+            entry = self._timing.entry(told, vector, found.times, len(found.payload))
+            entry.imprint = seen
+            MemoryStore.put(self, key, entry)
+        if entry is None:  # pragma: no cover - it was told, then
+            return None
+        entry.vector, entry.proven = vector, proven
+        entry.careful = SESSIONS in names
+        return entry if unfenced(vector) else None
+
+    # what is stored
+
+    def take(self, names: Iterable[str], key: Hashable) -> Asking[Stamp]:
+        """
+        Take the versions of tags, before what they stand for is read (rule 1).
+
+        Asks only for what isn't known: who knows too old a version stores nothing. If
+        it isn't known what will be read, the shared store's counter is noted, by which
+        tags that turn up later are judged.
+        """
+        wanted = tuple(dict.fromkeys((*names, EVERYTHING)))
+        stamp = self.stamp(wanted)
+        known = all(tag.shared is not None for tag, _ in stamp.vector)
+        if known and not stamp.fenced and self._mirror.hinted(key):
+            return stamp
+        asked = self._mirror.expected(key, self.entries.get(key), wanted)
+        try:
+            found = yield self.server.commands.stamp(asked.tags)
+        except StoreError:
+            return stamp
+        with self._lock:
+            self._mirror.learn(asked, found)
+            stamp = self.tags.stamp(wanted)
+        stamp.noted = found.counter
+        return stamp
+
+    def keep(
+        self,
+        key: Hashable,
+        entry: Entry,
+        guard: Vector = (),
+        *,
+        late: Iterable[Tag] = (),
+        noted: bytes | None = None,
+        given: Iterable[str] = (),
+    ) -> Asking[str | None]:
+        """
+        Store an entry if its vector holds unfenced; else say why it was not.
+
+        Args:
+            guard: versions of this process that must hold, too.
+            late: tags whose version wasn't known when they were read.
+            noted: the shared store's counter before anything was read.
+            given: tags that belong to this key alone, as its caller knows.
+        """
+        raw = shared_key(key)
+        if raw is None:
+            return "unshareable_key"
+        if not unfenced(entry.vector):
+            return "commit_in_flight"
+        if not holds(guard):
+            return "removed_meanwhile"
+        self._mirror.hear(key, entry)
+        self._mirror.hint(key, entry, given)
+        undated = {tag for tag in late if tag.shared is None}
+        if undated:
+            refused = yield from self._date(entry, undated, noted)
+            if refused is not None:
+                return refused
+        return (yield from self._store(key, raw, entry, guard))
+
+    def _store(
+        self, key: Hashable, raw: bytes, entry: Entry, guard: Vector
+    ) -> Asking[str | None]:
+        tags = [tag for tag, _ in entry.vector if is_shared(tag.name)]
+        versions = {str(tag.name): tag.shared or b"" for tag in tags}
+        if b"" in versions.values() or not holds(entry.vector):
+            return "changed_meanwhile"
+        try:
+            payload = pack(entry)
+        except ValueNotStorableError:
+            return "unstorable"
+        asked = self._mirror.asked(versions)
+        values: list[bytes | None] = [versions[name] for name in asked.names]
+        mark = versions[EVERYTHING][:MARK]
+        stamp = SharedStamp(asked.tags, values, mark)
+        times, life = self._timing.times(entry)
+        storing = self.server.commands.store(raw, payload, stamp, times, life=life)
+        try:
+            refused = yield storing
+        except StoreError:
+            return "store_unreachable"
+        if refused is not None:
+            with self._lock:
+                self._mirror.doubt(tags)
+            return str(refused)
+        entry.proven = storing.sent
+        entry.imprint = imprint(payload, times.born)
+        MemoryStore.put(self, key, entry, guard)  # if it holds here, too
+        return None
+
+    def _date(
+        self, entry: Entry, late: set[Tag], noted: bytes | None
+    ) -> Asking[str | None]:
+        """
+        Tell whether tags that turned up late haven't changed since the counter was noted.
+        """
+        asked = self._mirror.asked(str(tag.name) for tag in late)
+        try:
+            found = yield self.server.commands.stamp(asked.tags)
+        except StoreError:
+            return "store_unreachable"
+        held = {tag for tag, version in entry.vector if tag.version == version}
+        with self._lock:
+            self._mirror.learn(asked, found)
+            entry.vector = tuple(
+                (tag, tag.version if tag in late & held else version)
+                for tag, version in entry.vector
+            )
+        if noted is None or found.unusable:
+            return found.unusable or "changed_meanwhile"
+        dated = all(not_after(version, noted) for version in found.vector.versions)
+        return None if dated else "changed_meanwhile"
+
+    # what is changed
+
+    def fence(self, names: Iterable[str]) -> Fence:
+        """
+        Bump tags and fence them, here and for every process.
+
+        Raises:
+            StoreError: nobody can be told, and commits are refused then.
+        """
+        given = tuple(names)
+        with self._lock:
+            fence = SharedFence(self.tags.fence(given).tags, written(given))
+        try:
+            self._fencing.raise_fence(fence)
+        except BaseException:
+            MemoryStore.lift(self, fence)
+            raise
+        return fence
+
+    def lift(self, fence: Fence) -> None:
+        """
+        Bump the fence's tags and take it down, for every process and here.
+
+        Where nobody can be told it stays up here until they can.
+        """
+        if isinstance(fence, SharedFence):
+            self._fencing.lift(fence)
+        else:  # pragma: no cover - there are no others
+            MemoryStore.lift(self, fence)
+
+    def _settled(self, fence: Fence) -> None:
+        MemoryStore.lift(self, fence)
+
+    def bumping(self, names: Iterable[str]) -> Asking[None]:
+        """
+        Make everything that depends on one of the tags unservable, in every process.
+        """
+        given = tuple(names)
+        MemoryStore.bump(self, given)
+        shared = written(given)
+        if shared:
+            yield from self._fencing.bumping(shared)
+
+    def removing(self, key: Hashable) -> Asking[bool]:
+        """
+        Drop the entry under a key; tell whether there was one that still held.
+        """
+        tags = self._mirror.expected(key, self.entries.get(key), ()).tags
+        MemoryStore.remove(self, key)
+        raw = shared_key(key)
+        if raw is None:
+            return False
+        try:
+            return bool((yield self.server.commands.remove(raw, tags)))
+        except StoreError:
+            return False
+
+    def renewing(self, key: Hashable, entry: Entry, ttl: float) -> Asking[bool]:
+        """
+        Give an entry a new time to live from now, in seconds.
+        """
+        raw = shared_key(key)
+        if raw is None:  # pragma: no cover - it was found under its key
+            return False
+        tags = self._mirror.expected(key, entry, ()).tags
+        times, life = self._timing.renewed(entry, ttl)
+        with self._lock:
+            self._forget(key)
+        extending = self.server.commands.extend(raw, times, life=life, tags=tags)
+        try:
+            return bool((yield extending))
+        except StoreError:
+            return False
+
+    def clearing(self) -> Asking[None]:
+        """
+        Drop all entries, in every process.
+        """
+        self.clear()
+        yield from self._fencing.bumping((EVERYTHING,))
+
+    # what comes and goes with the process
+
+    def close(self) -> None:
+        """
+        Say what is owed, if that can be done now, and let the connections go.
+        """
+        self._fencing.close()
+        self.server.close()
+
+    async def close_async(self) -> None:
+        """
+        Let go of the connections of the running event loop.
+        """
+        await self.server.close_async()
+
+    def begin_anew(self) -> None:
+        """
+        Begin anew in a forked child: connections aren't shared with the parent.
+        """
+        super().begin_anew()
+        self.server.begin_anew()
+        self._fencing.begin_anew()
+        self._mirror.forget()
+
+    def _forget(self, key: Hashable) -> None:
+        entry = self.entries.get(key)
+        if entry is not None and entry.queue:
+            self._drop(entry)

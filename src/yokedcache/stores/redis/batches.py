@@ -1,0 +1,91 @@
+"""
+Look-ups of one turn of an event loop, sent in one go.
+
+Many tasks ask at the same time. One by one, each would take a connection and a trip of
+its own; so what is asked before the loop comes round again is written into one packet,
+and asked once where several ask for the same. A look-up begins no earlier by that: it
+is sent after everyone in it began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from yokedcache.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from yokedcache.stores.redis.aio import AsyncRedisStore
+    from yokedcache.stores.redis.operations import Operation
+
+MOST = 256
+"""Operations in one packet."""
+
+
+class Batches:
+    """
+    What is asked of one store in one event loop.
+    """
+
+    def __init__(self, store: AsyncRedisStore) -> None:
+        self._store = store
+        self._waiting: dict[Hashable, tuple[Operation[Any], list[Any]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(self, operation: Operation[Any], limit: float) -> Any:
+        """
+        Do an operation with whatever else is asked in this turn.
+
+        Its `sent` is drawn when the packet is.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        _, futures = self._waiting.setdefault(operation.same, (operation, []))
+        futures.append((operation, future))
+        if len(self._waiting) == 1 and len(futures) == 1:
+            loop.call_soon(self._send, limit)
+        return await future
+
+    def _send(self, limit: float) -> None:
+        waiting, self._waiting = list(self._waiting.values()), {}
+        for start in range(0, len(waiting), MOST):
+            task = asyncio.ensure_future(
+                self._answer(waiting[start : start + MOST], limit)
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(
+        self, waiting: list[tuple[Operation[Any], list[Any]]], limit: float
+    ) -> None:
+        operations = [operation for operation, _ in waiting]
+        try:
+            results = await self._store.perform_all(operations, limit)
+        except BaseException as error:
+            for _, futures in waiting:
+                _settle(futures, error, None)
+            if not isinstance(error, StoreError):
+                raise
+            return
+        for (operation, futures), result in zip(waiting, results, strict=True):
+            _settle(futures, result, operation.sent)
+
+
+def _settle(futures: list[Any], result: Any, sent: float | None) -> None:
+    for operation, future in futures:
+        if future.done():  # its caller was cancelled
+            continue
+        if sent is not None:
+            operation.sent = sent
+        if isinstance(result, BaseException):
+            error = (
+                StoreError(result.message, **result.facts)
+                if isinstance(result, StoreError)
+                else asyncio.CancelledError()
+            )
+            error.__cause__ = result.__cause__
+            future.set_exception(error)
+        else:
+            future.set_result(result)

@@ -1,0 +1,165 @@
+"""
+Conversations with a store that answers at once, because it is in this memory.
+
+What takes asking where processes share a store is written as conversations: generators
+that yield operations and are sent what came of them. These never yield.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Hashable, Iterable
+    from typing import TypeAlias, TypeVar
+
+    from yokedcache.core.entry import Entry, Tally
+    from yokedcache.core.tags import Stamp, Tag, Vector
+
+    T = TypeVar("T")
+    Asking: TypeAlias = Generator[Any, Any, T]
+
+
+class Memory(Protocol):
+    """
+    What there is to converse about.
+    """
+
+    def fetch(self, key: Hashable) -> Entry | None: ...  # noqa: D102
+    def stamp(self, names: Iterable[str]) -> Stamp: ...  # noqa: D102
+    def put(  # noqa: D102
+        self, key: Hashable, entry: Entry, guard: Vector = ()
+    ) -> str | None: ...
+    def remove(self, key: Hashable) -> bool: ...  # noqa: D102
+    def renew(self, entry: Entry, ttl: float) -> bool: ...  # noqa: D102
+    def bump(self, names: Iterable[str]) -> None: ...  # noqa: D102
+    def clear(self) -> None: ...  # noqa: D102
+
+
+class Silent:
+    """
+    The conversations of a memory store; `SharedStore` has its own.
+    """
+
+    shares = False
+    """Other processes read and change what is kept, so it takes asking."""
+    unreadable = 0
+    unproven = math.inf
+    """For whom an entry holds that was made just now: see `Entry.proven`."""
+
+    @property
+    def failures(self) -> int:
+        """
+        Tell how often a shared store failed.
+        """
+        return 0
+
+    @property
+    def owed(self) -> int:
+        """
+        Tell how many changes a shared store is still to be told.
+        """
+        return 0
+
+    def look(
+        self: Memory,
+        key: Hashable,
+        ticket: float,  # noqa: ARG002
+        names: Iterable[str] = (),  # noqa: ARG002
+        *,
+        owner: Tally | None = None,  # noqa: ARG002
+        copy: bool = True,  # noqa: ARG002
+    ) -> Asking[Entry | None]:
+        """
+        Look an entry up for a caller that drew a ticket when it began.
+
+        Args:
+            names: the tags that it is expected to have, as far as the caller knows.
+            owner: whose hits it will have.
+            copy: what is given out must be the caller's own.
+        """
+        yield from ()
+        return self.fetch(key)
+
+    def take(
+        self: Memory,
+        names: Iterable[str],
+        key: Hashable,  # noqa: ARG002
+    ) -> Asking[Stamp]:
+        """
+        Take the versions of tags, before what they stand for is read for a key.
+        """
+        yield from ()
+        return self.stamp(names)
+
+    def keep(
+        self: Memory,
+        key: Hashable,
+        entry: Entry,
+        guard: Vector = (),
+        *,
+        late: Iterable[Tag] = (),  # noqa: ARG002
+        noted: bytes | None = None,  # noqa: ARG002
+        given: Iterable[str] = (),  # noqa: ARG002
+    ) -> Asking[str | None]:
+        """
+        Store an entry if its vector holds unfenced; else say why it was not.
+
+        Args:
+            guard: versions of this process that must hold, too.
+            late: tags whose version wasn't known when they were read.
+            noted: the shared store's counter before anything was read.
+            given: tags that belong to this key alone, as its caller knows.
+        """
+        yield from ()
+        return self.put(key, entry, guard)
+
+    def removing(self: Memory, key: Hashable) -> Asking[bool]:
+        """
+        Drop the entry under a key; tell whether there was one that still held.
+        """
+        yield from ()
+        return self.remove(key)
+
+    def renewing(
+        self: Memory,
+        key: Hashable,  # noqa: ARG002
+        entry: Entry,
+        ttl: float,
+    ) -> Asking[bool]:
+        """
+        Give an entry a new time to live from now, in seconds.
+        """
+        yield from ()
+        return self.renew(entry, ttl)
+
+    def bumping(self: Memory, names: Iterable[str]) -> Asking[None]:
+        """
+        Make everything that depends on one of the tags unservable.
+        """
+        yield from ()
+        self.bump(names)
+
+    def clearing(self: Memory) -> Asking[None]:
+        """
+        Drop all entries.
+        """
+        yield from ()
+        self.clear()
+
+    def here(self, operation: Any) -> Any:
+        """
+        Do an operation of a shared store where the caller is.
+        """
+        raise NotImplementedError(operation)  # pragma: no cover - none is asked for
+
+    def close(self) -> None:
+        """
+        Let go of what is open: nothing.
+        """
+
+    async def close_async(self) -> None:
+        """
+        Let go of what is open in the running event loop: nothing.
+        """

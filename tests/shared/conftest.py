@@ -1,0 +1,64 @@
+"""
+Caches that share a real server: two in one process stand for two processes.
+
+What goes by SQLAlchemy's own hooks they hear of together; that takes real processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.services.processes import wait_until
+from tests.services.redis import RedisServer
+from yokedcache import YokedCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LEASE = 0.2
+"""Seconds: a server that lost its memory is trusted again after one."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """
+    Give a server that the tests of a module share and don't break.
+    """
+    with RedisServer.running() as running:
+        yield running
+
+
+@pytest.fixture
+def open_cache() -> Iterator[Callable[..., YokedCache]]:
+    """
+    Give a function that opens a cache on a server, whose tags may be relied on.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def opened(on: RedisServer, **settings: Any) -> YokedCache:
+            settings = {
+                "lease": LEASE,
+                "jitter": 0.0,
+                "store_timeout": 10.0,
+                **settings,
+            }
+            cache = YokedCache(on.url(), **settings)
+            stack.callback(cache.sync.close)
+            wait_until(lambda: cache.sync.set("settled", 1))
+            return cache
+
+        yield opened
+
+
+@pytest.fixture
+def caches(
+    server: RedisServer, open_cache: Callable[..., YokedCache]
+) -> tuple[YokedCache, YokedCache]:
+    """
+    Give two caches on an empty server.
+    """
+    server.flush()
+    return open_cache(server), open_cache(server)

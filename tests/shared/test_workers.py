@@ -1,0 +1,105 @@
+"""
+Several workers of one application on one database, and one cache between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.services.processes import wait_until
+from tests.shared.conftest import LEASE
+from tests.workers.conftest import Worker, environment, run_directory, start, url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.services.redis import RedisServer
+
+__all__ = ["environment", "run_directory", "start", "url"]
+
+# several interpreters start in each
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+SERVED = {"statement": True, "function": True}
+
+
+@pytest.fixture
+def hire(start: Callable[..., Worker], server: RedisServer) -> Callable[..., Worker]:
+    """
+    Give a function that starts workers on one store.
+    """
+    server.flush()
+
+    def hired(**settings: Any) -> Worker:
+        told = {"url": server.url(), "lease": LEASE, "store_timeout": 10.0, **settings}
+        return start(**told)
+
+    return hired
+
+
+def settled(worker: Worker) -> Worker:
+    worker.do("setup")
+    wait_until(lambda: worker.do("warm") == {"name": "old", **SERVED})
+    return worker
+
+
+def test_what_one_commits_all_see_at_once(hire: Callable[..., Worker]) -> None:
+    one = settled(hire())
+    two = hire()
+    for number in range(5):  # more, and the table is hot
+        name = f"name {number}"
+        one.do("commit", name)
+        assert two.do("read") == {"name": name}
+        two.do("commit", f"{name} again")
+        assert one.do("read") == {"name": f"{name} again"}
+    last = {"name": "name 4 again", **SERVED}
+    assert one.do("warm") == last
+    assert two.do("warm") == last, two.do("stats")
+    assert one.do("stats")["several"] == two.do("stats")["several"] == {}
+    for worker in (one, two):
+        assert worker.do("said") == []
+
+
+def test_what_one_has_read_the_others_need_not(hire: Callable[..., Worker]) -> None:
+    one = settled(hire())
+    assert one.do("warm") == {"name": "old", **SERVED}
+    two = hire()
+    before = two.do("hits")
+    assert two.do("read") == {"name": "old"}
+    # who the database is has to be asked once
+    assert two.do("read") == {"name": "old"}
+    assert two.do("hits")["statements"] > before["statements"]
+    assert two.do("hits")["loads"] <= 1
+
+
+@pytest.mark.parametrize("way", ["commit_async", "raw"])
+def test_every_way_to_write_is_heard_by_all(
+    hire: Callable[..., Worker], way: str
+) -> None:
+    one, two = settled(hire()), hire()
+    assert two.do("warm") == {"name": "old", **SERVED}
+    one.do(way, "new")
+    assert two.do("read") == {"name": "new"}
+    two.do("sql", "UPDATE users SET name = 'text'")
+    assert one.do("read") == {"name": "text"}
+
+
+def test_a_forked_child_shares_as_well(hire: Callable[..., Worker]) -> None:
+    one, two = settled(hire()), hire()
+    assert two.do("warm") == {"name": "old", **SERVED}
+    told = one.do("fork")
+    assert told["warm"]["name"] == "old"
+    assert told["fresh"] == {"name": "child", **SERVED}
+    assert two.do("read") == {"name": "text"}
+    assert one.do("read") == {"name": "text"}
+
+
+def test_a_worker_that_ends_takes_nothing_with_it(hire: Callable[..., Worker]) -> None:
+    one, two = settled(hire()), hire()
+    assert two.do("warm") == {"name": "old", **SERVED}
+    one.kill()
+    assert two.do("warm") == {"name": "old", **SERVED}
+    two.do("commit", "new")
+    assert hire().do("read") == {"name": "new"}

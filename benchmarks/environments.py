@@ -24,12 +24,12 @@ OURS = ("msgpack", "sqlalchemy", "sqlglot")
 
 
 def environment(
-    name: str, *extra: str, pins: Path = HERE / "peers", home: Path = PLACE
+    name: str, *extra: str, folder: Path = HERE / "peers", home: Path = PLACE
 ) -> Path:
     """
     Give the interpreter of a peers' environment, making it if it isn't there.
     """
-    file = pins / f"requirements-{name}.txt"
+    file = folder / f"requirements-{name}.txt"
     pins = [
         line
         for line in (file.read_text().splitlines() if file.exists() else [])

@@ -8,6 +8,7 @@ both; each is a (sync, async) context manager, entered once a process.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -67,5 +68,5 @@ class Acts(Generic[T]):
 Blocking = Acts[int]
 """For threads."""
 
-Awaiting = Acts["Awaitable[int]"]
+Awaiting = Acts[Awaitable[int]]
 """For tasks."""

@@ -38,8 +38,10 @@ class Member:
     ) -> None:
         self.part = part
         self.logged = 0
-        self.report: dict[str, Any] | None = None
-        self._said: queue.Queue[Any] = queue.Queue()
+        self.ways: list[str] = []
+        self._report: dict[str, Any] | None = None
+        self._killed = False
+        self._said: queue.Queue[list[str] | None] = queue.Queue()
         self._errors = folder / f"{part.process}.err"
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -57,11 +59,12 @@ class Member:
         Return when it has set up.
         """
         try:
-            ready = self._said.get(timeout=PATIENCE) == "ready"
+            ways = self._said.get(timeout=PATIENCE)
         except queue.Empty:
-            ready = False
-        if not ready:
+            ways = None
+        if ways is None:
             raise self.lost("is not ready")
+        self.ways = ways
 
     def begin(self) -> None:
         """
@@ -73,12 +76,12 @@ class Member:
 
     def counted(self) -> dict[str, Any]:
         """
-        Give the report of a process that has ended.
+        Give the report of a process that has ended; one that was killed has none.
         """
         self._hearing.join(PATIENCE)
-        if self.report is None:
+        if self._report is None and not self._killed:
             raise self.lost("ended without a report")
-        return self.report
+        return self._report or {"loads": 0, "failures": {}}
 
     def lost(self, what: str) -> PlayerError:
         """
@@ -89,13 +92,27 @@ class Member:
             f"process {self.part.process} of {self.part.contender} {what}: {complaint}"
         )
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """
-        Let it end by itself, or kill it if it doesn't.
+        Kill it as `kill -9` does: what it has logged counts, and it is missed by no one.
+        """
+        self._killed = True
+        self.process.kill()
+        self.process.wait()
+
+    def dismiss(self) -> None:
+        """
+        Tell it to end.
         """
         with contextlib.suppress(BrokenPipeError):
             if self.process.stdin is not None:
                 self.process.stdin.close()
+
+    def end(self) -> None:
+        """
+        Let it end by itself, or kill it if it doesn't.
+        """
+        self.dismiss()
         try:
             self.process.wait(PATIENCE / 4)
         except subprocess.TimeoutExpired:
@@ -110,7 +127,7 @@ class Member:
                 if isinstance(word, int):
                     self.logged = word
                 elif isinstance(word, dict):
-                    self.report = word
+                    self._report = word
                 else:
                     self._said.put(word)
         self._said.put(None)
@@ -118,10 +135,10 @@ class Member:
 
 class Crew:
     """
-    All processes of a run; more may be done to them while they play.
+    All processes of a run; whoever watches may kill some, and add others.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: list[Member]) -> None:
         self.members = members
 
     @classmethod
@@ -138,13 +155,15 @@ class Crew:
         """
         members: list[Member] = []
         try:
-            for part in parts:  # one by one: whoever was started is ended below
-                member = Member(python, part, environment, folder)
-                members.append(member)
+            started = (Member(python, part, environment, folder) for part in parts)
+            # one by one: whoever was started is ended below
+            members.extend(started)
             for member in members:
                 member.wait_ready()
             yield cls(members)
         finally:
+            for member in members:
+                member.dismiss()
             for member in members:
                 member.end()
 
@@ -160,7 +179,7 @@ class Crew:
         Return when all have ended; tell now and then how many events there are.
         """
         until = time.monotonic() + seconds + PATIENCE
-        for member in self.members:
+        for member in self.members:  # those that are added meanwhile, too
             while member.process.poll() is None:
                 if time.monotonic() > until:
                     raise member.lost("hangs")

@@ -101,7 +101,7 @@ def write(maker: Callable[[], Session], row: int) -> int:
     Raise a row's value and commit; the database lets one writer at a time do so.
     """
     with maker() as session:
-        value = session.scalars(_raised(row)).one()
+        value: int = session.scalars(_raised(row)).one()
         session.commit()
         return value
 
@@ -111,7 +111,7 @@ async def awrite(maker: Callable[[], AsyncSession], row: int) -> int:
     Do the same as a task.
     """
     async with maker() as session:
-        value = (await session.scalars(_raised(row))).one()
+        value: int = (await session.scalars(_raised(row))).one()
         await session.commit()
         return value
 

@@ -26,7 +26,7 @@ def interpreter(contender: Contender) -> Path:
     """
     if not contender.peers:
         return Path(sys.executable)
-    return environment(contender.module, *NEEDED, pins=PEERS, home=PLACE)
+    return environment(contender.module, *NEEDED, folder=PEERS, home=PLACE)
 
 
 def surroundings(contender: Contender) -> dict[str, str]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Kind = Literal["stale", "backwards"]
 
 _value = attrgetter("value")
-_began = attrgetter("began")
 _ended = attrgetter("ended")
 
 
@@ -139,11 +138,11 @@ def _backwards(reads: list[Event]) -> Iterator[Violation]:
 
 
 def _sooner(one: Event, other: Event) -> Event:
-    return min(one, other, key=_ended)
+    return one if one.ended <= other.ended else other
 
 
 def _newer(one: Event, other: Event) -> Event:
-    return max(one, other, key=_value)
+    return one if one.value >= other.value else other
 
 
 def _in_order(found: Iterable[Violation]) -> tuple[Violation, ...]:

@@ -1,7 +1,7 @@
 """
 A process of a run: threads or tasks that read and write rows until they are to end.
 
-It is told what to do as JSON in its only argument. It says `"ready"` once all is set
+It is told what to do as JSON in its only argument. It names its ways once all is set
 up, begins when it is sent a byte, says now and then how many events it has logged, and
 at the end what it counted. When its input ends, so does it: whoever started it is gone.
 """
@@ -44,7 +44,7 @@ class Part:
     reads: int
     seconds: float
     writes: float
-    """Share of writes among all that is done, from 0 to 1."""
+    """Share of writes in what it does, from 0 to below 1."""
     rows: int
     seed: int
     database: str
@@ -66,7 +66,6 @@ class Player:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.place = Place(part.database, part.store)
-        self.ways: list[str] = []
         self.failures: Counter[str] = Counter()
         self._log = Log(Path(part.log))
         self._logged = 0
@@ -86,7 +85,7 @@ class Player:
         self._over.set()
         self._log.close()
         loads = self.place.loads.total()
-        return {"ways": self.ways, "loads": loads, "failures": self.failures}
+        return {"loads": loads, "failures": self.failures}
 
     def _play_threads(self, module: Any) -> None:
         with module.threads(self.place) as acts:
@@ -111,8 +110,7 @@ class Player:
         """
         Wait until all processes are ready.
         """
-        self.ways = ["write", *acts.reads]
-        say("ready")
+        say(["write", *acts.reads])
         os.read(sys.stdin.fileno(), 1)
         self._until = now() + int(self.part.seconds * 1e9)
         threading.Thread(target=self._listen, daemon=True).start()

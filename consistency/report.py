@@ -61,11 +61,13 @@ def line(contender: Contender, outcome: Outcome) -> str:
 
 def examples(contender: Contender, outcome: Outcome) -> list[str]:
     """
-    Show the first violations of each kind, by the events that they are made of.
+    Show the first violations of each kind, by their events, and what failed.
     """
     verdict = outcome.verdict
     chosen = [*verdict.stale[:SHOWN], *verdict.backwards[:SHOWN]]
-    return [_violation(contender, outcome, violation) for violation in chosen]
+    shown = [_violation(contender, outcome, violation) for violation in chosen]
+    failures = outcome.failures.most_common(SHOWN)
+    return [*shown, *(f"{contender.title}: {n} times {what}" for what, n in failures)]
 
 
 @contextlib.contextmanager
@@ -76,9 +78,8 @@ def progress(title: str, load: Load) -> Iterator[Callable[[int], None]]:
     if not sys.stdout.isatty():
         yield lambda _events: None
         return
-    total = load.reads / (1 - load.writes)
     with Progress(transient=True) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(title, total=load.reads)
         yield lambda events: bar.update(task, completed=events)
 
 

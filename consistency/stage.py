@@ -33,15 +33,17 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Load:
     """
-    How many do how much to how many rows.
+    How many do how much to how many rows; the first `writers` processes also write.
     """
 
     reads: int
     seconds: float = 3600.0
     processes: int = 5
+    writers: int = 2
     tasks: int = 4
     rows: int = 10
-    writes: float = 0.01
+    writes: float = 0.025
+    """Share of writes in what a writer does."""
     seed: int = 1
 
 
@@ -90,7 +92,7 @@ class Scene:
                 tasks=load.tasks,
                 reads=share,
                 seconds=load.seconds,
-                writes=load.writes,
+                writes=load.writes if process < load.writers else 0.0,
                 rows=load.rows,
                 seed=load.seed,
                 database=self.database,
@@ -152,14 +154,14 @@ def outcome(crew: Crew) -> Outcome:
     """
     Judge what the processes have logged, and sum up what they counted.
     """
-    reports = {member.part.process: member.counted() for member in crew.members}
+    reports = [member.counted() for member in crew.members]
     logs = (events.read(Path(member.part.log)) for member in crew.members)
     failures: Counter[str] = Counter()
-    for report in reports.values():
+    for report in reports:
         failures.update(report["failures"])
     return Outcome(
         verdict=judge(chain.from_iterable(logs)),
-        ways={process: report["ways"] for process, report in reports.items()},
-        loads=sum(report["loads"] for report in reports.values()),
+        ways={member.part.process: member.ways for member in crew.members},
+        loads=sum(report["loads"] for report in reports),
         failures=failures,
     )

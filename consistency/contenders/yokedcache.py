@@ -32,8 +32,8 @@ def threads(place: Place) -> Iterator[Blocking]:
     def value(row: int) -> int:
         return data.read(maker, row)
 
-    reads = {"session": partial(data.read, attached), "function": value}
-    yield Acts(partial(data.write, maker), reads)
+    session = partial(data.read, attached)
+    yield Acts(partial(data.write, maker), {"session": session, "function": value})
     cache.sync.close()
     engine.dispose()
 
@@ -49,7 +49,7 @@ async def tasks(place: Place) -> AsyncIterator[Awaiting]:
     async def value(row: int) -> int:
         return await data.aread(maker, row)
 
-    reads = {"session": partial(data.aread, attached), "function": value}
-    yield Acts(partial(data.awrite, maker), reads)
+    session = partial(data.aread, attached)
+    yield Acts(partial(data.awrite, maker), {"session": session, "function": value})
     await cache.close()
     await engine.dispose()

@@ -9,7 +9,7 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # What SQLAlchemy has no part in, or little, and MariaDB: once, on the newest. All if ARGS
 # say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
-	benchmarks codec conformance core demo docs explorer house payloads stores workers) \
+	benchmarks codec conformance consistency core demo docs explorer house payloads stores workers) \
 	-k "not mariadb and not asyncmy")
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency docs services changelog lock clean

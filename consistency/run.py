@@ -67,9 +67,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--writers", type=_positive, default=2, help="so many of them also write")
     add("--tasks", type=_positive, default=4, help="threads or tasks of a process")
     add("--rows", type=_positive, default=10)
-    add(
-        "--writes", type=_share, default=0.01, help="share of writes, from 0 to below 1"
-    )
+    add("--writes", type=_share, default=0.025, help="share of writes in what these do")
     add("--seed", type=int, default=random.randrange(10**6), help="for what is drawn")
     return parser.parse_args(arguments)
 

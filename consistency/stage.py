@@ -125,15 +125,14 @@ class Stage:
         """
         Give what a run needs, and remove it afterwards.
         """
-        database = self.postgres.create_database()
-        url = database.url("psycopg")
-        with (
-            RedisServer.running() as redis,
-            tempfile.TemporaryDirectory(prefix="yc-history-") as folder,
-        ):
+        with contextlib.ExitStack() as stack:
+            database = self.postgres.create_database()
+            stack.callback(self.postgres.drop_database, database)
+            redis = stack.enter_context(RedisServer.running())
+            folder = tempfile.TemporaryDirectory(prefix="yc-history-")
+            url = database.url("psycopg")
             prepare(url, rows)
-            yield Scene(url, redis, Path(folder))
-        self.postgres.drop_database(database)
+            yield Scene(url, redis, Path(stack.enter_context(folder)))
 
     def play(
         self, contender: Contender, load: Load, told: Callable[[int], None]

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
     from consistency.player import Part
 
-PATIENCE = 60.0
-"""Seconds that a process may take to set up, and to end when its time is up."""
+PATIENCE = 300.0
+"""
+Seconds that a process may take to set up, and to end when its time is up, on a machine
+that is busy with other things. One that breaks is noticed at once.
+"""
+FAREWELL = 20.0
+"""Seconds that it may take to end when it is told to."""
 
 
 class PlayerError(RuntimeError):
@@ -114,7 +119,7 @@ class Member:
         """
         self.dismiss()
         try:
-            self.process.wait(PATIENCE / 4)
+            self.process.wait(FAREWELL)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

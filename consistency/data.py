@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from consistency.acts import Place
 
 
+POOL = 16
+"""Connections that an engine keeps."""
+
+
 class Base(DeclarativeBase):
     """
     The base of the one model.
@@ -52,7 +56,7 @@ def engine(place: Place) -> Engine:
     """
     Make an engine whose SELECTs are counted.
     """
-    made = create_engine(place.database)
+    made = create_engine(place.database, pool_size=POOL)
     count(made, place)
     return made
 
@@ -61,7 +65,7 @@ def async_engine(place: Place) -> AsyncEngine:
     """
     Make an engine for tasks whose SELECTs are counted.
     """
-    made = create_async_engine(place.database)
+    made = create_async_engine(place.database, pool_size=POOL)
     count(made.sync_engine, place)
     return made
 

@@ -18,7 +18,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import asdict, dataclass
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Part:
     seconds: float
     writes: float
     """Share of writes in what it does, from 0 to below 1."""
+    burst: int
+    """How many writes of one row come in a row."""
     rows: int
     seed: int
     database: str
@@ -138,8 +140,8 @@ class Player:
         dice = random.Random(f"{part.seed} {part.process} {task}")
         while now() < self._until and not self._over.is_set():
             row = dice.randint(1, part.rows)
-            if dice.random() < part.writes:
-                yield WRITE, row
+            if dice.random() < part.writes / part.burst:
+                yield from repeat((WRITE, row), part.burst)
             elif next(self._reads) < part.reads:
                 yield dice.randint(1, reads), row
             else:

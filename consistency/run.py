@@ -65,9 +65,10 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seconds", type=float, default=3600.0, help="the most that each may take")
     add("--processes", type=_positive, default=5)
     add("--writers", type=_positive, default=2, help="so many of them also write")
-    add("--tasks", type=_positive, default=4, help="threads or tasks of a process")
+    add("--tasks", type=_positive, default=8, help="threads or tasks of a process")
     add("--rows", type=_positive, default=10)
     add("--writes", type=_share, default=0.025, help="share of writes in what these do")
+    add("--burst", type=_positive, default=4, help="writes of one row at once")
     add("--seed", type=int, default=random.randrange(10**6), help="for what is drawn")
     return parser.parse_args(arguments)
 
@@ -84,6 +85,7 @@ def load_of(contender: Contender, options: argparse.Namespace) -> Load:
         tasks=options.tasks,
         rows=options.rows,
         writes=options.writes,
+        burst=options.burst,
         seed=options.seed,
     )
 

@@ -40,10 +40,15 @@ class Load:
     seconds: float = 3600.0
     processes: int = 5
     writers: int = 2
-    tasks: int = 4
+    tasks: int = 8
     rows: int = 10
     writes: float = 0.025
     """Share of writes in what a writer does."""
+    burst: int = 4
+    """
+    A writer raises a row so many times at once: readers who miss because of one write
+    are still at it when the next comes, and then there is quiet.
+    """
     seed: int = 1
 
 
@@ -93,6 +98,7 @@ class Scene:
                 reads=share,
                 seconds=load.seconds,
                 writes=load.writes if process < load.writers else 0.0,
+                burst=load.burst,
                 rows=load.rows,
                 seed=load.seed,
                 database=self.database,

@@ -10,7 +10,11 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from advanced_alchemy.cache import CacheConfig
-from advanced_alchemy.config import SQLAlchemyAsyncConfig, SQLAlchemySyncConfig
+from advanced_alchemy.config import (
+    EngineConfig,
+    SQLAlchemyAsyncConfig,
+    SQLAlchemySyncConfig,
+)
 from advanced_alchemy.repository import (
     SQLAlchemyAsyncRepository,
     SQLAlchemySyncRepository,
@@ -35,7 +39,9 @@ class AsyncCounters(SQLAlchemyAsyncRepository[Any]):
 @contextmanager
 def threads(place: Place) -> Iterator[Blocking]:
     config = SQLAlchemySyncConfig(
-        connection_string=place.database, cache_config=_cache(place)
+        connection_string=place.database,
+        engine_config=EngineConfig(pool_size=data.POOL),
+        cache_config=_cache(place),
     )
     engine = config.get_engine()
     data.count(engine, place)
@@ -67,7 +73,9 @@ def threads(place: Place) -> Iterator[Blocking]:
 @asynccontextmanager
 async def tasks(place: Place) -> AsyncIterator[Awaiting]:
     config = SQLAlchemyAsyncConfig(
-        connection_string=place.database, cache_config=_cache(place)
+        connection_string=place.database,
+        engine_config=EngineConfig(pool_size=data.POOL),
+        cache_config=_cache(place),
     )
     engine = config.get_engine()
     data.count(engine.sync_engine, place)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.services import PostgresServer
 
 # so many writes to so few rows that readers and writers meet all the time
-CROWDED = Load(reads=800, processes=2, rows=2, writes=0.2)
+CROWDED = Load(reads=800, processes=2, tasks=4, rows=2, writes=0.2)
 QUIET: Any = lambda _events: None  # noqa: E731 - what is told of the progress
 
 

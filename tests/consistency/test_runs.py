@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from tests.services import PostgresServer
 
+# processes have to start and import before they play: a busy machine takes its time
+pytestmark = pytest.mark.timeout(180)
+
 # so many writes to so few rows that readers and writers meet all the time
-CROWDED = Load(reads=800, processes=2, tasks=4, rows=2, writes=0.2)
+CROWDED = Load(reads=500, processes=2, tasks=4, rows=2, writes=0.2)
 QUIET: Any = lambda _events: None  # noqa: E731 - what is told of the progress
 
 
@@ -87,7 +90,7 @@ def test_process_that_is_killed_has_told_of_its_commits(crew: Crew) -> None:
     both = threading.Event()
     watcher = threading.Thread(target=_watch, args=(crew, both), daemon=True)
     watcher.start()
-    assert both.wait(30)
+    assert both.wait(120)
     victim.process.kill()
     victim.process.wait()
     with pytest.raises(PlayerError, match="process 0 of uncached ended without"):

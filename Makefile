@@ -9,10 +9,10 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # What SQLAlchemy has no part in, or little, and MariaDB: once, on the newest. All if ARGS
 # say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
-	benchmarks codec conformance core demo docs explorer house payloads stores workers) \
+	benchmarks codec conformance consistency core demo docs explorer house payloads stores workers) \
 	-k "not mariadb and not asyncmy")
 
-.PHONY: help demo test quick nightly audited lint fmt bench conformance docs services changelog lock clean
+.PHONY: help demo test quick nightly audited lint fmt bench conformance consistency docs services changelog lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -56,6 +56,9 @@ bench: .venv/.dev services  ## measure
 conformance: .venv/.dev .venv-sqlalchemy20/.dev services  ## SQLAlchemy's own suite, answered by us
 	$(PY) conformance/run.py $(ARGS)
 
+consistency: .venv/.dev services  ## many processes, one truth: what they read and wrote is judged
+	$(PY) -m consistency.run $(ARGS)
+
 docs: .venv/.dev  ## check the docs
 	$(PY) docs/build.py $(ARGS)
 
@@ -70,7 +73,7 @@ lock:  ## resolve the dependencies anew, from the public index only
 	scripts/lock $(ARGS)
 
 clean:           ## remove what was made here
-	rm -rf .venv .venv-sqlalchemy20 .services .bench .conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .venv-sqlalchemy20 .services .bench .conformance .consistency .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
 
 .venv/.demo: pyproject.toml uv.lock scripts/bootstrap
 	@scripts/bootstrap demo

@@ -23,11 +23,13 @@ OURS = ("msgpack", "sqlalchemy", "sqlglot")
 """What yokedcache and its integrations import."""
 
 
-def environment(name: str, *extra: str) -> Path:
+def environment(
+    name: str, *extra: str, folder: Path = HERE / "peers", home: Path = PLACE
+) -> Path:
     """
     Give the interpreter of a peers' environment, making it if it isn't there.
     """
-    file = HERE / "peers" / f"requirements-{name}.txt"
+    file = folder / f"requirements-{name}.txt"
     pins = [
         line
         for line in (file.read_text().splitlines() if file.exists() else [])
@@ -35,10 +37,10 @@ def environment(name: str, *extra: str) -> Path:
     ]
     wanted = [*pins, *map(_as_here, extra)]
     digest = hashlib.sha256(repr((sys.version, wanted)).encode()).hexdigest()[:8]
-    place = PLACE / f"{name}-{digest}"
+    place = home / f"{name}-{digest}"
     python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not (place / ".whole").exists():
-        for old in PLACE.glob(f"{name}-????????"):
+        for old in home.glob(f"{name}-????????"):
             shutil.rmtree(old)
         _make(place, python, wanted)
         (place / ".whole").touch()

@@ -1,0 +1,123 @@
+"""
+`make consistency`: the history check, one line of a table a contender.
+
+Ends with 1 if a contender that must hold has a violation or a failure, or if a cache
+that must answer answered next to nothing. What is done and judged is told in README.md
+beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from typing import TYPE_CHECKING
+
+from consistency import report
+from consistency.contenders import CONTENDERS, Contender
+from consistency.crew import PlayerError
+from consistency.stage import Load, Outcome, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEAST_HITS = 0.1
+"""A cache that answered a smaller share of the reads proves nothing."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parsed(arguments)
+    print(f"seed {options.seed}\n\n{report.head()}", flush=True)
+    told: list[str] = []
+    complaints: list[str] = []
+    with Stage.set_up() as stage:
+        for name in options.only or CONTENDERS:
+            contender = CONTENDERS[name]
+            load = load_of(contender, options)
+            try:
+                with report.progress(contender.title, load) as bar:
+                    outcome = stage.play(contender, load, bar)
+            except PlayerError as error:
+                print(f"{contender.title}: broke off", flush=True)
+                complaints.append(f"{contender.title}: {error}")
+                continue
+            print(report.line(contender, outcome), flush=True)
+            told += report.examples(contender, outcome)
+            complaints += wrong(contender, outcome)
+    print(*("", *told, *complaints), sep="\n\n")
+    print("\nconsistency:", "FAILED" if complaints else "passed")
+    return 1 if complaints else 0
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make consistency",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--only", action="append", choices=CONTENDERS, help="may be given several times"
+    )
+    add(
+        "--reads", type=_positive, help="of each contender, instead of its usual number"
+    )
+    add("--seconds", type=float, default=3600.0, help="the most that each may take")
+    add("--processes", type=_positive, default=5)
+    add("--writers", type=_positive, default=2, help="so many of them also write")
+    add("--tasks", type=_positive, default=8, help="threads or tasks of a process")
+    add("--rows", type=_positive, default=10)
+    add("--writes", type=_share, default=0.025, help="share of writes in what these do")
+    add("--burst", type=_positive, default=4, help="writes of one row at once")
+    add("--seed", type=int, default=random.randrange(10**6), help="for what is drawn")
+    return parser.parse_args(arguments)
+
+
+def load_of(contender: Contender, options: argparse.Namespace) -> Load:
+    """
+    Give a contender's load.
+    """
+    return Load(
+        reads=options.reads or contender.reads,
+        seconds=options.seconds,
+        processes=options.processes,
+        writers=options.writers,
+        tasks=options.tasks,
+        rows=options.rows,
+        writes=options.writes,
+        burst=options.burst,
+        seed=options.seed,
+    )
+
+
+def wrong(contender: Contender, outcome: Outcome) -> list[str]:
+    """
+    List what fails the run.
+    """
+    title, verdict = contender.title, outcome.verdict
+    found = []
+    if not verdict.reads or not verdict.writes:
+        found.append(f"{title}: nothing was tested")
+    if contender.must_hold and not verdict.good:
+        found.append(f"{title}: no read may be older than what was before it")
+    if contender.must_hold and outcome.failures:
+        found.append(f"{title}: no read and no write may fail")
+    if contender.must_hit and outcome.hit_ratio < LEAST_HITS:
+        found.append(f"{title}: answered {outcome.hit_ratio:.1%}, so it proves nothing")
+    return found
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    if not 0 <= (share := float(text)) < 1:
+        raise argparse.ArgumentTypeError("must be from 0 to below 1")
+    return share
+
+
+if __name__ == "__main__":
+    sys.exit(main())

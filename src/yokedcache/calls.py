@@ -67,6 +67,8 @@ class Policy(Protocol):
     """A TTL was given: what the database makes up anew each time may be kept."""
     varied: bool
     """It was said what answers vary on, if only that nothing does."""
+    late: bool
+    """Some tags are told by the result alone."""
     varies: bool
     """What they vary on is asked of the caller's context, so only that may load."""
 
@@ -197,7 +199,8 @@ class CallHost:
             self._flight = op.seat.flight
             self.machine.terminal.take_off(op.seat)
         self._guard = self.machine.store.guard(self.key)
-        stamp = yield from self.machine.store.take(op.names, self.key)
+        late = self.policy.late
+        stamp = yield from self.machine.store.take(op.names, self.key, late=late)
         self._noted = stamp.noted
         return stamp
 
@@ -297,6 +300,8 @@ class CallHost:
         if names:
             late = self.machine.store.stamp(names)
             capture.note_stamp(late)
+            if self.machine.store.shares:
+                capture.note_late(late)
             if any(version > stamp.counter for _, version in late.vector):
                 return "changed_meanwhile"
         return None

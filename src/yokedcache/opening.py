@@ -48,6 +48,7 @@ def open_store(
         prefix=settings.prefix,
         lease=settings.lease,
         limit=settings.store_timeout,
+        patience=settings.announce_timeout,
     )
     store = SharedStore(
         clock,

@@ -60,6 +60,7 @@ class FunctionPolicy:
         self.timed = ttl is not None
         self.copy = copy
         self._result_tags = result_tags
+        self.late = result_tags is not None
         self._key = key
         self._tag_maker: Callable[..., Iterable[str]] | None = None
         self._templates: tuple[str, ...] = ()

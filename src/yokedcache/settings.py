@@ -59,14 +59,17 @@ class Settings:
     lease: float = 10.0
     """How long a fence stands that its writer doesn't renew, in seconds."""
     store_timeout: float = 0.05
-    """How long one operation of the shared store may take, in seconds."""
+    """How long a look-up in the shared store may take, in seconds; then it is a miss."""
+    announce_timeout: float = 1.0
+    """How long a commit tries to tell the shared store of it, in seconds; what then
+    becomes of it, `on_unreachable` says."""
     on_unreachable: str = "commit"
     """What becomes of a commit that can't be announced: `"commit"`: it is sent, and
     announced as soon as that can be done; `"refuse"`: it fails before it is sent."""
 
 
 _DURATIONS: Final = frozenset({
-    "ttl", "flight_timeout", "orphan_grace", "lease", "store_timeout",
+    "ttl", "flight_timeout", "orphan_grace", "lease", "store_timeout", "announce_timeout",
 })  # fmt: skip
 _SHARES: Final = {"jitter": "0 <= jitter < 1", "verify": "0 <= verify <= 1"}
 _TEXTS: Final = frozenset({"url", "prefix"})
@@ -86,7 +89,14 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
     values = {**(_from_url(told) if told else {}), **given}
     for name in values:
         _check_name(name)
-    return Settings(**{name: _checked(name, value) for name, value in values.items()})
+    settings = Settings(**{name: _checked(name, values[name]) for name in values})
+    if settings.url is not None and settings.verify:
+        msg = (
+            f"verify={settings.verify} can't be had with a shared store yet: what "
+            "other processes write in the meantime would look like a wrong answer"
+        )
+        raise SettingsError(msg, setting="verify", value=settings.verify)
+    return settings
 
 
 def _from_url(url: object) -> dict[str, Any]:

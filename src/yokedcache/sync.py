@@ -187,6 +187,7 @@ class _LoaderPolicy:
 
     beta = 0.0
     copy = True
+    late = False
     varied = False
     varies = False
 

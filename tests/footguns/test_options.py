@@ -76,6 +76,7 @@ ELSEWHERE = {
     "prefix": "tests/shared/test_settings.py",
     "lease": "tests/shared/test_weather.py",
     "store_timeout": "tests/shared/test_weather.py",
+    "announce_timeout": "tests/shared/test_weather.py",
     "on_unreachable": "tests/shared/test_weather.py",
     "watch_files": "tests/workers/test_file_watch.py",
 }

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.services.processes import wait_until
-from yokedcache.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,21 +171,6 @@ def test_nothing_is_left_behind_but_entries_and_their_tags(
     for number in range(20):
         one.sync.invalidate_tags(f"nobody:{number}")
     assert set(server.say("KEYS", "*")) == before
-
-
-def test_the_cache_says_what_is_wrong_with_its_server(
-    open_cache: Callable[..., YokedCache], server: RedisServer
-) -> None:
-    cache = open_cache(server)
-    with pytest.raises(StoreError, match="can't be reached"):
-        cache.machine.store.server.__class__(
-            "redis://127.0.0.1:1/0",
-            time.monotonic,
-            lambda: 0,
-            prefix="yc",
-            lease=1.0,
-            limit=1.0,
-        ).perform(cache.machine.store.server.commands.note())
 
 
 def _says(server: RedisServer, key: str, cache: YokedCache) -> bool:

@@ -33,7 +33,9 @@ class Worker:
     A worker process, and how to have it do something.
     """
 
-    def __init__(self, where: str, environment: dict[str, str], **settings: Any) -> None:
+    def __init__(
+        self, where: str, environment: dict[str, str], **settings: Any
+    ) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-W", "error", "-m", "tests.workers.worker"),

@@ -55,6 +55,12 @@ class Capture:
             self.spoil("commit_in_flight")
         self.note(stamp.vector)
 
+    def note_late(self, stamp: Stamp) -> None:
+        """
+        Note which tags of a stamp are not known from the store that processes share.
+        """
+        self.late.update(tag for tag, _ in stamp.vector if tag.shared is None)
+
     def note_read(self, stamp: Stamp, view: View) -> None:
         """
         Add the stamp of what a transaction is about to read, if its view lets it.

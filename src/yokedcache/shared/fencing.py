@@ -115,7 +115,7 @@ class Fencing:
                 "unannounced",
                 "",
                 "a commit is sent though the shared store can't be told before: %s",
-                error,
+                str(error),
             )
         else:
             with self._lock:
@@ -181,17 +181,16 @@ class Fencing:
         """
         Say what is owed; tell whether all of it was said.
         """
-        with self._lock:
-            owed, self._owed = self._owed, []
-        for number, debt in enumerate(owed):
+        while self._owed:
+            debt = self._owed[0]
             try:
                 self._say(debt)
             except StoreError:
-                with self._lock:
-                    self._owed = owed[number:] + self._owed
                 return False
             if isinstance(debt, SharedFence) and debt.up:
                 self._settled(debt)
+            with self._lock:
+                self._owed.remove(debt)
         return True
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ greenlet of SQLAlchemy's `AsyncSession` lets its loop go on.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from yokedcache.errors import StoreError
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from yokedcache.stores.redis.operations import Operation
 
 T = TypeVar("T")
+
+_CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
+"""What others must be told, where a look-up may as well be left out."""
 
 
 class Asker:
@@ -62,6 +65,7 @@ class Server:
         prefix: str,
         lease: float,
         limit: float,
+        patience: float,
     ) -> None:
         self.commands = Commands(Layout(prefix), lease=lease)
         self.lease = lease
@@ -69,16 +73,12 @@ class Server:
         self._url = url
         self._ticket = ticket
         self._limit = limit
-        self._breaker = Breaker(clock)
+        self._patience = patience
+        # a look-up is given up early, an announcement is not: each has its own
+        self._asking = Breaker(clock)
+        self._announcing = Breaker(clock)
         self._sync: sync.RedisStore | None = None
         self._loops: WeakKeyDictionary[Any, aio.AsyncRedisStore] = WeakKeyDictionary()
-
-    @property
-    def left_alone(self) -> bool:
-        """
-        Tell whether it isn't asked now, since it failed again and again.
-        """
-        return self._breaker.open
 
     def perform(self, operation: Operation[T]) -> T:
         """
@@ -87,7 +87,7 @@ class Server:
         Raises:
             StoreError: it can't be done, or nothing is asked for now.
         """
-        self._admit(operation)
+        breaker, limit = self._admit(operation)
         operation.sent = self._ticket()
         store = self._sync
         if store is None:
@@ -95,11 +95,11 @@ class Server:
                 sync.connect(self._url, limit=self._limit), limit=self._limit
             )
         try:
-            result = store.perform(operation)
+            result = store.perform(operation, limit)
         except StoreError as error:
-            self._failed(error)
+            self._failed(breaker, error)
             raise
-        self._answered()
+        self._answered(breaker)
         return result
 
     async def perform_async(self, operation: Operation[T]) -> T:
@@ -109,7 +109,7 @@ class Server:
         Raises:
             StoreError: it can't be done, or nothing is asked for now.
         """
-        self._admit(operation)
+        breaker, limit = self._admit(operation)
         loop = asyncio.get_running_loop()
         store = self._loops.get(loop)
         if store is None:
@@ -117,11 +117,11 @@ class Server:
                 aio.connect(self._url), limit=self._limit, ticket=self._ticket
             )
         try:
-            result = await store.perform(operation)
+            result = await store.perform(operation, limit)
         except StoreError as error:
-            self._failed(error)
+            self._failed(breaker, error)
             raise
-        self._answered()
+        self._answered(breaker)
         return result
 
     def here(self, operation: Operation[T]) -> T:
@@ -157,26 +157,26 @@ class Server:
         self._sync = None
         self._loops = WeakKeyDictionary()
 
-    def _admit(self, operation: Operation[Any]) -> None:
-        if self._breaker.open:
-            message = (
-                f"the shared store is left alone, having failed ({operation.asked})"
-            )
+    def _admit(self, operation: Operation[Any]) -> tuple[Breaker, float]:
+        changes = operation.asked in _CHANGES
+        breaker = self._announcing if changes else self._asking
+        if breaker.open:
+            message = f"it is left alone, having failed ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
+        return breaker, self._patience if changes else self._limit
 
-    def _failed(self, error: StoreError) -> None:
+    def _failed(self, breaker: Breaker, error: StoreError) -> None:
         self.failures += 1
-        if self._breaker.failed():
+        if breaker.failed():
             logger.warning(
-                "the shared store fails again and again, so it is left alone for a "
+                "a shared store fails again and again, so it is left alone for a "
                 "while and the database answers: %s",
-                error,
+                str(error),  # not the error: a log would keep what it was raised in
             )
         else:
-            once(
-                "store_failed", type(error).__name__, "a shared store failed: %s", error
-            )
+            once("store_failed", error.message, "a shared store failed: %s", str(error))
 
-    def _answered(self) -> None:
-        if self._breaker.answered():
+    @staticmethod
+    def _answered(breaker: Breaker) -> None:
+        if breaker.answered():
             logger.warning("the shared store answers again")

@@ -24,7 +24,7 @@ from yokedcache.shared.payloads import imprint, pack, unpack
 from yokedcache.shared.tagging import EVERYTHING, is_shared, written
 from yokedcache.shared.timing import Timing
 from yokedcache.stores.memory import MemoryStore
-from yokedcache.stores.redis.layout import MARK, not_after
+from yokedcache.stores.redis.layout import MARK, is_next, not_after
 from yokedcache.stores.redis.results import Hit
 from yokedcache.stores.redis.results import Stamp as SharedStamp
 
@@ -159,18 +159,21 @@ class SharedStore(Here, MemoryStore):
 
     # what is stored
 
-    def take(self, names: Iterable[str], key: Hashable) -> Asking[Stamp]:
+    def take(
+        self, names: Iterable[str], key: Hashable, *, late: bool = False
+    ) -> Asking[Stamp]:
         """
         Take the versions of tags, before what they stand for is read (rule 1).
 
         Asks only for what isn't known: who knows too old a version stores nothing. If
-        it isn't known what will be read, the shared store's counter is noted, by which
+        it isn't known what will be read (or tags are `late`), the shared store's counter is noted, by which
         tags that turn up later are judged.
         """
         wanted = tuple(dict.fromkeys((*names, EVERYTHING)))
         stamp = self.stamp(wanted)
         known = all(tag.shared is not None for tag, _ in stamp.vector)
-        if known and not stamp.fenced and self._mirror.hinted(key):
+        hinted = self._mirror.hinted(key) and not late
+        if hinted and known and not stamp.fenced:
             return stamp
         asked = self._mirror.expected(key, self.entries.get(key), wanted)
         try:
@@ -181,6 +184,8 @@ class SharedStore(Here, MemoryStore):
             self._mirror.learn(asked, found)
             stamp = self.tags.stamp(wanted)
         stamp.noted = found.counter
+        if stamp.fenced:
+            yield from self._fencing.adopting(asked.names, found.states, self._wall())
         return stamp
 
     def keep(
@@ -211,7 +216,7 @@ class SharedStore(Here, MemoryStore):
             return "removed_meanwhile"
         self._mirror.hear(key, entry)
         self._mirror.hint(key, entry, given)
-        undated = {tag for tag in late if tag.shared is None}
+        undated = {t for t in late if t.shared is None and is_shared(t.name)}
         if undated:
             refused = yield from self._date(entry, undated, noted)
             if refused is not None:
@@ -256,7 +261,8 @@ class SharedStore(Here, MemoryStore):
         """
         asked = self._mirror.asked(str(tag.name) for tag in late)
         try:
-            found = yield self.server.commands.stamp(asked.tags)
+            keep = entry.gone_at - entry.born
+            found = yield self.server.commands.stamp(asked.tags, keep=keep)
         except StoreError:
             return "store_unreachable"
         held = {tag for tag, version in entry.vector if tag.version == version}
@@ -268,7 +274,11 @@ class SharedStore(Here, MemoryStore):
             )
         if noted is None or found.unusable:
             return found.unusable or "changed_meanwhile"
-        dated = all(not_after(version, noted) for version in found.vector.versions)
+        # a tag that had to be made is new; if none but that was given since, all is well
+        dated = all(
+            not_after(version, noted) or is_next(version, noted)
+            for version in found.vector.versions
+        )
         return None if dated else "changed_meanwhile"
 
     # what is changed

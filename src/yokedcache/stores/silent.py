@@ -86,9 +86,14 @@ class Silent:
         self: Memory,
         names: Iterable[str],
         key: Hashable,  # noqa: ARG002
+        *,
+        late: bool = False,  # noqa: ARG002
     ) -> Asking[Stamp]:
         """
         Take the versions of tags, before what they stand for is read for a key.
+
+        Args:
+            late: other tags will turn up when that was read.
         """
         yield from ()
         return self.stamp(names)

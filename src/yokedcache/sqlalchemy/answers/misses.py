@@ -112,7 +112,6 @@ class StatementMiss:
         self._suspect = suspect
         """What is to be compared with what the database says."""
         self._ticket = ticket
-        """Drawn when it began, if others share the store."""
         self._shares = False
         self._looked_up = False
         self._seat: Seat | None = None
@@ -324,9 +323,8 @@ class StatementMiss:
         entry = None
         if self._looked_up:  # else nothing was there a moment ago
             self._key = self._settled()
-            entry = self._machine.store.look_here(
-                self._key, self._ticket, owner=self._tally
-            )
+            look = self._machine.store.look_here
+            entry = look(self._key, self._ticket, owner=self._tally)
         self._looked_up = True
         if entry is None or not self._answerer.fresh(entry, self._ttl):
             return Found(None, Verdict.GONE)
@@ -345,16 +343,12 @@ class StatementMiss:
             may_wait=True,
             once=once,
         )
-        if seat.role is Role.LEAD and self._landed_meanwhile():
-            self._seat = seat = self._machine.terminal.stand_down(seat)
+        if seat.role is Role.LEAD:
+            # between look-up and boarding another flight may have landed
+            entry = self._machine.store.near(self._settled(), self._ticket)
+            if entry is not None and self._answerer.fresh(entry, self._ttl):
+                self._seat = seat = self._machine.terminal.stand_down(seat)
         return seat
-
-    def _landed_meanwhile(self) -> bool:
-        """
-        Look again: between look-up and boarding another flight may have landed.
-        """
-        entry = self._machine.store.near(self._settled(), self._ticket)
-        return entry is not None and self._answerer.fresh(entry, self._ttl)
 
     def _settled(self) -> Hashable:
         return self._key if self._call is None else self._answerer.key_of(self._call)

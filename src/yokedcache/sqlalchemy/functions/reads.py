@@ -122,7 +122,7 @@ def _note_capture(
         capture.volatile = reason
     stamp = capture.store.stamp(noted)
     if capture.store.shares:
-        capture.late.update(tag for tag, _ in stamp.vector if tag.shared is None)
+        capture.note_late(stamp)
     capture.note_read(stamp, seen)
 
 

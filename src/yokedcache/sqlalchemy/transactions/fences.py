@@ -44,10 +44,14 @@ class Fences:
         self._names = names
         self._lifted = False
         _note_causes(names, blame)
-        self._parts: dict[MemoryStore, Fence] = {
-            machine.store: machine.store.fence(_reached(machine.store, names))
-            for machine in machines()
-        }
+        self._parts: dict[MemoryStore, Fence] = {}
+        try:
+            for machine in machines():
+                store = machine.store
+                self._parts[store] = store.fence(_reached(store, names))
+        except BaseException:
+            self.lift()  # one of them refuses the commit: it isn't sent
+            raise
 
     @property
     def up(self) -> bool:

@@ -157,6 +157,15 @@ def not_after(version: bytes, note: bytes) -> bool:
     return origin == noted and int(number) <= int(limit)
 
 
+def is_next(version: bytes, note: bytes) -> bool:
+    """
+    Tell whether a version was the first that was given after another one.
+    """
+    origin, _, number = version.partition(b".")
+    noted, _, limit = note.partition(b".")
+    return origin == noted and int(number) == int(limit) + 1
+
+
 def of_incarnation(version: bytes, mark: bytes) -> bool:
     """
     Tell whether a version was given in an incarnation.

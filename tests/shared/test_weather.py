@@ -1,0 +1,284 @@
+"""
+A store that is gone, hangs, lost its memory or comes back; and processes that die.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.services.processes import wait_until
+from tests.services.proxy import Proxy
+from tests.support.held import LIMIT
+from tests.support.models import Base, User
+from yokedcache import YokedCache, cached
+from yokedcache.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.services.redis import RedisServer
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
+    with Proxy((redis_server.host, redis_server.port)) as made:
+        yield made
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Iterator[sessionmaker[Session]]:
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+    Base.metadata.create_all(engine)
+    made = sessionmaker(engine)
+    with made.begin() as session:
+        session.add(User(id=1, name="old"))
+    yield made
+    engine.dispose()
+
+
+def through(server: RedisServer, proxy: Proxy, **settings: Any) -> YokedCache:
+    """
+    Open a cache whose way to the server can be cut.
+    """
+    given = {"lease": 0.2, "store_timeout": 0.5, "announce_timeout": 0.5, **settings}
+    cache = YokedCache(server.url(port=proxy.port), jitter=0.0, **given)
+    wait_until(lambda: cache.sync.set("settled", 1))
+    return cache
+
+
+def rename(maker: sessionmaker[Session], name: str) -> None:
+    with maker() as session:
+        session.get_one(User, 1).name = name
+        session.commit()
+
+
+def name_in(maker: sessionmaker[Session]) -> str:
+    with maker() as session:
+        return session.scalars(select(User.name).where(User.id == 1)).one()
+
+
+BAD = {
+    "cut": lambda proxy: (proxy.refuse(), proxy.cut()),
+    "silent": lambda proxy: proxy.hold(),
+    "swallowing": lambda proxy: proxy.swallow(),
+}
+
+
+@pytest.mark.parametrize("weather", BAD)
+def test_the_application_goes_on_and_the_store_is_told_later(
+    redis_server: RedisServer, proxy: Proxy, maker: sessionmaker[Session], weather: str
+) -> None:
+    cache = through(redis_server, proxy)
+    witness = YokedCache(redis_server.url(), lease=0.2, store_timeout=10.0)
+    attached = cache.attach(sessionmaker(maker.kw["bind"]))
+    calls: list[int] = []
+
+    @cached(cache=cache)
+    def name() -> str:
+        calls.append(1)
+        return name_in(maker)
+
+    def served() -> bool:
+        before = cache.stats().total.hits
+        name(), name_in(attached)
+        return cache.stats().total.hits == before + 2
+
+    wait_until(served)
+    table = next(n for n in cache.machine.store.names() if n.startswith("table:users@"))
+    assert witness.sync.set("seen", 1, tags=[table])
+    BAD[weather](proxy)
+    # two machines hear of it in this process; the second has a store that answers
+    rename(maker, "new")
+    assert name() == name_in(attached) == "new"
+    assert cache.sync.get("settled") is None
+    assert not cache.sync.set("settled", 2)
+    assert cache.stats().owed > 0
+    assert cache.stats().store_failures > 0
+    proxy.restore()
+    wait_until(lambda: cache.stats().owed == 0)
+    wait_until(served)
+    assert name() == name_in(attached) == "new"
+    assert witness.sync.get("seen") is None
+    cache.sync.close()
+    witness.sync.close()
+
+
+def test_what_is_owed_is_told_to_everyone(
+    redis_server: RedisServer, proxy: Proxy
+) -> None:
+    one = through(redis_server, proxy)
+    other = YokedCache(redis_server.url(), lease=0.2, store_timeout=10.0)
+    assert other.sync.set("a", 1, tags=["t"])
+    proxy.refuse()
+    proxy.cut()
+    one.sync.invalidate_tags("t")
+    assert one.stats().owed == 1
+    assert other.sync.get("a") == 1  # as the page says
+    proxy.restore()
+    wait_until(lambda: one.stats().owed == 0)
+    assert other.sync.get("a") is None
+    one.sync.close()
+    other.sync.close()
+
+
+def test_closing_says_what_is_owed(redis_server: RedisServer, proxy: Proxy) -> None:
+    one = through(redis_server, proxy, announce_timeout=5.0)
+    other = YokedCache(redis_server.url(), lease=0.2, store_timeout=10.0)
+    assert other.sync.set("a", 1, tags=["t"])
+    proxy.refuse()
+    proxy.cut()
+    one.sync.invalidate_tags("t")
+    proxy.restore()
+    one.sync.close()
+    assert other.sync.get("a") is None
+    other.sync.close()
+
+
+def test_refuse_fails_a_commit_before_it_is_sent(
+    redis_server: RedisServer, proxy: Proxy, maker: sessionmaker[Session]
+) -> None:
+    cache = through(redis_server, proxy, on_unreachable="refuse")
+    rename(maker, "newer")
+    proxy.refuse()
+    proxy.cut()
+    with maker() as session:
+        session.get_one(User, 1).name = "lost"
+        with pytest.raises(StoreError):
+            session.commit()
+        session.rollback()
+        assert session.get_one(User, 1).name == "newer"
+    assert name_in(maker) == "newer"  # a query never fails
+    proxy.restore()
+    wait_until(lambda: cache.stats().owed == 0)
+    rename(maker, "newest")
+    assert name_in(maker) == "newest"
+    cache.sync.close()
+
+
+def test_a_look_up_takes_no_longer_than_it_may(
+    redis_server: RedisServer, proxy: Proxy
+) -> None:
+    cache = through(redis_server, proxy, store_timeout=0.05, announce_timeout=0.2)
+    proxy.hold()
+    began = time.monotonic()
+    for _ in range(200):
+        assert cache.sync.get("settled") is None
+    # three, and one now and then: the breaker leaves the others out
+    assert time.monotonic() - began < 200 * 0.05 / 2
+    began = time.monotonic()
+    cache.sync.invalidate_tags("t")
+    assert time.monotonic() - began < LIMIT / 2
+    proxy.restore()
+    wait_until(lambda: cache.sync.set("settled", 1))
+    cache.sync.close()
+
+
+@pytest.mark.parametrize("how", ["restart", "empty", "flush"])
+def test_a_server_that_lost_its_memory(
+    make_redis: Callable[..., RedisServer], how: str
+) -> None:
+    server = make_redis(persistence="log") if how == "restart" else make_redis()
+    one, other = (
+        YokedCache(server.url(), lease=0.3, store_timeout=5.0, jitter=0.0)
+        for _ in range(2)
+    )
+    wait_until(lambda: one.sync.set("a", 1, tags=["t"]))
+    assert other.sync.get("a") == 1
+    if how == "flush":
+        server.flush()
+    else:
+        server.restart(with_data=how == "restart")
+    wait_until(lambda: one.stats().store_failures == 0 or one.sync.get("a") is None)
+    assert one.sync.get("a") is None
+    assert other.sync.get("a") is None
+    wait_until(lambda: one.sync.set("a", 2, tags=["t"]))
+    wait_until(lambda: other.sync.get("a") == 2)
+    other.sync.invalidate_tags("t")
+    assert one.sync.get("a") is None
+    one.sync.close()
+    other.sync.close()
+
+
+def test_a_fence_stands_as_long_as_its_writer_lives(
+    server: RedisServer, open_cache: Callable[..., YokedCache]
+) -> None:
+    one, other = open_cache(server), open_cache(server)
+    fence = one.machine.store.fence(["held"])
+    began = time.monotonic()
+    while time.monotonic() - began < 1.0:  # five leases
+        assert not other.sync.set("a", 1, tags=["held"])
+    one.machine.store.lift(fence)
+    assert other.sync.set("a", 1, tags=["held"])
+    assert one.sync.get("a") == 1
+
+
+def test_a_dead_writers_fence_falls_when_its_grace_is_over(
+    server: RedisServer, open_cache: Callable[..., YokedCache]
+) -> None:
+    one, other, third = (open_cache(server, orphan_grace=0.5) for _ in range(3))
+    one.machine.store.fence(["orphaned"])
+    one.machine.store._fencing.begin_anew()  # nobody vouches for it any more
+    began = time.monotonic()
+    assert not other.sync.set("a", 1, tags=["orphaned"])
+
+    def kept() -> bool:
+        other.sync.get("a")
+        return other.sync.set("a", 1, tags=["orphaned"])
+
+    wait_until(kept)
+    assert time.monotonic() - began > 0.5
+    assert third.sync.get("a") == 1
+
+
+def test_under_a_fence_nothing_is_served_anywhere(
+    server: RedisServer, open_cache: Callable[..., YokedCache]
+) -> None:
+    one, other = open_cache(server), open_cache(server)
+    assert one.sync.set("a", 1, tags=["t"])
+    assert other.sync.get("a") == 1
+    fence = one.machine.store.fence(["t"])
+    for cache in (one, other):
+        assert cache.sync.get("a") is None
+        assert not cache.sync.set("a", 2, tags=["t"])
+    one.machine.store.lift(fence)
+    for cache in (one, other):
+        assert cache.sync.get("a") is None
+    assert other.sync.set("a", 3, tags=["t"])
+    assert one.sync.get("a") == 3
+
+
+def test_threads_may_share_a_cache(
+    server: RedisServer, open_cache: Callable[..., YokedCache]
+) -> None:
+    one, other = open_cache(server), open_cache(server)
+    wrong: list[Any] = []
+    newest = [0]
+
+    def write() -> None:
+        for number in range(1, 40):
+            newest[0] = number
+            one.sync.invalidate_tags("t")
+
+    def read() -> None:
+        for _ in range(60):
+            least = newest[0] - 1  # the last one may not have returned yet
+            got = other.sync.get_or_set("n", lambda: newest[0], tags=["t"])
+            if got < least:
+                wrong.append((got, least))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    threads.append(threading.Thread(target=write))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []

@@ -120,7 +120,9 @@ class CachedCall:
                 return None
             from yokedcache.prints import code_print
 
-            self._shared_name = f"function:{self.name}:{code_print(self.function)}"
+            # what was stored under other tags can't be invalidated by these
+            done = code_print(self.function, *self.policy.told)
+            self._shared_name = f"function:{self.name}:{done}"
         return self._shared_name
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

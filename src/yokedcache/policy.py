@@ -75,6 +75,14 @@ class FunctionPolicy:
         """
         return self._key is None and (self.vary is UNSET or self.vary is None)
 
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """
+        List what decides on keys and tags: functions, and text.
+        """
+        text = repr((self.tags, self._templates, self.copy))
+        return (self._key, self._tag_maker, self._result_tags, self.condition, text)
+
     def lifetime(self, machine: Machine, cost: float) -> Lifetime:
         """
         Give the lifetime of a result that took `cost` seconds to make.

@@ -12,18 +12,29 @@ if TYPE_CHECKING:
     from types import CodeType
 
 
-def code_print(function: Any) -> str:
+def code_print(*parts: Any) -> str:
     """
-    Give a digest of what a function does: another version of it has other keys.
+    Give a digest of what functions do: another version of them has other keys.
+
+    Text among them counts as it is.
     """
     digest = blake2b(digest_size=12)
-    seen = function
-    while seen is not None:
-        code = getattr(seen, "__code__", None)
-        for part in () if code is None else _parts(code):
-            digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
-        seen = getattr(seen, "__wrapped__", None)
+    for part in parts:
+        seen = part
+        while seen is not None:
+            for text in _said(seen):
+                digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+            seen = getattr(seen, "__wrapped__", None)
+        digest.update(b"\1")
     return digest.hexdigest()
+
+
+def _said(part: Any) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+    code = getattr(part, "__code__", None)
+    if code is not None:
+        yield from _parts(code)
 
 
 def _parts(code: CodeType) -> Iterator[str]:

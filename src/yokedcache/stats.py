@@ -139,6 +139,8 @@ def explain_key(machine: Machine, key: Hashable, bypass: str | None) -> Explanat
     """
     Tell how a key is answered now.
     """
+    if machine.store.shares:  # others may have stored it
+        machine.done(machine.looking(key))
     entry = machine.store.entries.get(key)
     loading = machine.terminal.flying(key)
     if bypass is not None:

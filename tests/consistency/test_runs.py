@@ -107,9 +107,13 @@ def test_process_that_is_killed_has_told_of_its_commits(crew: Crew) -> None:
 
 def _watch(crew: Crew, both: threading.Event) -> None:
     logs = [Path(member.part.log) for member in crew.members]
-    while not all(log.stat().st_size for log in logs):
-        both.wait(0.01)
+    while not all(map(_has_written, logs)):
+        both.wait(0.05)
     both.set()
+
+
+def _has_written(log: Path) -> bool:
+    return any(event.way == WRITE for event in events.read(log))
 
 
 def test_contender_that_breaks_says_why(stage: Stage) -> None:

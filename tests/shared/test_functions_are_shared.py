@@ -118,6 +118,16 @@ def test_other_code_has_other_keys(caches: Caches) -> None:
     assert code_print(lambda n: n in {1, 2}) == code_print(lambda n: n in {2, 1})
 
 
+def test_other_tags_have_other_keys(caches: Caches) -> None:
+    one = Copy(caches[0], "f", lambda n: n)
+    other = Copy(caches[1], "f", lambda n: n, tags=["t"])
+    one(1), other(1)
+    assert [one.calls, other.calls] == [[1], [1]]
+    caches[0].sync.invalidate_tags("t")
+    other(1)
+    assert other.calls == [1, 1]
+
+
 def test_a_local_function_is_cached_for_its_own_process(caches: Caches) -> None:
     one, other = caches
     calls = []

@@ -89,6 +89,30 @@ except ValueError as error:
     assert "pip install 'yokedcache[redis]'" in done.stdout
 
 
+def test_an_event_loop_that_ends_leaves_no_connection_open(
+    redis_server: RedisServer,
+) -> None:
+    program = """
+import asyncio, gc, sys, warnings
+from yokedcache import YokedCache
+warnings.simplefilter("error")
+cache = YokedCache(sys.argv[1], store_timeout=10)
+async def ask():
+    await asyncio.gather(*(cache.get(str(n)) for n in range(9)), cache.set("a", 1))
+for _ in range(3):
+    asyncio.run(ask())
+    gc.collect()
+assert cache.stats().store_failures == 0
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, redis_server.url()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+
+
 def test_memory_needs_no_client_library() -> None:
     program = """
 import sys

@@ -107,7 +107,11 @@ class Fencing:
         fence.raised = RaisedFence(commands.tags(fence.names), token, "", b"")
         try:
             self._server.here(commands.fence(fence.raised.tags, token))
-        except StoreError as error:
+        except BaseException as error:
+            if not isinstance(error, StoreError):  # cancelled: it may be up
+                fence.over = True
+                self._owe(fence)
+                raise
             if self._refuse:
                 self.lift(fence, settle=False)
                 raise

@@ -8,7 +8,7 @@ greenlet of SQLAlchemy's `AsyncSession` lets its loop go on.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from yokedcache.errors import StoreError
@@ -20,7 +20,7 @@ from yokedcache.stores.redis.commands import Commands
 from yokedcache.stores.redis.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from yokedcache.stores.redis.operations import Operation
 
@@ -28,6 +28,19 @@ T = TypeVar("T")
 
 _CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
 """What others must be told, where a look-up may as well be left out."""
+
+
+Opened: TypeAlias = "tuple[aio.AsyncRedisStore, AsyncGenerator[None]]"
+
+
+async def _staying(client: Any) -> AsyncGenerator[None]:
+    """
+    Close a client when its event loop ends: loops close the generators left in them.
+    """
+    try:
+        yield
+    finally:
+        await client.aclose()
 
 
 class Asker:
@@ -78,7 +91,7 @@ class Server:
         self._asking = Breaker(clock)
         self._announcing = Breaker(clock)
         self._sync: sync.RedisStore | None = None
-        self._loops: WeakKeyDictionary[Any, aio.AsyncRedisStore] = WeakKeyDictionary()
+        self._loops: WeakKeyDictionary[Any, Opened] = WeakKeyDictionary()
 
     def perform(self, operation: Operation[T]) -> T:
         """
@@ -111,11 +124,7 @@ class Server:
         """
         breaker, limit = self._admit(operation)
         loop = asyncio.get_running_loop()
-        store = self._loops.get(loop)
-        if store is None:
-            store = self._loops[loop] = aio.AsyncRedisStore(
-                aio.connect(self._url), limit=self._limit, ticket=self._ticket
-            )
+        store, _ = self._loops.get(loop) or await self._open(loop)
         try:
             result = await store.perform(operation, limit)
         except StoreError as error:
@@ -146,9 +155,9 @@ class Server:
         Let the running loop's client go, and the blocking one.
         """
         self.close()
-        store = self._loops.pop(asyncio.get_running_loop(), None)
-        if store is not None:
-            await store.client.aclose()
+        _, stay = self._loops.pop(asyncio.get_running_loop(), (None, None))
+        if stay is not None:
+            await stay.aclose()
 
     def begin_anew(self) -> None:
         """
@@ -156,6 +165,13 @@ class Server:
         """
         self._sync = None
         self._loops = WeakKeyDictionary()
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> Opened:
+        client = aio.connect(self._url)
+        store = aio.AsyncRedisStore(client, limit=self._limit, ticket=self._ticket)
+        opened = self._loops[loop] = (store, _staying(client))
+        await anext(opened[1])
+        return opened
 
     def _admit(self, operation: Operation[Any]) -> tuple[Breaker, float]:
         changes = operation.asked in _CHANGES

@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 PY20 := .venv-sqlalchemy20/bin/python
 ARGS ?=
-JOBS ?= 3
+JOBS ?= 2
 PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # What SQLAlchemy has no part in, or little, and MariaDB: once, on the newest. All if ARGS
 # say what to run.

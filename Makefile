@@ -4,13 +4,14 @@
 PY := .venv/bin/python
 PY20 := .venv-sqlalchemy20/bin/python
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # What SQLAlchemy has no part in, or little, and MariaDB: once, on the newest. All if ARGS
 # say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks codec conformance consistency core demo docs explorer house payloads stores workers \
-	shared/test_weather.py shared/test_settings.py shared/test_keys_are_shared.py shared/test_functions_are_shared.py) \
+	shared/test_weather.py shared/test_settings.py shared/test_workers.py \
+	shared/test_keys_are_shared.py shared/test_functions_are_shared.py) \
 	-k "not mariadb and not asyncmy")
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency docs services changelog lock clean

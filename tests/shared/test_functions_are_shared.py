@@ -220,8 +220,8 @@ async def test_look_ups_of_one_turn_go_in_one_packet(
     await asyncio.gather(*(one.afunction(n) for n in range(50) for _ in range(4)))
     after = server.info("stats")
     assert int(after["total_net_input_bytes"]) - before < 50 * 400
-    # GETEX and MGET for each of 50; a connection for each `info` here
-    assert int(after["total_commands_processed"]) - packets < 50 * 2 + 20
+    # GETEX and MGET for each of 50, asked once where four ask, and what `info` sends
+    assert int(after["total_commands_processed"]) - packets < 50 * 2 * 3
     assert int(after["total_connections_received"]) - connections < 5
     assert len(one.calls) == 50
 

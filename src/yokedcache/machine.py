@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from yokedcache.core.causes import Cause, Causes
 from yokedcache.core.entry import MISS, Entry, Lifetime, Miss, Tally
 from yokedcache.core.freshness import Verdict, judge
+from yokedcache.core.keys import PLAIN
+from yokedcache.core.tags import ANY_DATABASE, ANY_TAG
 from yokedcache.core.values import isolate, weigh
 from yokedcache.errors import ClosedError, SettingsError, UsageError
 from yokedcache.opening import open_store
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-KEYS: Final = "keys"
+KEYS: Final = PLAIN
 """The tally of plain keys: `get`, `set` and their kin."""
 
 _open: tuple[weakref.ref[Machine], ...] = ()
@@ -136,7 +138,7 @@ class Machine:
         _doubt(names, known)
         if self.store.shares and any(map(_short, names)):
             # of databases that nobody here has met
-            reached.append("any:*")
+            reached.append(ANY_TAG)
         yield from self._invalidate("invalidate_tags", reached)
         surroundings.invalidated(self, reached)
 
@@ -162,7 +164,7 @@ class Machine:
         self.check_open()
         names = [n for n in self.store.names() if n.startswith("database:")]
         # a shared store may hold answers of databases that nobody here has met
-        names += ["database:"] if self.store.shares else []
+        names += [ANY_DATABASE] if self.store.shares else []
         yield from self._invalidate("invalidate_database", names)
 
     def _invalidate(self, call: str, names: list[str]) -> Asking[None]:

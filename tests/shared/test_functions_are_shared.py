@@ -92,6 +92,33 @@ def test_a_tag_that_is_invalidated_while_it_loads(caches: Caches) -> None:
     assert other(1) == "new"
 
 
+def test_a_tag_of_a_result_that_is_invalidated_while_it_loads(caches: Caches) -> None:
+    state = ["old"]
+    # it is there, and this process hasn't met it
+    assert caches[1].sync.set("else", 1, tags=["row:1"])
+
+    def body(_: int) -> str:
+        read = state[0]
+        state[0] = "new"
+        caches[1].sync.invalidate_tags("row:1")
+        return read
+
+    one, other = copies(caches, body, result_tags=lambda _: ["row:1"])
+    assert one(1) == "old"
+    assert other(1) == "new"
+
+
+def test_more_tags_than_can_be_asked_for_are_not_kept(caches: Caches) -> None:
+    many = [f"tag {number}" for number in range(300)]
+    one, _ = copies(caches, lambda n: n, tags=many)
+    assert [one(1), one(1)] == [1, 1]
+    assert one.calls == [1, 1]
+    assert not caches[0].sync.set("a", 1, tags=many)
+    assert caches[0].sync.get("a") is None
+    assert caches[0].stats().total.refusals["too_many_tags"] == 3
+    caches[1].sync.invalidate_tags(many)
+
+
 def test_a_kept_exception_is_raised_everywhere(caches: Caches) -> None:
     def body(n: int) -> Any:
         raise GoneError("gone", n)

@@ -18,6 +18,7 @@ from tests.support.held import LIMIT
 from tests.support.models import Base, User
 from yokedcache import YokedCache, cached
 from yokedcache.errors import StoreError
+from yokedcache.stores.redis.aio import AsyncRedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,6 +142,21 @@ def test_closing_says_what_is_owed(redis_server: RedisServer, proxy: Proxy) -> N
     one.sync.close()
     assert other.sync.get("a") is None
     other.sync.close()
+
+
+async def test_a_fault_of_ours_is_a_miss_and_cancels_nobody(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = YokedCache(server.url(), lease=0.2, store_timeout=10.0)
+    await cache.get("a")
+
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(AsyncRedisStore, "perform_all", broken)
+    assert await cache.get("a", "nothing") == "nothing"
+    assert cache.stats().store_failures == 1
+    await cache.close()
 
 
 def test_refuse_fails_a_commit_before_it_is_sent(

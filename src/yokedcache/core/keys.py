@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXACT",
+    "PLAIN",
     "canonical",
     "exact_key",
     "instance_key",
@@ -31,6 +32,9 @@ __all__ = [
     "register_canonical",
     "register_ignored",
 ]
+
+PLAIN: Final = "keys"
+"""What the keys of `cache.get` and its kin begin with."""
 
 EXACT: Final[frozenset[type]] = frozenset({int, str, bytes, bool, NoneType})
 """Classes whose values are the same value if class and `==` say so."""

@@ -50,6 +50,15 @@ SESSIONS: Final = "sessions:"
 """Stands in vectors for sessions that outlive a call, and may have changes in store
 that its answer would show. Never bumped: whoever finds it asks those sessions."""
 
+LISTENERS: Final = "listeners:"
+"""The tag of who listens, on which unvaried functions that read depend."""
+
+ANY_DATABASE: Final = "database:"
+"""Stands in write sets for a database that doesn't say who it is."""
+
+ANY_TAG: Final = "any:*"
+"""Stands in write sets for tags invalidated by hand, too many to be remembered."""
+
 Vector = tuple[tuple[Tag, int], ...]
 """The tag versions that an answer saw before its data was read."""
 

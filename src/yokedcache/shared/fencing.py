@@ -79,6 +79,7 @@ class Fencing:
         Forget all: in a forked child none of it is its own.
         """
         self._lock = threading.Lock()
+        self._settling = threading.Lock()
         self._raised: set[SharedFence] = set()
         self._owed: list[SharedFence | tuple[str, ...]] = []
         self._wake = threading.Event()
@@ -185,16 +186,17 @@ class Fencing:
         """
         Say what is owed; tell whether all of it was said.
         """
-        while self._owed:
-            debt = self._owed[0]
-            try:
-                self._say(debt)
-            except StoreError:
-                return False
-            if isinstance(debt, SharedFence) and debt.up:
-                self._settled(debt)
-            with self._lock:
-                self._owed.remove(debt)
+        with self._settling:  # the thread does it, and whoever closes the cache
+            while self._owed:
+                debt = self._owed[0]
+                try:
+                    self._say(debt)
+                except StoreError:
+                    return False
+                if isinstance(debt, SharedFence) and debt.up:
+                    self._settled(debt)
+                with self._lock:
+                    self._owed.remove(debt)
         return True
 
     def close(self) -> None:

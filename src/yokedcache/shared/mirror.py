@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from yokedcache.core.keys import PLAIN
+from yokedcache.core.tags import LISTENERS
 from yokedcache.shared.tagging import (
     EVERYTHING,
-    LISTENERS,
     MOST,
     Asked,
     TagSets,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from yokedcache.core.tags import Tag, TagTable, Vector
     from yokedcache.stores.redis.results import Hit, Stamp
 
-PLAIN: Final = "keys"
-"""What the keys of `cache.get` and its kin begin with."""
 _MOST_HINTS: Final = 10_000
 _MOST_LASTING: Final = 4096
 

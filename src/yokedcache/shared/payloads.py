@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from yokedcache.codec.registry import dump, load
 from yokedcache.core.classes import find, name_of
-from yokedcache.core.flaws import Flaw
 from yokedcache.core.kept_errors import raise_anew
 from yokedcache.core.values import isolate
 from yokedcache.errors import PayloadError, ValueNotStorableError
@@ -105,11 +104,7 @@ def pack(entry: Entry) -> bytes:
     names = [tag.name for tag, _ in entry.vector if isinstance(tag.name, str)]
     early = entry.fresh_until - entry.soft_until
     late = entry.error_until - entry.stale_until
-    told = [name, names, entry.cost, early, late, form.to_plain(entry)]
-    try:
-        return dump(told)
-    except Flaw as flaw:  # pragma: no cover - the codec raises its own error
-        raise ValueNotStorableError(str(flaw)) from None
+    return dump([name, names, entry.cost, early, late, form.to_plain(entry)])
 
 
 def unpack(data: bytes | memoryview, *, copy: bool = True) -> Told:

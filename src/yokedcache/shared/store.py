@@ -21,7 +21,7 @@ from yokedcache.shared.here import Here
 from yokedcache.shared.keys import shared_key
 from yokedcache.shared.mirror import Mirror
 from yokedcache.shared.payloads import imprint, pack, unpack
-from yokedcache.shared.tagging import EVERYTHING, is_shared, written
+from yokedcache.shared.tagging import EVERYTHING, MOST, is_shared, written
 from yokedcache.shared.timing import Timing
 from yokedcache.stores.memory import MemoryStore
 from yokedcache.stores.redis.layout import MARK, is_next, not_after
@@ -93,12 +93,7 @@ class SharedStore(Here, MemoryStore):
         copy: bool = True,
     ) -> Asking[Entry | None]:
         """
-        Look an entry up for a caller that drew a ticket when it began.
-
-        Args:
-            names: the tags that it is expected to have, as far as the caller knows.
-            owner: whose hits it will have.
-            copy: what is given out must be the caller's own.
+        Look an entry up, asking after the caller began; see `Silent.look`.
         """
         near = self.near(key, ticket)
         if near is not None:
@@ -166,8 +161,8 @@ class SharedStore(Here, MemoryStore):
         Take the versions of tags, before what they stand for is read (rule 1).
 
         Asks only for what isn't known: who knows too old a version stores nothing. If
-        it isn't known what will be read (or tags are `late`), the shared store's counter is noted, by which
-        tags that turn up later are judged.
+        it isn't known what will be read (or tags are `late`), the shared store's
+        counter is noted, by which tags that turn up later are judged.
         """
         wanted = tuple(dict.fromkeys((*names, EVERYTHING)))
         stamp = self.stamp(wanted)
@@ -199,13 +194,7 @@ class SharedStore(Here, MemoryStore):
         given: Iterable[str] = (),
     ) -> Asking[str | None]:
         """
-        Store an entry if its vector holds unfenced; else say why it was not.
-
-        Args:
-            guard: versions of this process that must hold, too.
-            late: tags whose version wasn't known when they were read.
-            noted: the shared store's counter before anything was read.
-            given: tags that belong to this key alone, as its caller knows.
+        Store an entry if its vector holds unfenced; see `Silent.keep`.
         """
         raw = shared_key(key)
         if raw is None:
@@ -214,6 +203,8 @@ class SharedStore(Here, MemoryStore):
             return "commit_in_flight"
         if not holds(guard):
             return "removed_meanwhile"
+        if sum(is_shared(tag.name) for tag, _ in entry.vector) > MOST:
+            return "too_many_tags"
         self._mirror.hear(key, entry)
         self._mirror.hint(key, entry, given)
         undated = {t for t in late if t.shared is None and is_shared(t.name)}
@@ -274,10 +265,12 @@ class SharedStore(Here, MemoryStore):
             )
         if noted is None or found.unusable:
             return found.unusable or "changed_meanwhile"
-        # a tag that had to be made is new; if none but that was given since, all is well
+        # who makes a tag draws its number, as whoever changes one does: if that is the
+        # only one drawn since, nobody has changed anything
         dated = all(
-            not_after(version, noted) or is_next(version, noted)
-            for version in found.vector.versions
+            not_after(version, noted)
+            or (place in found.made and is_next(version, noted))
+            for place, version in enumerate(found.vector.versions)
         )
         return None if dated else "changed_meanwhile"
 

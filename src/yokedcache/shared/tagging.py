@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.core.tags import SESSIONS
+from yokedcache.core.tags import ANY_DATABASE, ANY_TAG, LISTENERS, SESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
 EVERYTHING: Final = "everything"
-LISTENERS: Final = "listeners:"
 OWN: Final = frozenset({SESSIONS, LISTENERS})
 """Tags that mean something in their own process alone."""
-_WIDE: Final = frozenset({"database:", "any:*"})
+_WIDE: Final = frozenset({ANY_DATABASE, ANY_TAG})
 """What stands in write sets for more than can be named."""
 
 MOST: Final = 200
-"""Tags that are fenced by name; more are fenced as everything."""
+"""Tags that are asked for by name; with more nothing is kept, and all is fenced."""
 
 _MOST_SETS: Final = 4096
 

@@ -9,18 +9,10 @@ server's schemas are databases of their own (`my:.../shop`), they share that tag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-LISTENERS: Final = "listeners:"
-"""The tag of who listens, on which unvaried functions that read depend."""
-
-ANY_DATABASE: Final = "database:"
-"""Stands in write sets for a database that doesn't say who it is."""
-ANY_TAG: Final = "any:*"
-"""Stands in write sets for tags invalidated by hand, too many to be remembered."""
 
 
 def database_tag(identity: str) -> str:

@@ -8,7 +8,7 @@ that yield operations and are sent what came of them. These never yield.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Iterable
@@ -21,25 +21,11 @@ if TYPE_CHECKING:
     Asking: TypeAlias = Generator[Any, Any, T]
 
 
-class Memory(Protocol):
-    """
-    What there is to converse about.
-    """
-
-    def fetch(self, key: Hashable) -> Entry | None: ...  # noqa: D102
-    def stamp(self, names: Iterable[str]) -> Stamp: ...  # noqa: D102
-    def put(  # noqa: D102
-        self, key: Hashable, entry: Entry, guard: Vector = ()
-    ) -> str | None: ...
-    def remove(self, key: Hashable) -> bool: ...  # noqa: D102
-    def renew(self, entry: Entry, ttl: float) -> bool: ...  # noqa: D102
-    def bump(self, names: Iterable[str]) -> None: ...  # noqa: D102
-    def clear(self) -> None: ...  # noqa: D102
-
-
 class Silent:
     """
-    The conversations of a memory store; `SharedStore` has its own.
+    The conversations of a memory store, which it holds with itself.
+
+    `SharedStore` has its own.
     """
 
     shares = False
@@ -63,7 +49,7 @@ class Silent:
         return 0
 
     def look(
-        self: Memory,
+        self: Any,
         key: Hashable,
         ticket: float,  # noqa: ARG002
         names: Iterable[str] = (),  # noqa: ARG002
@@ -80,10 +66,11 @@ class Silent:
             copy: what is given out must be the caller's own.
         """
         yield from ()
-        return self.fetch(key)
+        found: Entry | None = self.fetch(key)
+        return found
 
     def take(
-        self: Memory,
+        self: Any,
         names: Iterable[str],
         key: Hashable,  # noqa: ARG002
         *,
@@ -96,10 +83,11 @@ class Silent:
             late: other tags will turn up when that was read.
         """
         yield from ()
-        return self.stamp(names)
+        stamp: Stamp = self.stamp(names)
+        return stamp
 
     def keep(
-        self: Memory,
+        self: Any,
         key: Hashable,
         entry: Entry,
         guard: Vector = (),
@@ -118,17 +106,18 @@ class Silent:
             given: tags that belong to this key alone, as its caller knows.
         """
         yield from ()
-        return self.put(key, entry, guard)
+        refused: str | None = self.put(key, entry, guard)
+        return refused
 
-    def removing(self: Memory, key: Hashable) -> Asking[bool]:
+    def removing(self: Any, key: Hashable) -> Asking[bool]:
         """
         Drop the entry under a key; tell whether there was one that still held.
         """
         yield from ()
-        return self.remove(key)
+        return bool(self.remove(key))
 
     def renewing(
-        self: Memory,
+        self: Any,
         key: Hashable,  # noqa: ARG002
         entry: Entry,
         ttl: float,
@@ -137,16 +126,16 @@ class Silent:
         Give an entry a new time to live from now, in seconds.
         """
         yield from ()
-        return self.renew(entry, ttl)
+        return bool(self.renew(entry, ttl))
 
-    def bumping(self: Memory, names: Iterable[str]) -> Asking[None]:
+    def bumping(self: Any, names: Iterable[str]) -> Asking[None]:
         """
         Make everything that depends on one of the tags unservable.
         """
         yield from ()
         self.bump(names)
 
-    def clearing(self: Memory) -> Asking[None]:
+    def clearing(self: Any) -> Asking[None]:
         """
         Drop all entries.
         """

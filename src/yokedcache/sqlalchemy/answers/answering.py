@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.keys import exact_key
 from yokedcache.core.snapshots import FRESH, Sight
+from yokedcache.core.tags import LISTENERS
 from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
@@ -28,7 +29,6 @@ from yokedcache.sqlalchemy.databases.database import database_of
 from yokedcache.sqlalchemy.databases.several import refusal
 from yokedcache.sqlalchemy.databases.unsettled import Unsettled
 from yokedcache.sqlalchemy.functions import sessions
-from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.statements.clauses import analyse_compiled
 from yokedcache.sqlalchemy.statements.rewriting import Rewrites

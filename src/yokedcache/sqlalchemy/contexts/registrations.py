@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy.event.registry import _EventKey
 
+from yokedcache.core.tags import LISTENERS
 from yokedcache.sqlalchemy.contexts.listeners import (
     ON_ENGINES,
     ON_SESSIONS,
@@ -21,7 +22,6 @@ from yokedcache.sqlalchemy.contexts.listeners import (
     own_function,
     place,
 )
-from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.transactions import sending
 from yokedcache.sqlalchemy.transactions.blame import Blame
 from yokedcache.sqlalchemy.transactions.fences import bump_everywhere

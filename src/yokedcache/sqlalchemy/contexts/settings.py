@@ -12,10 +12,10 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from yokedcache.core.tags import ANY_DATABASE
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.forks import Guard
-from yokedcache.sqlalchemy.names import ANY_DATABASE
 from yokedcache.sqlalchemy.statements.sql_functions import words
 from yokedcache.sqlalchemy.statements.text_words import SPACE
 

@@ -19,6 +19,7 @@ from weakref import WeakSet
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from yokedcache.core.snapshots import Sight
+from yokedcache.core.tags import ANY_DATABASE
 from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
 from yokedcache.runtime.naming import this_process
@@ -34,7 +35,7 @@ from yokedcache.sqlalchemy.databases.identity import (
 from yokedcache.sqlalchemy.databases.identity_mysql import schema_of
 from yokedcache.sqlalchemy.databases.sheltered import sheltered
 from yokedcache.sqlalchemy.databases.unsettled import Unsettled
-from yokedcache.sqlalchemy.names import ANY_DATABASE, database_tag, read_tags
+from yokedcache.sqlalchemy.names import database_tag, read_tags
 from yokedcache.sqlalchemy.statements.sql_functions import family
 from yokedcache.sqlalchemy.transactions.holders import existing
 from yokedcache.sqlalchemy.transactions.written import Written

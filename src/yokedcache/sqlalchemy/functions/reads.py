@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.snapshots import Sight
+from yokedcache.core.tags import LISTENERS
 from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
@@ -17,7 +18,6 @@ from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy.contexts.varying import unvaried
 from yokedcache.sqlalchemy.databases.several import capture_refusal
 from yokedcache.sqlalchemy.functions import sessions
-from yokedcache.sqlalchemy.names import LISTENERS
 from yokedcache.sqlalchemy.transactions.holders import pooled
 from yokedcache.sqlalchemy.transactions.snapshots import outlook_of, view
 

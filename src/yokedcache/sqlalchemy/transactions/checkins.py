@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.core.tags import ANY_DATABASE
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy.contexts.doubts import is_clean
 from yokedcache.sqlalchemy.contexts.settings import ANYTHING
 from yokedcache.sqlalchemy.databases import several
-from yokedcache.sqlalchemy.names import ANY_DATABASE
 from yokedcache.sqlalchemy.transactions.blame import Blame
 from yokedcache.sqlalchemy.transactions.ends import end
 from yokedcache.sqlalchemy.transactions.fences import bump_everywhere

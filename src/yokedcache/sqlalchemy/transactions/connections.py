@@ -14,12 +14,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from yokedcache.core.tags import ANY_DATABASE, ANY_TAG
 from yokedcache.machine import machines
 from yokedcache.runtime.forks import Guard
 from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy.contexts.settings import Settings
 from yokedcache.sqlalchemy.functions.weak_sessions import WeakSessions
-from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG, database_tag
+from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.transactions.blame import Blame
 from yokedcache.sqlalchemy.transactions.holders import KEY, autocommit
 from yokedcache.sqlalchemy.transactions.outlook import Outlook

@@ -9,11 +9,11 @@ from weakref import WeakSet
 
 from yokedcache.core.operations import Commit, KeepFence, LiftFence, PutFence
 from yokedcache.core.plans import announce
+from yokedcache.core.tags import ANY_DATABASE, ANY_TAG
 from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
 from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.sqlalchemy.databases.several import stranger
-from yokedcache.sqlalchemy.names import ANY_DATABASE, ANY_TAG
 from yokedcache.sqlalchemy.transactions.backends import Backend
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ class Batches:
         except BaseException as error:
             for _, futures in waiting:
                 _settle(futures, error, None)
-            if not isinstance(error, StoreError):
+            if not isinstance(error, Exception):
                 raise
             return
         for (operation, futures), result in zip(waiting, results, strict=True):
@@ -79,13 +79,14 @@ def _settle(futures: list[Any], result: Any, sent: float | None) -> None:
             continue
         if sent is not None:
             operation.sent = sent
-        if isinstance(result, BaseException):
-            error = (
-                StoreError(result.message, **result.facts)
-                if isinstance(result, StoreError)
-                else asyncio.CancelledError()
-            )
+        if isinstance(result, StoreError):
+            # one for each: a shared one would gather the tracebacks of all
+            error = StoreError(result.message, **result.facts)
             error.__cause__ = result.__cause__
             future.set_exception(error)
+        elif isinstance(result, Exception):
+            future.set_exception(StoreError(f"a fault of yokedcache: {result!r}"))
+        elif isinstance(result, BaseException):
+            future.cancel()  # the loop is ending
         else:
             future.set_result(result)

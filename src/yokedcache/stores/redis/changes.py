@@ -63,8 +63,9 @@ def take_stamp(scope: Scope, keep: int, link: Link) -> Steps[Stamp]:
     noted = own_counter(counter, link)
     stamp = Stamp(tags, values, link.server.mark, noted)
     if stamp.incomplete:
+        made = frozenset(at for at, value in enumerate(values) if value is None)
         values = yield from scope.run("open", link, b"%d" % keep)
-        stamp = Stamp(tags, values, link.server.mark, noted)
+        stamp = Stamp(tags, values, link.server.mark, noted, made)
     return stamp
 
 

@@ -20,7 +20,7 @@ class Stamp:
     `counter` is the last version that had been given by then, where it was asked for.
     """
 
-    __slots__ = ("_states", "counter", "mark", "tags", "values")
+    __slots__ = ("_states", "counter", "made", "mark", "tags", "values")
 
     def __init__(
         self,
@@ -28,11 +28,14 @@ class Stamp:
         values: list[bytes | None],
         mark: bytes,
         counter: bytes | None = None,
+        made: frozenset[int] = frozenset(),
     ) -> None:
         self.tags = tags
         self.values = values
         self.mark = mark
         self.counter = counter
+        self.made = made
+        """The places of tags that were not there, and had to be made."""
         self._states: list[TagState] | None = None
 
     @property

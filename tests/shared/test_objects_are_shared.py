@@ -151,8 +151,10 @@ async def test_rows_answer_async_sessions(
 
 
 def test_an_object_whose_class_has_changed_is_a_miss(blog: Blog) -> None:
+    from yokedcache.sqlalchemy import sharing
     from yokedcache.sqlalchemy.functions.entities import Album
 
+    sharing.install()  # as a shared cache does that is made
     with blog.sessions() as session:
         album = Album(session.get_one(User, 1))
     entry = Entry(

@@ -50,7 +50,7 @@ def through(server: RedisServer, proxy: Proxy, **settings: Any) -> YokedCache:
     """
     Open a cache whose way to the server can be cut.
     """
-    given = {"lease": 0.2, "store_timeout": 0.5, "announce_timeout": 0.5, **settings}
+    given = {"lease": 0.5, "store_timeout": 0.5, "announce_timeout": 0.5, **settings}
     cache = YokedCache(server.url(port=proxy.port), jitter=0.0, **given)
     wait_until(lambda: cache.sync.set("settled", 1))
     return cache
@@ -79,7 +79,7 @@ def test_the_application_goes_on_and_the_store_is_told_later(
     redis_server: RedisServer, proxy: Proxy, maker: sessionmaker[Session], weather: str
 ) -> None:
     cache = through(redis_server, proxy)
-    witness = YokedCache(redis_server.url(), lease=0.2, store_timeout=10.0)
+    witness = YokedCache(redis_server.url(), lease=0.5, store_timeout=10.0)
     attached = cache.attach(sessionmaker(maker.kw["bind"]))
     calls: list[int] = []
 
@@ -117,7 +117,7 @@ def test_what_is_owed_is_told_to_everyone(
     redis_server: RedisServer, proxy: Proxy
 ) -> None:
     one = through(redis_server, proxy)
-    other = YokedCache(redis_server.url(), lease=0.2, store_timeout=10.0)
+    other = YokedCache(redis_server.url(), lease=0.5, store_timeout=10.0)
     assert other.sync.set("a", 1, tags=["t"])
     proxy.refuse()
     proxy.cut()
@@ -133,7 +133,7 @@ def test_what_is_owed_is_told_to_everyone(
 
 def test_closing_says_what_is_owed(redis_server: RedisServer, proxy: Proxy) -> None:
     one = through(redis_server, proxy, announce_timeout=5.0)
-    other = YokedCache(redis_server.url(), lease=0.2, store_timeout=10.0)
+    other = YokedCache(redis_server.url(), lease=0.5, store_timeout=10.0)
     assert other.sync.set("a", 1, tags=["t"])
     proxy.refuse()
     proxy.cut()
@@ -227,20 +227,22 @@ def test_a_server_that_lost_its_memory(
 def test_a_fence_stands_as_long_as_its_writer_lives(
     server: RedisServer, open_cache: Callable[..., YokedCache]
 ) -> None:
-    one, other = open_cache(server), open_cache(server)
+    one, other = (open_cache(server, lease=0.2) for _ in range(2))
     fence = one.machine.store.fence(["held"])
     began = time.monotonic()
     while time.monotonic() - began < 1.0:  # five leases
         assert not other.sync.set("a", 1, tags=["held"])
     one.machine.store.lift(fence)
-    assert other.sync.set("a", 1, tags=["held"])
+    wait_until(lambda: other.sync.set("a", 1, tags=["held"]))
     assert one.sync.get("a") == 1
 
 
 def test_a_dead_writers_fence_falls_when_its_grace_is_over(
     server: RedisServer, open_cache: Callable[..., YokedCache]
 ) -> None:
-    one, other, third = (open_cache(server, orphan_grace=0.5) for _ in range(3))
+    one, other, third = (
+        open_cache(server, lease=0.2, orphan_grace=0.5) for _ in range(3)
+    )
     one.machine.store.fence(["orphaned"])
     one.machine.store._fencing.begin_anew()  # nobody vouches for it any more
     began = time.monotonic()

@@ -30,7 +30,6 @@ def hire(start: Callable[..., Worker], server: RedisServer) -> Callable[..., Wor
     """
     Give a function that starts workers on one store.
     """
-    server.flush()
 
     def hired(**settings: Any) -> Worker:
         told = {"url": server.url(), "lease": LEASE, "store_timeout": 10.0, **settings}

@@ -72,7 +72,7 @@ def main() -> int:
     asked = parser.parse_args()
     first, _, last = asked.schemas.partition("-")
     log.raise_faults = True
-    hits = loads = audited = failures = 0
+    hits = loads = audited = chances = failures = 0
     began = time.monotonic()
     with _places(asked.database) as make:
         for number in range(int(first), int(last or first) + 1):
@@ -81,13 +81,13 @@ def main() -> int:
             )
             report = _run(batch, make())
             hits, loads = hits + report.hits, loads + report.loads
-            audited += report.audited
+            audited, chances = audited + report.audited, chances + report.chances
             if report.failure:
                 failures += 1
                 print(report.failure, flush=True)
     print(
         f"{hits} hits, {audited} audited, {loads} loads, "
-        f"{failures} schemas with failures, "
+        f"{chances} by chance, {failures} schemas with failures, "
         f"{time.monotonic() - began:.1f} s, {time.process_time():.1f} s of this process"
     )
     return 1 if failures else 0

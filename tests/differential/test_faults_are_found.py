@@ -4,6 +4,7 @@ A planted fault is found, and the program that found it is made small.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from tests.differential import databases
 from tests.differential.batches import Batch, run
+from tests.differential.programs import Program
+from tests.differential.running import Arena, Difference
 from yokedcache.sqlalchemy.answers.stamping import Stamp
 from yokedcache.sqlalchemy.databases.database import Database
 from yokedcache.sqlalchemy.statements import analysis, text
@@ -89,3 +92,24 @@ def test_audits_find_a_planted_fault_without_another_database(
     assert "what was kept and an audit differ" in failure
     assert STEP.search(failure)
     assert "--audited" in failure
+
+
+def test_what_differs_without_a_cache_as_well_is_chance(
+    make_places: Callable[[str], list[Any]],
+) -> None:
+    schema = BATCH.drawn()
+    with databases.engines(schema, make_places("sqlite"), "sync") as engines:
+        arena = Arena(schema, engines, "sync")
+        program = Program(schema, "302.0", length=1)
+        step, orders = program.steps[0], itertools.cycle(["ab", "ba"])
+        step.act = lambda _: next(orders)
+        try:
+            by_chance = [
+                arena.comes_by_chance(
+                    program, [step], Difference(step, "seen", cached, "ab")
+                )
+                for cached in ("ba", "bb")
+            ]
+        finally:
+            arena.close()
+    assert by_chance == [True, False]

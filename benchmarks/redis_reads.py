@@ -63,7 +63,7 @@ def _sync(server: Any, stack: ExitStack) -> dict[str, Run]:
     sync = importlib.import_module("yokedcache.stores.redis.sync")
     client = stack.enter_context(sync.connect(server.url(), limit=5.0))
     store, commands = sync.RedisStore(client, limit=5.0), _commands()
-    packed, unpack = _codec()
+    packed, unpack = codec()
     _age(server, commands, store)
     stamp = store.perform(commands.stamp(["a"], keep=LIFE))
     store.perform(commands.store("key", packed, stamp, _times(), life=LIFE))
@@ -89,7 +89,7 @@ def _async(server: Any, stack: ExitStack) -> dict[str, Run]:
     stack.callback(lambda: runner.run(bare.aclose()))
     stack.callback(lambda: runner.run(client.aclose()))
     store, commands = aio.AsyncRedisStore(client, limit=5.0), _commands()
-    _, unpack = _codec()
+    _, unpack = codec()
     tags = commands.tags(["a"])
 
     async def ours() -> Any:
@@ -113,7 +113,7 @@ def _async(server: Any, stack: ExitStack) -> dict[str, Run]:
     return {"async ours": run(ours), "async GET": run(theirs)}
 
 
-def _codec() -> tuple[bytes, Callable[[Any], Any]]:
+def codec() -> tuple[bytes, Callable[[Any], Any]]:
     msgpack = importlib.import_module("msgpack")
     frame = importlib.import_module("yokedcache.codec.frame")
     return frame.pack(msgpack.packb(ROW)), lambda data: msgpack.unpackb(

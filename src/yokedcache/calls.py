@@ -123,6 +123,8 @@ class CallHost:
         self.scene = scene
         self.blocking = blocking
         self.anew = False  # whether what was loaded before the call won't do
+        self.unreachable = False
+        """The store failed just now, and isn't asked for the same once more."""
         self._flight: Flight | None = None
         self._capture: OpenCapture | None = None
         self._late = False
@@ -153,6 +155,9 @@ class CallHost:
         return self.machine.done(self._fetching(op))
 
     def _fetching(self, op: Fetch) -> Asking[Found]:
+        if self.unreachable:
+            self.unreachable = False
+            return self._found(None)
         machine = self.machine
         tags = self.given
         copy = self.policy.copy

@@ -286,12 +286,13 @@ def _decorate(function: Any, cache: YokedCache | None, options: dict[str, Any]) 
     )
     if yields(function):
         core.function = gathering(function, lambda: core.machine.settings.max_rows)
+    core.plain = policy.plain and not method
     wrapper, cells = build(
         function,
         core.answer_async if is_async else core.answer,
         core.token,
         is_async=is_async,
-        plain=policy.plain and not method,
+        plain=core.plain,
     )
     core.cells = cells
     handle = Handle(core, function)

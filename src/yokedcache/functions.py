@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
+from yokedcache.again import Again, Standing
 from yokedcache.calls import CallHost, examine_call, forbidden
 from yokedcache.core.classes import find
 from yokedcache.core.entry import MISS, Miss
-from yokedcache.core.keys import EXACT, canonical, instance_key, is_ignored
+from yokedcache.core.keys import canonical, flat_key, instance_key, is_ignored
 from yokedcache.core.plans import Answer, answer_call
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
@@ -75,6 +76,8 @@ class CachedCall:
         self.signature = inspect.signature(function)
         self.is_async = is_async
         self.method = method
+        self.plain = False
+        """Keys are made of the arguments alone."""
         self.name = f"{function.__module__}.{function.__qualname__}"
         # a string, since it remembers its hash and a tuple works it out at each hit
         self.token: Final = f"function:{self.name}:{id(self)}"
@@ -85,6 +88,7 @@ class CachedCall:
         named[self.token] = self
         self._machine: Machine | None = None
         self._tally: Tally | None = None
+        self._again: Again | None = None
 
     @property
     def machine(self) -> Machine:
@@ -97,6 +101,8 @@ class CachedCall:
             self._tally = machine.tally(self.name)
             if self.cells is not None and not machine.closed:
                 self.cells.bind(machine.store, machine.clock)
+                shares = machine.store.shares and self.plain
+                self._again = Again(machine.store, self.token) if shares else None
         return machine
 
     def tally(self) -> Tally:
@@ -157,6 +163,11 @@ class CachedCall:
         """
         Answer a call of a blocking function.
         """
+        again, standing = self._again, Standing.OTHER
+        if again is not None and (entry := again.known(values)) is not None:
+            standing = again.ask(entry)
+            if standing is Standing.SAME:
+                return entry.read()
         request = self.request(values)
         if request.bypass:
             self.tally().bypass(request.bypass)
@@ -164,6 +175,7 @@ class CachedCall:
         if self._forbidden(request):
             return request.call()
         host = self._host(request, blocking=True)
+        host.unreachable = standing is Standing.UNKNOWN
         answer = run(self._plan(request, host), host.perform)
         if self._foreign(answer, request):
             return request.call()
@@ -173,6 +185,11 @@ class CachedCall:
         """
         Answer a call of an async function.
         """
+        again, standing = self._again, Standing.OTHER
+        if again is not None and (entry := again.known(values)) is not None:
+            standing = await again.ask_async(entry)
+            if standing is Standing.SAME:
+                return entry.read()
         request = self.request(values)
         if request.bypass:
             self.tally().bypass(request.bypass)
@@ -180,6 +197,7 @@ class CachedCall:
         if self._forbidden(request):
             return await request.call()
         host = self._host(request, blocking=False)
+        host.unreachable = standing is Standing.UNKNOWN
         return await self._finish(self._plan(request, host), host, request)
 
     def refreshed(self, values: tuple[Any, ...]) -> Any:
@@ -346,16 +364,11 @@ class CachedCall:
         if own is not UNSET:
             part = own if type(own) is str else canonical(own)
             return (self.token, *extra, "key", part)
-        if not extra and not self.method and self._exact(values):
-            flat: list[Any] = [self.token]
-            for value in values:
-                flat += (value, value.__class__)
-            return tuple(flat)
+        if not extra and not self.method:
+            flat = flat_key(self.token, values)
+            if flat is not None:
+                return flat
         return (self.token, *extra, b"".join(self._parts(values)))
-
-    @staticmethod
-    def _exact(values: tuple[Any, ...]) -> bool:
-        return all(value.__class__ in EXACT for value in values)
 
     def _parts(self, values: tuple[Any, ...]) -> list[bytes]:
         parts: list[bytes] = []

@@ -113,6 +113,7 @@ class Entry:
         "owner",
         "proven",
         "pulse",
+        "question",
         "queue",
         "seen",
         "soft_until",
@@ -144,6 +145,8 @@ class Entry:
         """More has to be asked than whether its vector holds, at each look-up."""
         self.imprint: object = None
         """What tells the bytes that it was read from, in a store that is shared."""
+        self.question: Any = None
+        """What asks that store whether they still are there, and hold."""
         self.born = born
         self.cost = cost
         self.fresh_until = born + lifetime.ttl

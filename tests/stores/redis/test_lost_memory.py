@@ -101,7 +101,10 @@ def test_lost_between_any_two_steps_nothing_old_is_served(
     redis_server.flush()
     redis_server.configure(maxmemory_policy=policy)
     face = open_face(redis_server)
-    face.settle()  # the policy is learnt on connecting
+    face.settle()
+    # the policy is learnt on connecting, and look-ups keep a connection of their own
+    face.read("k", "b")
+    face.fill("k", b"", "b")
     redis_server.configure(maxmemory_policy="noeviction")
     assert len(ORDERS) == 140
     for order in ORDERS:

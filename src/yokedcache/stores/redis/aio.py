@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 
 from yokedcache.errors import StoreError
@@ -22,8 +23,9 @@ from yokedcache.stores.redis.faults import (
     refusal,
     store_error,
 )
+from yokedcache.stores.redis.folding import Fold
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
-from yokedcache.stores.redis.sync import INFO, INFO_REPLICATION, LIMIT
+from yokedcache.stores.redis.sync import INFO, INFO_REPLICATION, LASTING, LIMIT
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, fine
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ class AsyncRedisStore:
         self.pool: Any = client.connection_pool
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = asyncio.Semaphore(self.pool.max_connections)
+        self._lasting: list[Any] = []
+        self._most_lasting = min(LASTING, self.pool.max_connections // 2)
 
     async def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
@@ -105,33 +109,54 @@ class AsyncRedisStore:
         if operation.same is not None:
             shared: T = await self._batches.ask(operation, seconds)
             return shared
-        (result,) = await self.perform_all([operation], seconds)
+        (result,) = await self._using(self._follow, [operation], seconds)
         if isinstance(result, StoreError):
             raise result
         done: T = result
         return done
 
-    async def perform_all(
+    async def look_up(
         self, operations: list[Operation[Any]], seconds: float
     ) -> list[Any]:
         """
-        Do operations on one connection; give the result of each, or its `StoreError`.
+        Do look-ups in one go; give the result of each, or its `StoreError`.
+
+        They go over a connection that stays with them, if there is one that is free.
         """
-        pool, asked = self.pool, operations[0].asked
-        connection: Any = None
-        held = clean = False
+        began = time.monotonic()
+        if self._lasting:
+            try:
+                return await self._using(
+                    self._fold, operations, seconds, self._lasting.pop()
+                )
+            except StoreError as error:
+                if not isinstance(error.__cause__, ConnectionLost):
+                    raise
+            # it was closed while nobody used it
+            seconds -= time.monotonic() - began
+        return await self._using(self._fold, operations, seconds, lasts=True)
+
+    async def _using(
+        self,
+        follow: Callable[[Any, Any], Any],
+        operations: list[Operation[Any]],
+        seconds: float,
+        lasting: Any = None,
+        *,
+        lasts: bool = False,
+    ) -> list[Any]:
+        """
+        Have operations followed on one connection, which may last for look-ups.
+        """
+        pool, connection, asked = self.pool, lasting, operations[0].asked
+        clean, held = False, connection is not None
         try:
             async with asyncio.timeout(seconds):
-                held = await self._places.acquire()
-                connection = await pool.get_connection()
-                results = await self._follow(connection, operations)
-            clean = True
-            for place, result in enumerate(results):
-                if isinstance(result, RefusedError):
-                    clean = clean and result.refusal.code != READ_ONLY
-                    error = self._error(result, operations[place].asked, connection)
-                    error.__cause__ = result.refusal.error
-                    results[place] = error
+                if connection is None:
+                    held = await self._places.acquire()
+                    connection = await pool.get_connection()
+                results: list[Any] = await follow(connection, operations)
+            clean = self._told(results, operations, connection)
         except RefusedError as error:
             clean = error.refusal.code != READ_ONLY
             raise self._error(error, asked, connection) from error.refusal.error
@@ -140,13 +165,58 @@ class AsyncRedisStore:
         else:
             return results
         finally:
-            if connection is not None:
+            lasts = clean and (lasts or lasting is not None)
+            if lasts and len(self._lasting) < self._most_lasting:
+                self._lasting.append(connection)
+            elif connection is not None:
                 if not clean:
                     # what is still to be answered must not answer somebody else
                     await connection.disconnect(nowait=True)
                 await pool.release(connection)
-            if held:
                 self._places.release()
+            elif held:
+                self._places.release()
+
+    def _told(
+        self, results: list[Any], operations: list[Operation[Any]], connection: Any
+    ) -> bool:
+        """
+        Make errors of what was refused; tell whether the connection is still good.
+        """
+        clean = True
+        for place, result in enumerate(results):
+            if isinstance(result, RefusedError):
+                clean = clean and result.refusal.code != READ_ONLY
+                error = self._error(result, operations[place].asked, connection)
+                error.__cause__ = result.refusal.error
+                results[place] = error
+        return clean
+
+    async def _fold(
+        self, connection: Any, operations: list[Operation[Any]]
+    ) -> list[Any]:
+        """
+        Have look-ups answered by one command, and what they ask then by others.
+        """
+        link: Link = connection.yokedcache
+        fold = Fold(operations)
+        ticket = self._ticket()
+        for operation in operations:
+            operation.sent = ticket
+        if time.monotonic() - link.looked_at < TRUSTED:
+            answers = await _ask(connection, fold.request)
+        else:
+            answers = await self._look(connection, link, fold.request)
+        results: list[Any] = [None] * len(operations)
+        steps = [operation.steps(link) for operation in operations]
+        asked: dict[int, Request] = {}
+        for place, own in enumerate(fold.share_out(answers)):
+            next(steps[place])
+            _step(steps[place], own, place, asked, results)
+        while asked:
+            answers = await _ask(connection, _packet(asked))
+            asked = _sent_on(steps, asked, answers, results)
+        return results
 
     async def _follow(
         self, connection: Any, operations: list[Operation[Any]]
@@ -164,10 +234,7 @@ class AsyncRedisStore:
         for place in range(len(steps)):
             _step(steps[place], None, place, asked, results)
         while asked:
-            packet = Request(
-                b"".join(request.packed for request in asked.values()),
-                sum(request.count for request in asked.values()),
-            )
+            packet = _packet(asked)
             if fresh:
                 answers = await _ask(connection, packet)
             else:
@@ -196,6 +263,13 @@ class AsyncRedisStore:
         return store_error(
             error, asked, address_of(facts or self.pool.connection_kwargs)
         )
+
+
+def _packet(asked: dict[int, Request]) -> Request:
+    return Request(
+        b"".join(request.packed for request in asked.values()),
+        sum(request.count for request in asked.values()),
+    )
 
 
 def _sent_on(

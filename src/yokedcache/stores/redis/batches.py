@@ -62,7 +62,7 @@ class Batches:
     ) -> None:
         operations = [operation for operation, _ in waiting]
         try:
-            results = await self._store.perform_all(operations, limit)
+            results = await self._store.look_up(operations, limit)
         except BaseException as error:
             for _, futures in waiting:
                 _settle(futures, error, None)

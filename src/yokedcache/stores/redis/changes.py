@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.stores.redis.layout import word
 from yokedcache.stores.redis.lua import run_script
-from yokedcache.stores.redis.operations import GETEX, ask_tags, own_counter
+from yokedcache.stores.redis.operations import own_counter
+from yokedcache.stores.redis.questions import GETEX, ask_tags
 from yokedcache.stores.redis.results import Lifted, RaisedFence, Stamp
 from yokedcache.stores.redis.wire import Request, bulk, fine
 

@@ -20,10 +20,12 @@ from yokedcache.stores.redis.changes import (
 )
 from yokedcache.stores.redis.layout import BORN, TagSet
 from yokedcache.stores.redis.operations import (
+    Lookup,
     Operation,
     exists,
     extend,
     look,
+    look_again,
     note,
     remove,
     store,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from yokedcache.stores.redis.envelope import Times
     from yokedcache.stores.redis.layout import Layout
+    from yokedcache.stores.redis.questions import Question, Same
     from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence, Stamp
 
     Key: TypeAlias = bytes | str
@@ -66,7 +69,15 @@ class Commands:
         """
         entry, known = self.layout.entry(key), self.tags(tags)
         steps = partial(look, self.layout, entry, known)
-        return Operation("read", steps, late=True, same=(entry, known.digests))
+        same = (entry, known.digests)
+        return Operation("read", steps, late=True, same=same, look=Lookup(entry, known))
+
+    def again(self, question: Question) -> Operation[Same | Hit | Miss]:
+        """
+        Look an entry up that was found before: `SAME` if everything stands as it did.
+        """
+        steps = partial(look_again, self.layout, question)
+        return Operation("read", steps, late=True, same=question, look=question)
 
     def exists(self, key: Key, tags: Tags = ()) -> Operation[bool]:
         """

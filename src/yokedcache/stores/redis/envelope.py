@@ -81,20 +81,20 @@ class Envelope:
     A stored entry that is whole, taken apart as far as is asked for.
     """
 
-    __slots__ = ("_data", "_end", "_start", "_times", "_width", "size")
+    __slots__ = ("_start", "_times", "_width", "data", "payload_at", "size")
 
     def __init__(self, data: bytes, parts: tuple[int, ...]) -> None:
         _, _, self.size, origins, self._width, length, *self._times, _ = parts
-        self._data = data
+        self.data = data
         self._start = _HEAD.size + origins * _ORIGIN_BYTES
-        self._end = len(data) - length
+        self.payload_at = len(data) - length
 
     @property
     def payload(self) -> memoryview:
         """
         What was sealed.
         """
-        return memoryview(self._data)[self._end :]
+        return memoryview(self.data)[self.payload_at :]
 
     @property
     def times(self) -> Times:
@@ -110,7 +110,7 @@ class Envelope:
         """
         The tags' digests, in order.
         """
-        return self._data[self._start : self._start + self.size * TAG_BYTES]
+        return self.data[self._start : self._start + self.size * TAG_BYTES]
 
     def versions(self, mark: bytes) -> list[bytes] | None:
         """
@@ -119,7 +119,7 @@ class Envelope:
         `None` if one of them is of another incarnation.
         """
         # runs at every hit, so in one frame
-        data, start = self._data, self._start
+        data, start = self.data, self._start
         text = base64.b64encode(data[_HEAD.size : start], b"-_")
         origins = [text[at : at + ORIGIN] for at in range(0, len(text), ORIGIN)]
         for origin in origins:

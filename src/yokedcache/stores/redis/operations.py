@@ -27,6 +27,7 @@ from yokedcache.stores.redis.layout import (
     read_tag,
 )
 from yokedcache.stores.redis.lua import run_script
+from yokedcache.stores.redis.questions import GETEX, SAME, ask_tags
 from yokedcache.stores.redis.results import Hit, Miss, Stamp
 from yokedcache.stores.redis.wire import (
     WRONG_TYPE,
@@ -43,11 +44,24 @@ if TYPE_CHECKING:
     from yokedcache.stores.redis.envelope import Envelope, Times, Vector
     from yokedcache.stores.redis.incarnation import Link
     from yokedcache.stores.redis.layout import Layout, TagSet
+    from yokedcache.stores.redis.questions import Question, Same
     from yokedcache.stores.redis.wire import Steps
 
 R = TypeVar("R")
-GETEX = b"*2\r\n$5\r\nGETEX\r\n"
 GETDEL = b"*2\r\n$6\r\nGETDEL\r\n"
+
+
+class Lookup:
+    """
+    What a look-up reads: an entry's key, and the tags that it is expected to have.
+    """
+
+    __slots__ = ("asked", "key", "tags")
+
+    def __init__(self, key: bytes, tags: TagSet) -> None:
+        self.key = key
+        self.tags = tags
+        self.asked = bulk(key)
 
 
 class Operation(Generic[R]):
@@ -55,11 +69,12 @@ class Operation(Generic[R]):
     An operation whose result is an `R`, still to be done.
 
     `asked` is what is said of it in errors. Of a `late` one the first request is the
-    same whatever the server's incarnation. Those that are the `same` may be asked once
-    for all who ask at the same time.
+    same whatever the server's incarnation. One that begins with a plain look-up says so
+    in `look`; those that are the `same` may be asked once for all who ask at the same
+    time.
     """
 
-    __slots__ = ("asked", "late", "same", "sent", "steps")
+    __slots__ = ("asked", "late", "look", "same", "sent", "steps")
 
     def __init__(
         self,
@@ -68,20 +83,15 @@ class Operation(Generic[R]):
         *,
         late: bool = False,
         same: Hashable = None,
+        look: Lookup | Question | None = None,
     ) -> None:
         self.asked = asked
         self.steps = steps
         self.late = late
         self.same = same
+        self.look = look
         self.sent: float = 0.0
         """Drawn just before it was sent, by whoever wants to know."""
-
-
-def ask_tags(tags: TagSet) -> bytes:
-    """
-    Write the command that reads tags.
-    """
-    return b"*%d\r\n$4\r\nMGET\r\n%b" % (tags.count + 1, tags.asked)
 
 
 def look(
@@ -97,6 +107,27 @@ def look(
     else:
         (data,) = yield Request(packed)
         values = []
+    return (yield from _judged(layout, data, tags, values, link))
+
+
+def look_again(
+    layout: Layout, question: Question, link: Link
+) -> Steps[Same | Hit | Miss]:
+    """
+    Look an entry up that was seen before.
+    """
+    data, values = yield Request(question.packed, 2)
+    if question.answered(data, values, link.server.mark):
+        return SAME
+    return (yield from _judged(layout, data, question.tags, fine(values), link))
+
+
+def _judged(
+    layout: Layout, data: Any, tags: TagSet, values: list[bytes | None], link: Link
+) -> Steps[Hit | Miss]:
+    """
+    Judge what lies under an entry's key by its tags.
+    """
     mark = link.server.mark
     found = "absent" if data is None else unseal(_unless_foreign(data))
     if isinstance(found, str):

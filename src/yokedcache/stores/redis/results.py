@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from yokedcache.codec.frame import HEAD_SIZE
 from yokedcache.stores.redis.envelope import Vector
 from yokedcache.stores.redis.layout import TagSet, TagState, of_incarnation, read_tag
 
@@ -97,6 +98,20 @@ class Hit:
         What was stored, as it was given.
         """
         return self._envelope.payload
+
+    @property
+    def data(self) -> bytes:
+        """
+        All bytes under the entry's key.
+        """
+        return self._envelope.data
+
+    @property
+    def head(self) -> int:
+        """
+        How many of them say what the others are, checksums included.
+        """
+        return self._envelope.payload_at + HEAD_SIZE
 
     @property
     def times(self) -> Times:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
@@ -31,6 +32,12 @@ T = TypeVar("T")
 
 LIMIT: Final = 0.05
 """Seconds that an operation takes at most unless the caller says otherwise."""
+
+LASTING: Final = 2
+"""
+Connections that look-ups keep, at most: a pool looks at each that it gives out, which
+takes as long as a look-up does.
+"""
 
 INFO: Final = command(b"INFO")
 INFO_REPLICATION: Final = command(b"INFO", b"replication")
@@ -86,19 +93,45 @@ class RedisStore:
         self.pool: Any = client.connection_pool
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = threading.Semaphore(self.pool.max_connections)
+        self._lasting: list[Any] = []
+        self._most_lasting = min(LASTING, self.pool.max_connections // 2)
 
     def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
         Do an operation, within so many seconds once it is connected.
 
-        Those who find all connections in use wait their turn, at most as long.
+        Those who find all connections in use wait their turn, at most as long. Look-ups
+        go over a connection that stays with them, if there is one that is free.
         """
-        pool, seconds = self.pool, self.limit if limit is None else limit
-        connection: Any = None
-        held = clean = False
+        seconds = self.limit if limit is None else limit
+        if operation.look is None:
+            return self._using(None, operation, seconds, lasts=False)
         try:
-            held = self._take_place(seconds)
-            connection = pool.get_connection()
+            lasting = self._lasting.pop()
+        except IndexError:  # another thread may have had the last
+            return self._using(None, operation, seconds, lasts=True)
+        began = time.monotonic()
+        try:
+            return self._using(lasting, operation, seconds, lasts=True)
+        except StoreError as error:
+            if not isinstance(error.__cause__, ConnectionLost):
+                raise
+        # it was closed while nobody used it
+        seconds -= time.monotonic() - began
+        return self._using(None, operation, seconds, lasts=True)
+
+    def _using(
+        self, lasting: Any, operation: Operation[T], seconds: float, *, lasts: bool
+    ) -> T:
+        """
+        Have an operation followed on one connection, which may last for look-ups.
+        """
+        pool, connection, clean = self.pool, lasting, False
+        held = lasting is not None
+        try:
+            if connection is None:
+                held = self._take_place(seconds)
+                connection = pool.get_connection()
             ends = time.monotonic() + seconds
             result = self._follow(connection, operation, ends)
             clean = True
@@ -112,12 +145,15 @@ class RedisStore:
         else:
             return result
         finally:
-            if connection is not None:
+            if clean and lasts and len(self._lasting) < self._most_lasting:
+                self._lasting.append(connection)
+            elif connection is not None:
                 if not clean:
                     # what is still to be answered must not answer somebody else
                     connection.disconnect()
                 pool.release(connection)
-            if held:
+                self._places.release()
+            elif held:
                 self._places.release()
 
     def _take_place(self, seconds: float) -> bool:

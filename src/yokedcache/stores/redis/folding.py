@@ -1,0 +1,64 @@
+"""
+Many look-ups in one command.
+
+Entries and tags of all of them are read at one moment by one MGET, tags that several
+have in common once. Before it a GETEX says that this is no replica (see `operations`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from yokedcache.stores.redis.questions import GETEX
+from yokedcache.stores.redis.wire import WRONG_TYPE, Refusal, Request, bulk, fine
+
+if TYPE_CHECKING:
+    from yokedcache.stores.redis.layout import TagSet
+    from yokedcache.stores.redis.operations import Operation
+
+    Folded: TypeAlias = list[Operation[Any]]
+
+
+class Fold:
+    """
+    The request of some look-ups, and which part of the answer belongs to which.
+    """
+
+    def __init__(self, operations: Folded) -> None:
+        looks = [o.look for o in operations if o.look is not None]
+        self._sets: dict[bytes, tuple[int, int]] = {}
+        self._looks = looks
+        asked = [look.asked for look in looks]
+        count = len(looks)
+        for look in looks:
+            tags = look.tags
+            if tags.digests not in self._sets:
+                self._sets[tags.digests] = (count, count + tags.count)
+                asked.append(tags.asked)
+                count += tags.count
+        probe = _shortest(looks[0].tags) or looks[0].key
+        mget = b"*%d\r\n$4\r\nMGET\r\n%b" % (count + 1, b"".join(asked))
+        self.request = Request(GETEX + bulk(probe) + mget, 2)
+
+    def share_out(self, answers: list[Any]) -> list[list[Any]]:
+        """
+        Give each look-up the answers that it would have had alone.
+        """
+        probe, values = answers
+        if not (isinstance(probe, Refusal) and probe.code == WRONG_TYPE):
+            fine(probe)
+        fine(values)
+        cut = {
+            digests: values[start:end] for digests, (start, end) in self._sets.items()
+        }
+        return [
+            [value, cut[look.tags.digests]] if look.tags.count else [value]
+            for look, value in zip(self._looks, values, strict=False)
+        ]
+
+
+def _shortest(tags: TagSet) -> bytes | None:
+    """
+    Give a key whose value is short, whatever the entries are.
+    """
+    return tags.keys[0] if tags.count else None

@@ -1,0 +1,87 @@
+"""
+Look-ups whose answer was seen before, and of which it is asked whether it still stands.
+
+What an entry's key and its tags hold was compared once and found to fit. If they hold the
+very same later, in the same incarnation of the server, then the entry holds just as it
+did: nothing has to be taken apart again.
+
+Of the entry's bytes those up to `KEPT` are compared, and how many there are. They have
+the moment in which it was made, and a checksum over all of it.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from yokedcache.stores.redis.layout import MARK
+from yokedcache.stores.redis.wire import bulk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from yokedcache.stores.redis.layout import TagSet
+    from yokedcache.stores.redis.results import Hit
+
+KEPT: Final = 1024
+"""Bytes of a long entry that are kept: its head, and the beginning of its payload."""
+
+GETEX: Final = b"*2\r\n$5\r\nGETEX\r\n"
+
+
+class Same(enum.Enum):
+    """
+    The type of `SAME`.
+    """
+
+    SAME = "SAME"
+
+    def __repr__(self) -> str:
+        return "SAME"
+
+
+SAME: Final = Same.SAME
+"""What is answered where everything stands as it did."""
+
+
+class Question:
+    """
+    What lay under an entry's key and its tags when it was seen to hold.
+    """
+
+    __slots__ = ("_mark", "_seen", "_size", "_values", "asked", "key", "packed", "tags")
+
+    def __init__(self, key: bytes, tags: TagSet, found: Hit) -> None:
+        data = found.data
+        self.key = key
+        self.tags = tags
+        self.asked = bulk(key)
+        self._seen = data[: max(KEPT, found.head)]
+        self._size = len(data)
+        self._values: list[bytes | None] = list(found.vector.versions)
+        # none without tags: then it is looked up as if for the first time
+        self._mark = found.vector.versions[0][:MARK] if tags.count else b""
+        self.packed = GETEX + bulk(key) + ask_tags(tags)
+
+    def answered(
+        self, data: Any, values: Sequence[bytes | None], mark: bytes
+    ) -> Literal[Same.SAME] | None:
+        """
+        Tell whether everything stands as it did.
+        """
+        if (
+            values == self._values
+            and mark == self._mark
+            and data.__class__ is bytes
+            and len(data) == self._size
+            and data.startswith(self._seen)
+        ):
+            return SAME
+        return None
+
+
+def ask_tags(tags: TagSet) -> bytes:
+    """
+    Write the command that reads tags.
+    """
+    return b"*%d\r\n$4\r\nMGET\r\n%b" % (tags.count + 1, tags.asked)

@@ -18,14 +18,15 @@ from yokedcache.shared.tagging import (
     TagSets,
     is_shared,
 )
-from yokedcache.stores.redis.layout import of_incarnation
+from yokedcache.stores.versions import of_incarnation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from yokedcache.core.entry import Entry
     from yokedcache.core.tags import Tag, TagTable, Vector
-    from yokedcache.stores.redis.results import Hit, Stamp
+    from yokedcache.stores.answers import Stamp
+    from yokedcache.stores.contract import Hit
 
 _MOST_HINTS: Final = 10_000
 _MOST_LASTING: Final = 4096

@@ -23,10 +23,10 @@ from yokedcache.shared.mirror import Mirror
 from yokedcache.shared.payloads import imprint, pack, unpack
 from yokedcache.shared.tagging import EVERYTHING, MOST, is_shared, written
 from yokedcache.shared.timing import Timing
+from yokedcache.stores.answers import Miss, TagState
+from yokedcache.stores.answers import Stamp as SharedStamp
 from yokedcache.stores.memory import MemoryStore
-from yokedcache.stores.redis.layout import MARK, is_next, not_after
-from yokedcache.stores.redis.results import Hit
-from yokedcache.stores.redis.results import Stamp as SharedStamp
+from yokedcache.stores.versions import MARK, is_next, not_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Entry, Tally
     from yokedcache.core.tags import Fence, Stamp, Tag, Vector
     from yokedcache.shared.server import Server
+    from yokedcache.stores.contract import Hit
     from yokedcache.stores.silent import Asking
 
 
@@ -107,7 +108,7 @@ class SharedStore(Here, MemoryStore):
             found = yield reading
         except StoreError:
             return None
-        if isinstance(found, Hit):
+        if not isinstance(found, Miss):
             entry = self._taken(key, found, reading.sent, copy=copy)
             if entry is None or not self._mirror.is_heard(key, entry):
                 return None
@@ -226,9 +227,9 @@ class SharedStore(Here, MemoryStore):
         except ValueNotStorableError:
             return "unstorable"
         asked = self._mirror.asked(versions)
-        values: list[bytes | None] = [versions[name] for name in asked.names]
+        states = [TagState(versions[name]) for name in asked.names]
         mark = versions[EVERYTHING][:MARK]
-        stamp = SharedStamp(asked.tags, values, mark)
+        stamp = SharedStamp(asked.tags, states, mark)
         times, life = self._timing.times(entry)
         storing = self.server.commands.store(raw, payload, stamp, times, life=life)
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from yokedcache.errors import UsageError
 from yokedcache.stores.redis.changes import (
@@ -32,12 +32,13 @@ from yokedcache.stores.redis.operations import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from yokedcache.stores import answers
     from yokedcache.stores.redis.envelope import Times
     from yokedcache.stores.redis.layout import Layout
-    from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence, Stamp
+    from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence
 
     Key: TypeAlias = bytes | str
-    Tags: TypeAlias = TagSet | Iterable[str]
+    Tags: TypeAlias = answers.TagSet | Iterable[str]
 
 LONGEST: Final = 10**12
 """Milliseconds that anything is told to live, at most: some thirty years."""
@@ -58,7 +59,9 @@ class Commands:
         """
         Return a set of tags by their names.
         """
-        return names if isinstance(names, TagSet) else self.layout.tags(names)
+        if isinstance(names, TagSet):
+            return names
+        return self.layout.tags(cast("Iterable[str]", names))
 
     def read(self, key: Key, tags: Tags = ()) -> Operation[Hit | Miss]:
         """
@@ -96,7 +99,7 @@ class Commands:
         steps = partial(extend, self.layout, entry, known, times=times, life=spent)
         return Operation("extend", steps, late=True)
 
-    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[Stamp]:
+    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[answers.Stamp]:
         """
         Take the versions of tags, before what they stand for is read.
 
@@ -107,13 +110,20 @@ class Commands:
         return Operation("stamp", steps, late=True)
 
     def store(
-        self, key: Key, payload: bytes, stamp: Stamp, times: Times, *, life: float
+        self,
+        key: Key,
+        payload: bytes,
+        stamp: answers.Stamp,
+        times: Times,
+        *,
+        life: float,
     ) -> Operation[str | None]:
         """
         Store an entry for so many seconds if its stamp still holds, or say why not.
         """
         entry, spent = self.layout.entry(key), milliseconds(life)
-        steps = partial(store, entry, payload, stamp, times=times, life=spent)
+        own = self.tags(stamp.tags)
+        steps = partial(store, entry, own, payload, stamp, times=times, life=spent)
         return Operation("store", steps)
 
     def fence(

@@ -18,8 +18,9 @@ made a replica refuses it, where a plain GET would go on to answer from data tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from yokedcache.stores import answers
 from yokedcache.stores.redis.envelope import seal, unseal
 from yokedcache.stores.redis.layout import (
     TAG_BYTES,
@@ -45,36 +46,31 @@ if TYPE_CHECKING:
     from yokedcache.stores.redis.layout import Layout, TagSet
     from yokedcache.stores.redis.wire import Steps
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 GETEX = b"*2\r\n$5\r\nGETEX\r\n"
 GETDEL = b"*2\r\n$6\r\nGETDEL\r\n"
 
 
-class Operation(Generic[R]):
+class Operation(answers.Operation[R_co]):
     """
-    An operation whose result is an `R`, still to be done.
+    An operation whose result is an `R_co`, still to be done.
 
-    `asked` is what is said of it in errors. Of a `late` one the first request is the
-    same whatever the server's incarnation. Those that are the `same` may be asked once
-    for all who ask at the same time.
+    Of a `late` one the first request is the same whatever the server's incarnation.
     """
 
-    __slots__ = ("asked", "late", "same", "sent", "steps")
+    __slots__ = ("late", "steps")
 
     def __init__(
         self,
         asked: str,
-        steps: Callable[[Link], Steps[R]],
+        steps: Callable[[Link], Steps[R_co]],
         *,
         late: bool = False,
         same: Hashable = None,
     ) -> None:
-        self.asked = asked
+        super().__init__(asked, same=same)
         self.steps = steps
         self.late = late
-        self.same = same
-        self.sent: float = 0.0
-        """Drawn just before it was sent, by whoever wants to know."""
 
 
 def ask_tags(tags: TagSet) -> bytes:
@@ -181,7 +177,14 @@ def extend(
 
 
 def store(
-    key: bytes, payload: bytes, stamp: Stamp, link: Link, *, times: Times, life: int
+    key: bytes,
+    tags: TagSet,
+    payload: bytes,
+    stamp: answers.Stamp,
+    link: Link,
+    *,
+    times: Times,
+    life: int,
 ) -> Steps[str | None]:
     """
     Store an entry if its stamp still holds, unfenced; else say why it was not.
@@ -193,7 +196,7 @@ def store(
         return flaw
     vector = stamp.vector
     data = seal(payload, mark=mark, vector=vector, times=times)
-    return (yield from _put(key, stamp.tags, vector, data, life))
+    return (yield from _put(key, tags, vector, data, life))
 
 
 def _put(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from yokedcache.runtime.drive import AsyncHost
     from yokedcache.settings import Settings
+    from yokedcache.stores.contract import Client
 
 
 def open_store(
@@ -32,20 +33,13 @@ def open_store(
             ),
             _Nobody(),
         )
-    try:
-        from yokedcache.shared.server import Asker, Server
-        from yokedcache.shared.store import SharedStore
-    except ImportError as error:
-        msg = (
-            f"{settings.url.partition(':')[0]}:// needs a client library that isn't "
-            f"installed ({error.name}): pip install 'yokedcache[redis]'"
-        )
-        raise SettingsError(msg, url=settings.url) from error
+    from yokedcache.shared.server import Asker, Server
+    from yokedcache.shared.store import SharedStore
+
     server = Server(
-        settings.url,
+        _client(settings.url, settings, ticket),
         clock,
         ticket,
-        prefix=settings.prefix,
         lease=settings.lease,
         limit=settings.store_timeout,
         patience=settings.announce_timeout,
@@ -59,6 +53,21 @@ def open_store(
         refuse=settings.on_unreachable == "refuse",
     )
     return store, Asker(server)
+
+
+def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    try:
+        from yokedcache.stores.redis.client import RedisClient
+        from yokedcache.stores.redis.commands import Commands
+        from yokedcache.stores.redis.layout import Layout
+    except ImportError as error:
+        msg = (
+            f"{url.partition(':')[0]}:// needs a client library that isn't "
+            f"installed ({error.name}): pip install 'yokedcache[redis]'"
+        )
+        raise SettingsError(msg, url=url) from error
+    commands = Commands(Layout(settings.prefix), lease=settings.lease)
+    return RedisClient(url, commands, ticket, limit=settings.store_timeout)
 
 
 class _Nobody:

@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 from yokedcache.core.tags import Fence
 from yokedcache.errors import StoreError
 from yokedcache.runtime.log import once
-from yokedcache.stores.redis.layout import BORN, word
-from yokedcache.stores.redis.results import RaisedFence
+from yokedcache.stores.answers import BORN, RaisedFence
+from yokedcache.stores.versions import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from yokedcache.core.tags import Tag
     from yokedcache.shared.server import Server
-    from yokedcache.stores.redis.layout import TagState
-    from yokedcache.stores.redis.operations import Operation
+    from yokedcache.stores.answers import Operation, TagState
 
 SOONEST: Final = 0.1
 """Seconds after which what is owed is tried again, at first; doubled up to `LATEST`."""

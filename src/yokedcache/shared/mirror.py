@@ -18,16 +18,15 @@ from yokedcache.shared.tagging import (
     TagSets,
     is_shared,
 )
-from yokedcache.stores.redis.layout import of_incarnation
-from yokedcache.stores.redis.questions import Question
+from yokedcache.stores.versions import of_incarnation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from yokedcache.core.entry import Entry
     from yokedcache.core.tags import Tag, TagTable, Vector
-    from yokedcache.stores.redis.operations import Operation
-    from yokedcache.stores.redis.results import Hit, Stamp
+    from yokedcache.stores.answers import Stamp
+    from yokedcache.stores.contract import Hit
 
 _MOST_HINTS: Final = 10_000
 _MOST_LASTING: Final = 4096
@@ -114,17 +113,6 @@ class Mirror:
         for name, version in zip(asked.names, versions, strict=True):
             self._keep(self._tags.learn(name, version, fenced=False))
         return self._tags.stamp(names).vector
-
-    def question(
-        self, reading: Operation[Any], names: Iterable[str], found: Hit
-    ) -> Question | None:
-        """
-        Give what asks whether an entry still stands as it was found to.
-        """
-        if reading.look is None:  # pragma: no cover - it was a look-up
-            return None
-        asked = self._sets.of(name for name in names if is_shared(name))
-        return Question(reading.look.key, asked.tags, found)
 
     def doubt(self, tags: Iterable[Tag]) -> None:
         """

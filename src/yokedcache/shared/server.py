@@ -1,5 +1,5 @@
 """
-The way to a shared store: by a blocking client, or by one for each event loop.
+The way to a shared store: what is asked of its client, and for how long.
 
 Whoever has to wait in the middle of blocking code does so *here*: a thread waits, a
 greenlet of SQLAlchemy's `AsyncSession` lets its loop go on.
@@ -7,40 +7,23 @@ greenlet of SQLAlchemy's `AsyncSession` lets its loop go on.
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from yokedcache.errors import StoreError
 from yokedcache.runtime.log import logger, once
 from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.breaker import Breaker
-from yokedcache.stores.redis import aio, sync
-from yokedcache.stores.redis.commands import Commands
-from yokedcache.stores.redis.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
-    from yokedcache.stores.redis.operations import Operation
+    from yokedcache.stores.answers import Operation
+    from yokedcache.stores.contract import Client
 
 T = TypeVar("T")
 
 _CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
 """What others must be told, where a look-up may as well be left out."""
-
-
-Opened: TypeAlias = "tuple[aio.AsyncRedisStore, AsyncGenerator[None]]"
-
-
-async def _staying(client: Any) -> AsyncGenerator[None]:
-    """
-    Close a client when its event loop ends: loops close the generators left in them.
-    """
-    try:
-        yield
-    finally:
-        await client.aclose()
 
 
 class Asker:
@@ -71,27 +54,24 @@ class Server:
 
     def __init__(
         self,
-        url: str,
+        client: Client,
         clock: Callable[[], float],
         ticket: Callable[[], float],
         *,
-        prefix: str,
         lease: float,
         limit: float,
         patience: float,
     ) -> None:
-        self.commands = Commands(Layout(prefix), lease=lease)
+        self.client = client
+        self.commands = client.commands
         self.lease = lease
         self.failures = 0
-        self._url = url
         self._ticket = ticket
         self._limit = limit
         self._patience = patience
         # a look-up is given up early, an announcement is not: each has its own
         self._asking = Breaker(clock)
         self._announcing = Breaker(clock)
-        self._sync: sync.RedisStore | None = None
-        self._loops: WeakKeyDictionary[Any, Opened] = WeakKeyDictionary()
 
     def perform(self, operation: Operation[T]) -> T:
         """
@@ -102,13 +82,8 @@ class Server:
         """
         breaker, limit = self._admit(operation)
         operation.sent = self._ticket()
-        store = self._sync
-        if store is None:
-            store = self._sync = sync.RedisStore(
-                sync.connect(self._url, limit=self._limit), limit=self._limit
-            )
         try:
-            result = store.perform(operation, limit)
+            result = self.client.perform(operation, limit)
         except StoreError as error:
             self._failed(breaker, error)
             raise
@@ -123,10 +98,8 @@ class Server:
             StoreError: it can't be done, or nothing is asked for now.
         """
         breaker, limit = self._admit(operation)
-        loop = asyncio.get_running_loop()
-        store, _ = self._loops.get(loop) or await self._open(loop)
         try:
-            result = await store.perform(operation, limit)
+            result = await self.client.perform_async(operation, limit)
         except StoreError as error:
             self._failed(breaker, error)
             raise
@@ -146,32 +119,19 @@ class Server:
         """
         Let the blocking client go.
         """
-        store, self._sync = self._sync, None
-        if store is not None:
-            store.client.close()
+        self.client.close()
 
     async def close_async(self) -> None:
         """
         Let the running loop's client go, and the blocking one.
         """
-        self.close()
-        _, stay = self._loops.pop(asyncio.get_running_loop(), (None, None))
-        if stay is not None:
-            await stay.aclose()
+        await self.client.close_async()
 
     def begin_anew(self) -> None:
         """
         Forget the parent's connections, in a child after a fork.
         """
-        self._sync = None
-        self._loops = WeakKeyDictionary()
-
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> Opened:
-        client = aio.connect(self._url)
-        store = aio.AsyncRedisStore(client, limit=self._limit, ticket=self._ticket)
-        opened = self._loops[loop] = (store, _staying(client))
-        await anext(opened[1])
-        return opened
+        self.client.begin_anew()
 
     def _admit(self, operation: Operation[Any]) -> tuple[Breaker, float]:
         changes = operation.asked in _CHANGES

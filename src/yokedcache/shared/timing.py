@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from yokedcache.core.entry import Entry, Lifetime
-from yokedcache.stores.redis.envelope import Times
+from yokedcache.stores.answers import Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable

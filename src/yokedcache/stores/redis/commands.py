@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from yokedcache.errors import UsageError
 from yokedcache.stores.redis.changes import (
@@ -30,17 +30,18 @@ from yokedcache.stores.redis.operations import (
     remove,
     store,
 )
+from yokedcache.stores.redis.questions import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from yokedcache.stores import answers
     from yokedcache.stores.redis.envelope import Times
     from yokedcache.stores.redis.layout import Layout
-    from yokedcache.stores.redis.questions import Question, Same
-    from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence, Stamp
+    from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence
 
     Key: TypeAlias = bytes | str
-    Tags: TypeAlias = TagSet | Iterable[str]
+    Tags: TypeAlias = answers.TagSet | Iterable[str]
 
 LONGEST: Final = 10**12
 """Milliseconds that anything is told to live, at most: some thirty years."""
@@ -61,7 +62,9 @@ class Commands:
         """
         Return a set of tags by their names.
         """
-        return names if isinstance(names, TagSet) else self.layout.tags(names)
+        if isinstance(names, TagSet):
+            return names
+        return self.layout.tags(cast("Iterable[str]", names))
 
     def read(self, key: Key, tags: Tags = ()) -> Operation[Hit | Miss]:
         """
@@ -72,9 +75,19 @@ class Commands:
         same = (entry, known.digests)
         return Operation("read", steps, late=True, same=same, look=Lookup(entry, known))
 
-    def again(self, question: Question) -> Operation[Same | Hit | Miss]:
+    def question(
+        self, reading: Operation[Any], tags: TagSet, found: Hit
+    ) -> Question | None:
         """
-        Look an entry up that was found before: `SAME` if everything stands as it did.
+        Make of a look-up that found an entry what asks if that still stands.
+        """
+        if reading.look is None or not tags.count:
+            return None
+        return Question(reading.look.key, tags, found)
+
+    def again(self, question: Question) -> Operation[answers.Same | Hit | Miss]:
+        """
+        Look an entry up that was found before.
         """
         steps = partial(look_again, self.layout, question)
         return Operation("read", steps, late=True, same=question, look=question)
@@ -107,7 +120,7 @@ class Commands:
         steps = partial(extend, self.layout, entry, known, times=times, life=spent)
         return Operation("extend", steps, late=True)
 
-    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[Stamp]:
+    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[answers.Stamp]:
         """
         Take the versions of tags, before what they stand for is read.
 
@@ -118,13 +131,20 @@ class Commands:
         return Operation("stamp", steps, late=True)
 
     def store(
-        self, key: Key, payload: bytes, stamp: Stamp, times: Times, *, life: float
+        self,
+        key: Key,
+        payload: bytes,
+        stamp: answers.Stamp,
+        times: Times,
+        *,
+        life: float,
     ) -> Operation[str | None]:
         """
         Store an entry for so many seconds if its stamp still holds, or say why not.
         """
         entry, spent = self.layout.entry(key), milliseconds(life)
-        steps = partial(store, entry, payload, stamp, times=times, life=spent)
+        own = self.tags(stamp.tags)
+        steps = partial(store, entry, own, payload, stamp, times=times, life=spent)
         return Operation("store", steps)
 
     def fence(

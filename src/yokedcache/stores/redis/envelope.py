@@ -22,7 +22,10 @@ import struct
 import zlib
 from typing import Final
 
-from yokedcache.stores.redis.layout import MOST_TAGS, ORIGIN, TAG_BYTES, not_after
+from yokedcache.stores.answers import MOST_TAGS, TAG_BYTES, Times, Vector
+from yokedcache.stores.versions import ORIGIN
+
+__all__ = ["LAYOUT", "Envelope", "Times", "Vector", "seal", "unseal"]
 
 LAYOUT: Final = 1
 
@@ -31,49 +34,6 @@ _MARK: Final = b"YE"
 _CHECK: Final = _HEAD.size - 4
 _ORIGIN_BYTES: Final = 12
 _NOBODYS: Final = b"AAAAAAAA"
-
-
-class Times:
-    """
-    When an answer was made, and until when it is fresh and may be served stale.
-
-    Seconds of the wall clock.
-    """
-
-    __slots__ = ("born", "fresh_until", "stale_until")
-
-    def __init__(self, born: float, fresh_until: float, stale_until: float) -> None:
-        self.born = born
-        self.fresh_until = fresh_until
-        self.stale_until = stale_until
-
-
-class Vector:
-    """
-    The tag versions that an answer saw before its data was read.
-    """
-
-    __slots__ = ("digests", "versions")
-
-    def __init__(self, digests: bytes, versions: list[bytes]) -> None:
-        self.digests = digests
-        self.versions = versions
-
-    def not_after(self, note: bytes) -> bool:
-        """
-        Tell whether nothing in it is newer than a note of the counter (rule 6).
-        """
-        return all(not_after(version, note) for version in self.versions)
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Vector)
-            and self.digests == other.digests
-            and self.versions == other.versions
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.digests, *self.versions))
 
 
 class Envelope:

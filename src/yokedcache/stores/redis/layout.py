@@ -7,11 +7,7 @@ Three kinds of keys, under one prefix:
     {prefix}:t:{digest}  a tag            origin.number;token,deadline,owner;...
     {prefix}:e:{digest}  an entry         see `envelope`
 
-An `origin` is where a number comes from: eight characters that stand for the server's
-incarnation (`incarnation`), and eight that were drawn at random when the counter was
-made. A number of one origin is never given twice; a counter that was lost, or lives in
-another incarnation, begins a new origin. So a version, `origin.number`, is never used
-again, and two of them can be compared where their origins are equal.
+What an `origin` is, `versions` says; the server's incarnation is that of `incarnation`.
 
 One key holds a tag's version and its open fences, so both are read, evicted and lost
 together. Deadlines are the server's time, in milliseconds; readers don't judge them and
@@ -35,89 +31,57 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from yokedcache.errors import UsageError
+from yokedcache.stores import answers
+from yokedcache.stores.answers import (
+    BORN,
+    MOST_TAGS,
+    TAG_BYTES,
+    ListedFence,
+    TagState,
+    digest_of,
+)
 from yokedcache.stores.redis.wire import bulk
+from yokedcache.stores.versions import (
+    MARK,
+    ORIGIN,
+    is_next,
+    not_after,
+    of_incarnation,
+    word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_TAGS: Final = 256
-"""Tags that one call takes: a script holds the server up while it runs."""
-
-BORN: Final = b"0"
-"""The token of a fence that stands for those that may have been lost."""
-
-TAG_BYTES: Final = 6
-"""Two tags of one digest would only share their invalidations."""
+__all__ = [
+    "BORN",
+    "LOST",
+    "MARK",
+    "MOST_TAGS",
+    "ORIGIN",
+    "TAG_BYTES",
+    "UNKNOWN",
+    "Layout",
+    "ListedFence",
+    "TagSet",
+    "TagState",
+    "digest_of",
+    "is_next",
+    "not_after",
+    "of_incarnation",
+    "read_counter",
+    "read_tag",
+    "word",
+]
 
 ENTRY_BYTES: Final = 15
 """Two keys of one digest would share an answer."""
-
-ORIGIN: Final = 16
-MARK: Final = 8
-"""Characters of an origin, and those of it that stand for the incarnation."""
 
 # the scripts read values in the same way (`common.lua`)
 _VERSION: Final = rb"[\w-]{16}\.\d{1,14}"
 _FENCE: Final = rb";[\w-]+,\d{1,15},[\w-]*"
 _TAG: Final = re.compile(rb"(%b)((?:%b)*)" % (_VERSION, _FENCE), re.ASCII)
 _COUNTER: Final = re.compile(rb"(%b)\.\d{1,15}" % _VERSION, re.ASCII)
-
-
-class ListedFence:
-    """
-    A fence as a tag lists it: whose it is, and until when its writer vouches for it.
-
-    `owner` is the writer's own text, which names the transaction of the database.
-    """
-
-    __slots__ = ("deadline", "owner", "token")
-
-    def __init__(self, token: bytes, deadline: float, owner: str) -> None:
-        self.token = token
-        self.deadline = deadline
-        self.owner = owner
-
-    def __repr__(self) -> str:
-        return f"<ListedFence {self.token!r} until {self.deadline} of {self.owner!r}>"
-
-
-class TagState:
-    """
-    A tag as it stood when it was read: its version, and the fences that were up.
-
-    Without a version it can't be relied on. `lost` says that the tag was not there,
-    else there was something that isn't ours.
-    """
-
-    __slots__ = ("fences", "lost", "version")
-
-    def __init__(
-        self,
-        version: bytes | None,
-        fences: tuple[ListedFence, ...] = (),
-        *,
-        lost: bool = False,
-    ) -> None:
-        self.version = version
-        self.fences = fences
-        self.lost = lost
-
-    @property
-    def usable(self) -> bool:
-        """
-        Whether something may be served or stored on the tag.
-        """
-        return self.version is not None and not self.fences
-
-    @property
-    def orphaned(self) -> bool:
-        """
-        Whether all that stands on the tag is what was put there for lost fences.
-        """
-        return bool(self.fences) and all(f.token == BORN for f in self.fences)
-
-    def __repr__(self) -> str:
-        return f"<TagState {self.version!r} {list(self.fences)}>"
 
 
 LOST: Final = TagState(None, lost=True)
@@ -148,38 +112,6 @@ def read_counter(value: object) -> bytes | None:
     return found[1]
 
 
-def not_after(version: bytes, note: bytes) -> bool:
-    """
-    Tell whether a version was surely given no later than another one (rule 6).
-    """
-    origin, _, number = version.partition(b".")
-    noted, _, limit = note.partition(b".")
-    return origin == noted and int(number) <= int(limit)
-
-
-def is_next(version: bytes, note: bytes) -> bool:
-    """
-    Tell whether a version was the first that was given after another one.
-    """
-    origin, _, number = version.partition(b".")
-    noted, _, limit = note.partition(b".")
-    return origin == noted and int(number) == int(limit) + 1
-
-
-def of_incarnation(version: bytes, mark: bytes) -> bool:
-    """
-    Tell whether a version was given in an incarnation.
-    """
-    return version[:MARK] == mark
-
-
-def word(raw: bytes) -> bytes:
-    """
-    Write bytes as nonces, tokens and owners stand in a value.
-    """
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
-
-
 def _owner(text: bytes) -> str:
     padded = text + b"=" * (-len(text) % 4)
     try:
@@ -189,40 +121,25 @@ def _owner(text: bytes) -> str:
         return ""
 
 
-class TagSet:
+class TagSet(answers.TagSet):
     """
-    Tags that are asked for together: their keys, and the digests entries name them by.
+    Tags that are asked for together, and their keys.
 
-    In the order of their digests, each once, so that two sets of the same tags are equal
-    byte by byte. `asked` is the part of a command that names the keys.
+    `asked` is the part of a command that names the keys.
     """
 
-    __slots__ = ("asked", "count", "digests", "keys")
+    __slots__ = ("asked", "keys")
 
     def __init__(self, digests: bytes, keys: tuple[bytes, ...]) -> None:
-        self.digests = digests
+        super().__init__(digests)
         self.keys = keys
-        self.count = len(keys)
         self.asked = b"".join(map(bulk, keys))
-
-    def digest(self, place: int) -> bytes:
-        """
-        Return the digest of the tag at a place.
-        """
-        return self.digests[place * TAG_BYTES : (place + 1) * TAG_BYTES]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TagSet) and self.keys == other.keys
 
     def __hash__(self) -> int:
         return hash(self.keys)
-
-
-def digest_of(tag: str) -> bytes:
-    """
-    Return what stands for a tag in keys and entries.
-    """
-    return blake2b(tag.encode("utf-8", "surrogatepass"), digest_size=TAG_BYTES).digest()
 
 
 class Layout:

@@ -18,8 +18,9 @@ made a replica refuses it, where a plain GET would go on to answer from data tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from yokedcache.stores import answers
 from yokedcache.stores.redis.envelope import seal, unseal
 from yokedcache.stores.redis.layout import (
     TAG_BYTES,
@@ -27,7 +28,7 @@ from yokedcache.stores.redis.layout import (
     read_tag,
 )
 from yokedcache.stores.redis.lua import run_script
-from yokedcache.stores.redis.questions import GETEX, SAME, ask_tags
+from yokedcache.stores.redis.questions import GETEX, ask_tags
 from yokedcache.stores.redis.results import Hit, Miss, Stamp
 from yokedcache.stores.redis.wire import (
     WRONG_TYPE,
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
     from yokedcache.stores.redis.envelope import Envelope, Times, Vector
     from yokedcache.stores.redis.incarnation import Link
     from yokedcache.stores.redis.layout import Layout, TagSet
-    from yokedcache.stores.redis.questions import Question, Same
+    from yokedcache.stores.redis.questions import Question
     from yokedcache.stores.redis.wire import Steps
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 GETDEL = b"*2\r\n$6\r\nGETDEL\r\n"
 
 
@@ -64,34 +65,29 @@ class Lookup:
         self.asked = bulk(key)
 
 
-class Operation(Generic[R]):
+class Operation(answers.Operation[R_co]):
     """
-    An operation whose result is an `R`, still to be done.
+    An operation whose result is an `R_co`, still to be done.
 
-    `asked` is what is said of it in errors. Of a `late` one the first request is the
-    same whatever the server's incarnation. One that begins with a plain look-up says so
-    in `look`; those that are the `same` may be asked once for all who ask at the same
-    time.
+    Of a `late` one the first request is the same whatever the server's incarnation. One
+    that begins with a plain look-up says so in `look`.
     """
 
-    __slots__ = ("asked", "late", "look", "same", "sent", "steps")
+    __slots__ = ("late", "look", "steps")
 
     def __init__(
         self,
         asked: str,
-        steps: Callable[[Link], Steps[R]],
+        steps: Callable[[Link], Steps[R_co]],
         *,
         late: bool = False,
         same: Hashable = None,
         look: Lookup | Question | None = None,
     ) -> None:
-        self.asked = asked
+        super().__init__(asked, same=same)
         self.steps = steps
         self.late = late
-        self.same = same
         self.look = look
-        self.sent: float = 0.0
-        """Drawn just before it was sent, by whoever wants to know."""
 
 
 def look(
@@ -112,13 +108,13 @@ def look(
 
 def look_again(
     layout: Layout, question: Question, link: Link
-) -> Steps[Same | Hit | Miss]:
+) -> Steps[answers.Same | Hit | Miss]:
     """
     Look an entry up that was seen before.
     """
     data, values = yield Request(question.packed, 2)
     if question.answered(data, values, link.server.mark):
-        return SAME
+        return answers.SAME
     return (yield from _judged(layout, data, question.tags, fine(values), link))
 
 
@@ -212,7 +208,14 @@ def extend(
 
 
 def store(
-    key: bytes, payload: bytes, stamp: Stamp, link: Link, *, times: Times, life: int
+    key: bytes,
+    tags: TagSet,
+    payload: bytes,
+    stamp: answers.Stamp,
+    link: Link,
+    *,
+    times: Times,
+    life: int,
 ) -> Steps[str | None]:
     """
     Store an entry if its stamp still holds, unfenced; else say why it was not.
@@ -224,7 +227,7 @@ def store(
         return flaw
     vector = stamp.vector
     data = seal(payload, mark=mark, vector=vector, times=times)
-    return (yield from _put(key, stamp.tags, vector, data, life))
+    return (yield from _put(key, tags, vector, data, life))
 
 
 def _put(

@@ -11,11 +11,10 @@ the moment in which it was made, and a checksum over all of it.
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.stores.redis.layout import MARK
 from yokedcache.stores.redis.wire import bulk
+from yokedcache.stores.versions import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,21 +26,6 @@ KEPT: Final = 1024
 """Bytes of a long entry that are kept: its head, and the beginning of its payload."""
 
 GETEX: Final = b"*2\r\n$5\r\nGETEX\r\n"
-
-
-class Same(enum.Enum):
-    """
-    The type of `SAME`.
-    """
-
-    SAME = "SAME"
-
-    def __repr__(self) -> str:
-        return "SAME"
-
-
-SAME: Final = Same.SAME
-"""What is answered where everything stands as it did."""
 
 
 class Question:
@@ -63,21 +47,17 @@ class Question:
         self._mark = found.vector.versions[0][:MARK] if tags.count else b""
         self.packed = GETEX + bulk(key) + ask_tags(tags)
 
-    def answered(
-        self, data: Any, values: Sequence[bytes | None], mark: bytes
-    ) -> Literal[Same.SAME] | None:
+    def answered(self, data: Any, values: Sequence[bytes | None], mark: bytes) -> bool:
         """
         Tell whether everything stands as it did.
         """
-        if (
+        return (
             values == self._values
             and mark == self._mark
             and data.__class__ is bytes
             and len(data) == self._size
             and data.startswith(self._seen)
-        ):
-            return SAME
-        return None
+        )
 
 
 def ask_tags(tags: TagSet) -> bytes:

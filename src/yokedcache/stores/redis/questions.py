@@ -5,8 +5,8 @@ What an entry's key and its tags hold was compared once and found to fit. If the
 very same later, in the same incarnation of the server, then the entry holds just as it
 did: nothing has to be taken apart again.
 
-Of the entry's bytes those up to `KEPT` are compared, and how many there are. They have
-the moment in which it was made, and a checksum over all of it.
+Of a long entry the first bytes are compared, and how many there are. They have the moment
+in which it was made, and a checksum over all of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from yokedcache.stores.redis.results import Hit
 
 KEPT: Final = 1024
-"""Bytes of a long entry that are kept: its head, and the beginning of its payload."""
+"""
+Bytes of a payload that are compared, and kept for it.
+
+Its own checksum is among the first of them (`codec.frame`).
+"""
 
 GETEX: Final = b"*2\r\n$5\r\nGETEX\r\n"
 
@@ -40,7 +44,7 @@ class Question:
         self.key = key
         self.tags = tags
         self.asked = bulk(key)
-        self._seen = data[: max(KEPT, found.head)]
+        self._seen = data[: found.head + KEPT]
         self._size = len(data)
         self._values: list[bytes | None] = list(found.vector.versions)
         # none without tags: then it is looked up as if for the first time

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yokedcache.codec.frame import HEAD_SIZE
 from yokedcache.stores import answers
 from yokedcache.stores.answers import Lifted, Miss, RaisedFence, Vector
 from yokedcache.stores.redis.layout import read_tag
@@ -76,9 +75,9 @@ class Hit:
     @property
     def head(self) -> int:
         """
-        How many of them say what the others are, checksums included.
+        How many of them come before the payload.
         """
-        return self._envelope.payload_at + HEAD_SIZE
+        return self._envelope.payload_at
 
     @property
     def times(self) -> Times:

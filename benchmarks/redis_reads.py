@@ -2,7 +2,8 @@
 Section `redis_reads`: a read of one entry with one tag, and what an entry takes.
 
 Held against the same client's GET of the same bytes, decoding included. Both wait for a
-server, so they are measured by the wall. Nothing of this is a store of `YokedCache` yet.
+server, so they are measured by the wall. This is the store alone; `shared_hits` measures
+the whole library over it.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ quick: .venv/.dev services  ## the suite once, on the newest SQLAlchemy, stop at
 
 nightly: export YOKEDCACHE_PROGRAMS ?= 100000
 nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
+# a night that was stopped goes on, on the same commit with the same seed
+nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev-parse --short HEAD)
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
 	$(PY) $(PYTEST) tests/differential
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from yokedcache.background import refresh
-from yokedcache.core.flights import Role
+from yokedcache.boarding import boarding, landing, take_seat
 from yokedcache.core.freshness import Verdict, judge
 from yokedcache.core.kept_errors import raise_anew
 from yokedcache.core.operations import (
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from yokedcache.machine import Machine
     from yokedcache.stores.silent import Asking
 
+_SPARE = frozenset({Verdict.STALE, Verdict.EARLY})
 _SHARED = frozenset({None, "commit_in_flight", "changed_meanwhile", "condition"})
 """Why a result isn't stored that may yet be given to those who wait for it."""
 
@@ -125,6 +126,10 @@ class CallHost:
         self.anew = False  # whether what was loaded before the call won't do
         self.unreachable = False
         """The store failed just now, and isn't asked for the same once more."""
+        self.stale = False
+        """What was found may be served, but should be renewed."""
+        self.claim: bytes | None = None
+        """What says to other processes that this call loads."""
         self._flight: Flight | None = None
         self._capture: OpenCapture | None = None
         self._late = False
@@ -157,41 +162,31 @@ class CallHost:
     def _fetching(self, op: Fetch) -> Asking[Found]:
         if self.unreachable:
             self.unreachable = False
-            return self._found(None)
+            return self.found(None)
         machine = self.machine
         tags = self.given
         copy = self.policy.copy
         entry = yield from machine.store.look(
             op.key, self.ticket, tags, owner=self.tally, copy=copy
         )
-        return self._found(entry)
+        return self.found(entry)
 
-    def _found(self, entry: Entry | None) -> Found:
+    def found(self, entry: Entry | None) -> Found:
+        """
+        Judge what a look-up gave.
+        """
         machine = self.machine
         if entry is None:
             return Found(None, Verdict.GONE)
         beta = self.policy.beta
         verdict = judge(entry, machine.clock(), beta=beta, draw=draw() if beta else 1.0)
+        self.stale = verdict in _SPARE
         return Found(entry, verdict)
 
     def _board(self, op: Board) -> Seat:
-        scene = self.scene
-        seat = self.machine.terminal.board(
-            op.key,
-            blocking=self.blocking,
-            may_lead=not (scene.private or scene.spoiled or scene.vector),
-            may_wait=not scene.holds_connection and not scene.private,
-        )
-        if seat.role is Role.LEAD and not self.anew and self._fetch_fresh(op.key):
-            return self.machine.terminal.stand_down(seat)
-        return seat
-
-    def _fetch_fresh(self, key: Hashable) -> bool:
-        """
-        Look again: between look-up and boarding another flight may have landed.
-        """
-        entry = self.machine.store.near(key, self.ticket)
-        return entry is not None and self.machine.clock() < entry.soft_until
+        if self.machine.store.shares:
+            return self.machine.done(boarding(self, op))
+        return take_seat(self, op.key)
 
     def _await(self, op: Await) -> Sealed | None:
         return self.machine.terminal.wait(op.flight)
@@ -246,6 +241,7 @@ class CallHost:
     def _seal(self, op: Seal) -> Sealed:
         machine, loaded, stamp = self.machine, op.loaded, op.stamp
         self.tally.loads += 1
+        self.tally.cost = loaded.cost
         capture = self._capture
         if capture is None:  # pragma: no cover - a plan seals only what was loaded
             return Sealed(None, private=True)
@@ -340,7 +336,7 @@ class CallHost:
         return refused
 
     def _land(self, op: Land) -> None:
-        self.machine.terminal.land(op.seat, op.sealed)
+        self.machine.done(landing(self, op))
 
     def _refresh(self, op: Refresh) -> bool:
         if self.scene.session is not None or self.policy.varies:
@@ -362,6 +358,8 @@ class CallHost:
         Fetch: _fetching,
         TakeStamp: _stamping,
         Store: _keeping,
+        Board: boarding,
+        Land: landing,
     }
     """Those that take asking where processes share the store."""
 

@@ -61,13 +61,24 @@ class Tally:
     Plain hits are counted on their entries, and added here when those leave.
     """
 
-    __slots__ = ("bypasses", "hits", "loads", "name", "refusals", "saved", "shared")
+    __slots__ = (
+        "bypasses",
+        "cost",
+        "hits",
+        "loads",
+        "name",
+        "refusals",
+        "saved",
+        "shared",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.hits = 0
         self.saved = 0.0
         self.loads = 0
+        self.cost = math.inf
+        """Seconds that the last load took."""
         self.shared = 0
         self.refusals: dict[str, int] = {}
         self.bypasses: dict[str, int] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.runtime.drive import run
+from yokedcache.shared.resting import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -39,8 +40,10 @@ class Here:
 
     def here(self: Any, operation: Any) -> Any:
         """
-        Do an operation of the shared store.
+        Do an operation of the shared store, or rest.
         """
+        if type(operation) is Rest:
+            return operation.here()
         return self.server.here(operation)
 
     def look_here(

@@ -13,6 +13,7 @@ from yokedcache.errors import StoreError
 from yokedcache.runtime.log import logger, once
 from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.breaker import Breaker
+from yokedcache.shared.resting import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,8 +43,10 @@ class Asker:
 
     def begin(self, op: Any) -> Awaitable[Any]:
         """
-        Begin an operation.
+        Begin an operation, or a rest.
         """
+        if type(op) is Rest:
+            return op.awaited()
         return self._server.perform_async(op)
 
 

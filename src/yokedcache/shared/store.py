@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from yokedcache.core.tags import holds, unfenced
 from yokedcache.errors import StoreError, ValueNotStorableError
+from yokedcache.shared.claiming import Claiming
 from yokedcache.shared.fencing import Fencing, SharedFence
 from yokedcache.shared.here import Here
 from yokedcache.shared.keys import shared_key
-from yokedcache.shared.looking import Looking
 from yokedcache.shared.mirror import Mirror
 from yokedcache.shared.payloads import imprint, pack
 from yokedcache.shared.tagging import EVERYTHING, MOST, is_shared, written
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from yokedcache.stores.silent import Asking
 
 
-class SharedStore(Here, Looking):
+class SharedStore(Here, Claiming):
     """
     Entries and tags that many processes share, as one of them has them.
     """

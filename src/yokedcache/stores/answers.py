@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from yokedcache.stores.versions import not_after, of_incarnation
 
@@ -281,6 +281,20 @@ class Lifted:
     def __init__(self, version: bytes, missing: int) -> None:
         self.version = version
         self.missing = missing
+
+
+class Claim:
+    """
+    Whose a load is, by the token that was given, and what there is of it already.
+
+    Without a holder nobody can have it.
+    """
+
+    __slots__ = ("found", "holder")
+
+    def __init__(self, holder: bytes | None, found: Any) -> None:
+        self.holder = holder
+        self.found = found
 
 
 class Operation(Generic[R_co]):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from yokedcache.stores.answers import (
+        Claim,
         Lifted,
         Miss,
         Operation,
@@ -109,6 +110,18 @@ class Commands(Protocol):
     def again(self, question: Any) -> Operation[Same | Hit | Miss]:
         """
         Look an entry up that was found before: `SAME` if everything stands as it did.
+        """
+
+    def claim(self, key: Key, tags: Any, token: bytes) -> Operation[Claim]:
+        """
+        Claim the load of an entry for a lease, unless somebody has; and look it up.
+
+        Nothing is right or wrong by a claim: it spares loads.
+        """
+
+    def release(self, key: Key, token: bytes) -> Operation[bool]:
+        """
+        Give a claim up; tell whether it was still held.
         """
 
     def exists(self, key: Key, tags: Tags = ()) -> Operation[bool]:

@@ -18,6 +18,7 @@ from yokedcache.stores.redis.changes import (
     renew,
     take_stamp,
 )
+from yokedcache.stores.redis.claims import claim, release
 from yokedcache.stores.redis.layout import BORN, TagSet
 from yokedcache.stores.redis.operations import (
     Lookup,
@@ -91,6 +92,20 @@ class Commands:
         """
         steps = partial(look_again, self.layout, question)
         return Operation("read", steps, late=True, same=question, look=question)
+
+    def claim(self, key: Key, tags: TagSet, token: bytes) -> Operation[answers.Claim]:
+        """
+        Claim the load of an entry for a lease, unless somebody has; and look it up.
+        """
+        told = (self.layout.claim(key), token, b"%d" % self.lease)
+        steps = partial(claim, self.layout, told, self.layout.entry(key), tags)
+        return Operation("claim", steps)
+
+    def release(self, key: Key, token: bytes) -> Operation[bool]:
+        """
+        Give a claim up; tell whether it was still held.
+        """
+        return Operation("release", partial(release, self.layout.claim(key), token))
 
     def exists(self, key: Key, tags: Tags = ()) -> Operation[bool]:
         """

@@ -1,11 +1,12 @@
 """
 Where things lie on a server of Redis' kind, and how a tag's value reads.
 
-Three kinds of keys, under one prefix:
+Four kinds of keys, under one prefix:
 
     {prefix}:n           the counter      origin.number.birth
     {prefix}:t:{digest}  a tag            origin.number;token,deadline,owner;...
     {prefix}:e:{digest}  an entry         see `envelope`
+    {prefix}:f:{digest}  a claim          token of the process that loads the entry
 
 What an `origin` is, `versions` says; the server's incarnation is that of `incarnation`.
 
@@ -155,6 +156,7 @@ class Layout:
         self.prefix = prefix
         self.counter = f"{prefix}:n".encode()
         self._entry = f"{prefix}:e:".encode()
+        self._claim = f"{prefix}:f:".encode()
         self._tag = f"{prefix}:t:".encode()
 
     def entry(self, key: bytes | str) -> bytes:
@@ -164,6 +166,12 @@ class Layout:
         text = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
         found = blake2b(text, digest_size=ENTRY_BYTES).digest()
         return self._entry + word(found)
+
+    def claim(self, key: bytes | str) -> bytes:
+        """
+        Return the name of the claim to load a key.
+        """
+        return self._claim + self.entry(key)[len(self._entry) :]
 
     def tags(self, names: Iterable[str]) -> TagSet:
         """

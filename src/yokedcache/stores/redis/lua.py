@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from yokedcache.stores.redis.wire import Steps
 
-NAMES: Final = ("adopt", "bump", "fence", "lift", "open", "renew", "store")
+NAMES: Final = ("adopt", "bump", "fence", "lift", "open", "release", "renew", "store")
 
-ALONE: Final = frozenset({"store"})
+ALONE: Final = frozenset({"release", "store"})
 """Scripts that give no version, and so don't begin with `common.lua`."""
 
 

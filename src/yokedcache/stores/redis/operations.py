@@ -103,7 +103,7 @@ def look(
     else:
         (data,) = yield Request(packed)
         values = []
-    return (yield from _judged(layout, data, tags, values, link))
+    return (yield from judge_read(layout, data, tags, values, link))
 
 
 def look_again(
@@ -115,10 +115,10 @@ def look_again(
     data, values = yield Request(question.packed, 2)
     if question.answered(data, values, link.server.mark):
         return answers.SAME
-    return (yield from _judged(layout, data, question.tags, fine(values), link))
+    return (yield from judge_read(layout, data, question.tags, fine(values), link))
 
 
-def _judged(
+def judge_read(
     layout: Layout, data: Any, tags: TagSet, values: list[bytes | None], link: Link
 ) -> Steps[Hit | Miss]:
     """

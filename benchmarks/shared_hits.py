@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from environments import PROJECT
-from measure import PASSED, Effort, Line, Run, compare, contest, quiet, repeat
+from measure import PASSED, Effort, Line, Run, Spread, compare, contest, quiet, repeat
 from redis_reads import ROW, codec
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 TITLE = "A hit of f(1), one tag, over Redis"
 
 CROWD = 64
+PROCESSES, CALLERS = 4, 500
 
 _WAIT = 10.0
 """Seconds in which a new server must be trusted."""
@@ -42,12 +45,30 @@ def measure(effort: Effort) -> Iterator[Line]:
         server = stack.enter_context(services.RedisServer.running())
         os.environ["YOKEDCACHE_URL"] = server.url()
         app: Any = importlib.import_module("shared_app")
-        stack.callback(app.cache.sync.close)
+        for cache in (app.cache, app.near, app.memory):
+            stack.callback(cache.sync.close)
         contenders = {**_sync(server, app, stack), **_async(server, app, stack)}
         times = contest(contenders, effort)
     yield compare(times, "async hit", "async ours", "async GET", 1.15)
     yield compare(times, f"{CROWD} async hits at once", "crowd ours", "crowd GET", 0.2)
     yield compare(times, "sync hit", "sync ours", "sync GET", 1.3)
+    yield compare(times, "near hit", "near", "memory", 1.5)
+    yield _stampede(services)
+
+
+def _stampede(services: Any) -> Line:
+    """
+    Let processes loose on one cold key.
+    """
+    with services.RedisServer.running() as server:
+        told = [sys.executable, str(Path(__file__).with_name("shared_crowd.py"))]
+        told += [server.url(), str(PROCESSES), str(CALLERS)]
+        path = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+        crowd = [subprocess.Popen(told, env=path) for _ in range(PROCESSES)]
+        assert not any(process.wait() for process in crowd)
+        runs = int(server.say("GET", "calls"))
+    what = f"{PROCESSES} processes x {CALLERS} tasks"
+    return Line(what, f"{runs} calls", "one key", Spread.of([float(runs)]), 1.0)
 
 
 def _sync(server: Any, app: Any, stack: ExitStack) -> dict[str, Run]:
@@ -63,26 +84,19 @@ def _sync(server: Any, app: Any, stack: ExitStack) -> dict[str, Run]:
     def theirs() -> Any:
         return unpack(bare.get("key:1"))
 
-    _warm(app, ours)
+    _warm(app.cache, ours)
     assert ours() == theirs() == ROW
     return {"sync ours": repeat(ours, PASSED), "sync GET": repeat(theirs, PASSED)}
 
 
-def _warm(app: Any, ask: Callable[[], Any]) -> None:
+def _warm(cache: Any, ask: Callable[[], Any]) -> None:
     """
-    Ask until it is answered from the cache: a server that is new isn't trusted at once.
+    Ask until it is answered from a cache: a server that is new isn't trusted at once.
     """
-    ends, before = time.monotonic() + _WAIT, hits(app)
-    while hits(app) == before:
-        assert time.monotonic() < ends, app.cache.stats().total
+    ends, before = time.monotonic() + _WAIT, cache.stats().total.hits
+    while cache.stats().total.hits == before:
+        assert time.monotonic() < ends, cache.stats().total
         ask()
-
-
-def hits(app: Any) -> int:
-    """
-    Count what was answered from the cache.
-    """
-    return int(app.cache.stats().total.hits)
 
 
 def _async(server: Any, app: Any, stack: ExitStack) -> dict[str, Run]:
@@ -108,11 +122,15 @@ def _async(server: Any, app: Any, stack: ExitStack) -> dict[str, Run]:
 
         return lambda calls: runner.run(turns(calls))
 
-    _warm(app, lambda: runner.run(crowd(app.user)))
+    _warm(app.cache, lambda: runner.run(crowd(app.user)))
+    _warm(app.near, lambda: runner.run(app.user_near(1)))
+    _warm(app.memory, lambda: runner.run(app.user_in_memory(1)))
     assert runner.run(app.user(1)) == runner.run(theirs()) == ROW
     return {
         "async ours": run(lambda: app.user(1)),
         "async GET": run(theirs),
         "crowd ours": run(lambda: crowd(app.user)),
         "crowd GET": run(lambda: crowd(theirs)),
+        "near": run(lambda: app.user_near(1)),
+        "memory": run(lambda: app.user_in_memory(1)),
     }

@@ -166,8 +166,14 @@ class CallHost:
         machine = self.machine
         tags = self.given
         copy = self.policy.copy
+        scene = self.scene
         entry = yield from machine.store.look(
-            op.key, self.ticket, tags, owner=self.tally, copy=copy
+            op.key,
+            self.ticket,
+            tags,
+            owner=self.tally,
+            copy=copy,
+            near=scene.session is None and not scene.notes and not scene.vector,
         )
         return self.found(entry)
 

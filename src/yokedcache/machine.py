@@ -112,7 +112,7 @@ class Machine:
         Give the entry under a key if it may be served plainly now.
         """
         ticket = self.terminal.ticket()
-        entry = yield from self.store.look(key, ticket, names, owner=owner)
+        entry = yield from self.store.look(key, ticket, names, owner=owner, near=True)
         if entry is None or judge(entry, self.clock()) is not Verdict.FRESH:
             return None
         return None if surroundings.open_transaction(entry.vector) else entry

@@ -50,6 +50,7 @@ def open_store(
         max_entries=settings.max_entries,
         max_bytes=settings.max_bytes,
         grace=settings.orphan_grace,
+        near=settings.near,
         refuse=settings.on_unreachable == "refuse",
     )
     return store, Asker(server)

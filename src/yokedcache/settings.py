@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from yokedcache.core.durations import seconds
 from yokedcache.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
 SCHEMES: Final = ("memory", "redis", "rediss", "unix", "valkey")
@@ -63,6 +60,9 @@ class Settings:
     announce_timeout: float = 1.0
     """How long a commit tries to tell the shared store of it, in seconds; what then
     becomes of it, `on_unreachable` says."""
+    near: float = 0.0
+    """How long an answer of a shared store may be given out again without asking, in
+    seconds; given as `True` (0.1) or `{"max_staleness": 0.5, "entries": 10_000}`."""
     on_unreachable: str = "commit"
     """What becomes of a commit that can't be announced: `"commit"`: it is sent, and
     announced as soon as that can be done; `"refuse"`: it fails before it is sent."""
@@ -71,6 +71,9 @@ class Settings:
 _DURATIONS: Final = frozenset({
     "ttl", "flight_timeout", "orphan_grace", "lease", "store_timeout", "announce_timeout",
 })  # fmt: skip
+NEAR: Final = 0.1
+"""Seconds of staleness that `near=True` allows."""
+_NEAR: Final = frozenset({"max_staleness", "entries"})
 _SHARES: Final = {"jitter": "0 <= jitter < 1", "verify": "0 <= verify <= 1"}
 _TEXTS: Final = frozenset({"url", "prefix"})
 _CHOICES: Final = {"on_unreachable": ("commit", "refuse")}
@@ -86,7 +89,7 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
         SettingsError: an unknown scheme or setting, or a value out of range.
     """
     told = url or os.environ.get(ENVIRONMENT)
-    values = {**(_from_url(told) if told else {}), **given}
+    values = _near_read({**(_from_url(told) if told else {}), **given})
     for name in values:
         _check_name(name)
     settings = Settings(**{name: _checked(name, values[name]) for name in values})
@@ -138,6 +141,10 @@ def _from_text(name: str, text: str) -> Any:
     _check_name(name)
     kind = _FIELDS[name].type
     try:
+        if name == "near":
+            asked = _SWITCH.get(text.lower())
+            age = float(text) if text.replace(".", "", 1).isdigit() else text
+            return {"max_staleness": age} if asked is None else asked
         if name in _DURATIONS:
             return float(text) if text.replace(".", "", 1).isdigit() else text
         if kind == "int":
@@ -152,7 +159,32 @@ def _from_text(name: str, text: str) -> Any:
     return tuple(text.split(",")) if name == "prefixes" else text
 
 
+def _near_read(values: dict[str, Any]) -> dict[str, Any]:
+    """
+    Read what was said of answers near by: whether, how old at most, and how many.
+    """
+    if "near" not in values:
+        return values
+    near = values.pop("near")
+    told: Mapping[str, Any] = near if isinstance(near, Mapping) else {}
+    _require(
+        isinstance(near, bool) or (near is told and _NEAR.issuperset(told)),
+        "near",
+        near,
+        'true, false or a mapping such as {"max_staleness": 0.5, "entries": 10_000}',
+    )
+    asked = near is not False
+    age = (
+        seconds(told.get("max_staleness", NEAR), name="max_staleness") if asked else 0.0
+    )
+    if "entries" in told:
+        values["max_entries"] = told["entries"]
+    return {**values, "near": age}
+
+
 def _checked(name: str, value: Any) -> Any:
+    if name == "near":
+        return value  # read before
     if name in _DURATIONS:
         return seconds(value, name=name)
     if name in _SHARES:

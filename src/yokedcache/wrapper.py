@@ -30,7 +30,7 @@ _PLAIN = """\
     except _yc_error:
         pass
     else:
-        if _yc_entry.pulse == _yc_pulse.value and _yc_now() < _yc_entry.soft_until:
+        if _yc_entry.pulse == _yc_pulse.value and _yc_now() < _yc_entry.plain_until:
             _yc_entry.hits += 1
             if _yc_entry.copier is None:
                 return _yc_entry.value

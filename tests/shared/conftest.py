@@ -25,6 +25,14 @@ Seconds: a new server is trusted after one; a tag lives as long until something 
 """
 
 
+def look_ups(server: RedisServer) -> int:
+    """
+    Count the commands by which look-ups read.
+    """
+    stat = str(server.info("commandstats").get("cmdstat_mget", "calls=0,"))
+    return int(stat.split(",", maxsplit=1)[0].removeprefix("calls="))
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     """

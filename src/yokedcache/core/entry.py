@@ -107,8 +107,9 @@ class Entry:
     """
     One stored answer.
 
-    `soft_until` is the only deadline that a hit compares: until then the answer
-    is plainly fresh; after it `freshness.judge` decides.
+    `soft_until` is until when the answer is plainly fresh; after it `freshness.judge`
+    decides. A plain hit compares one deadline alone, `plain_until`: the same, or where
+    a store is shared, until when it may be given out without asking.
     """
 
     __slots__ = (
@@ -122,6 +123,7 @@ class Entry:
         "imprint",
         "key",
         "owner",
+        "plain_until",
         "proven",
         "pulse",
         "question",
@@ -162,6 +164,7 @@ class Entry:
         self.cost = cost
         self.fresh_until = born + lifetime.ttl
         self.soft_until = self.fresh_until - lifetime.early
+        self.plain_until = self.soft_until
         self.stale_until = self.fresh_until + lifetime.stale
         self.error_until = self.fresh_until + max(lifetime.on_error, lifetime.stale)
         self.weight = weight

@@ -88,6 +88,7 @@ class Claiming(Looking):
         began = self._clock()
         while True:
             claiming = self.server.commands.claim(raw, asked.tags, token)
+            claiming.at = self._clock()
             try:
                 claim = yield claiming
             except StoreError:

@@ -4,6 +4,7 @@ What a process looks up in a shared store: asked, or proven for its caller alrea
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.tags import SESSIONS, holds, unfenced
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from yokedcache.shared.fencing import Fencing
     from yokedcache.shared.mirror import Mirror
     from yokedcache.shared.server import Server
+    from yokedcache.shared.tagging import Asked
     from yokedcache.shared.timing import Timing
     from yokedcache.stores.answers import Operation
     from yokedcache.stores.contract import Hit
@@ -61,31 +63,27 @@ class Looking(MemoryStore):
         *,
         owner: Tally | None = None,
         copy: bool = True,
+        near: bool = False,
     ) -> Asking[Entry | None]:
         """
         Look an entry up, asking after the caller began; see `Silent.look`.
         """
-        near = self.near(key, ticket)
-        if near is not None:
-            return near
+        entry = self.near(key, ticket)
+        if entry is None and near:
+            entry = self._near_by(key, owner)
+        if entry is not None:
+            return entry
         entry = self.entries.get(key)
-        if entry is not None and self._known(entry):
-            asked = self._mirror.asked(
-                str(tag.name) for tag, _ in entry.vector if is_shared(tag.name)
-            )
-            reading: Operation[Any] = self.server.commands.again(entry.question)
-        else:
-            raw = shared_key(key)
-            if raw is None:
-                return None
-            asked = self._mirror.expected(key, entry, names)
-            reading = self.server.commands.read(raw, asked.tags)
+        reading, asked = self._question(key, entry, names)
+        if reading is None:
+            return None
         try:
             found = yield reading
         except StoreError:
             return None
         if found is SAME and entry is not None:
             entry.proven = reading.sent
+            self._bring_near(entry, reading.at)
             return self._served(key, entry, owner)
         if not isinstance(found, Miss):
             entry = self._taken(key, found, reading, copy=copy)
@@ -96,13 +94,24 @@ class Looking(MemoryStore):
         yield from self._fencing.adopting(asked.names, found.stamp.states, self._wall())
         return None
 
-    @staticmethod
-    def _known(entry: Entry) -> bool:
+    def _question(
+        self, key: Hashable, entry: Entry | None, names: Iterable[str]
+    ) -> tuple[Operation[Any] | None, Asked]:
         """
-        Tell whether it is only to be asked if an entry still stands as it did.
+        Give what is to be asked for a key, and of which tags; `None` if nothing can be.
         """
-        vector = entry.vector
-        return entry.question is not None and holds(vector) and unfenced(vector)
+        if entry is not None and entry.question is not None:
+            vector = entry.vector
+            if holds(vector) and unfenced(vector):
+                own = (str(tag.name) for tag, _ in vector if is_shared(tag.name))
+                return self.asking(entry), self._mirror.asked(own)
+        asked = self._mirror.expected(key, entry, names)
+        raw = shared_key(key)
+        if raw is None:
+            return None, asked
+        reading: Operation[Any] = self.server.commands.read(raw, asked.tags)
+        reading.at = self._clock()
+        return reading, asked
 
     def _served(
         self, key: Hashable, entry: Entry | None, owner: Tally | None
@@ -119,6 +128,27 @@ class Looking(MemoryStore):
             entry.pulse = pulse
         entry.owner = entry.owner or owner
         return entry
+
+    def _near_by(self, key: Hashable, owner: Tally | None) -> Entry | None:
+        """
+        Give the entry under a key if it may be given out without asking.
+
+        Not while anything here wants more to be asked: a transaction that has written
+        or locked, or a load whose answer others will be given.
+        """
+        entry = self.entries.get(key)
+        if entry is None or self.pulse.value is None:
+            return None
+        if self._clock() >= entry.plain_until:
+            return None
+        return self._served(key, entry, owner)
+
+    def _bring_near(self, entry: Entry, asked: float) -> None:
+        """
+        Let an entry be given out for a while after it was asked about.
+        """
+        until = asked + self.near_for if self.near_for else -math.inf
+        entry.plain_until = min(entry.soft_until, until)
 
     def known(self, key: Hashable) -> Entry | None:
         """
@@ -138,7 +168,9 @@ class Looking(MemoryStore):
         """
         Ask whether an entry that is `known` still stands.
         """
-        return self.server.commands.again(entry.question)
+        asking: Operation[Any] = self.server.commands.again(entry.question)
+        asking.at = self._clock()
+        return asking
 
     def stands(self, entry: Entry, asking: Operation[Any], found: Any) -> bool:
         """
@@ -147,6 +179,7 @@ class Looking(MemoryStore):
         if found is not SAME:
             return False
         entry.proven = asking.sent
+        self._bring_near(entry, asking.at)
         return entry.pulse == self.pulse.value
 
     def _taken(
@@ -175,11 +208,13 @@ class Looking(MemoryStore):
         if told is not None:
             entry = self._timing.entry(told, vector, found.times, len(found.payload))
             entry.imprint = seen
+            self._bring_near(entry, reading.at)
             MemoryStore.put(self, key, entry)
         if entry is None:  # pragma: no cover - it was told, then
             return None
         entry.vector, entry.proven = vector, reading.sent
         entry.careful = SESSIONS in names
+        self._bring_near(entry, reading.at)
         own = self._mirror.asked(name for name in names if is_shared(name))
         entry.question = self.server.commands.question(reading, own.tags, found)
         return entry

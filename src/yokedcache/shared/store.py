@@ -55,12 +55,15 @@ class SharedStore(Here, Claiming):
         max_entries: int,
         max_bytes: int,
         refuse: bool = False,
+        near: float = 0.0,
         grace: float = 60.0,
         wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.server = server
-        self.plain = {}  # nothing is served that wasn't asked about
+        self.near_for = near
+        # wrappers serve by themselves what may be given out without asking
+        self.plain = self.entries if near else {}
         self.unreadable = 0
         self._wall = wall
         self._timing = Timing(clock, wall)
@@ -146,6 +149,7 @@ class SharedStore(Here, Claiming):
         stamp = SharedStamp(asked.tags, states, mark)
         times, life = self._timing.times(entry)
         storing = self.server.commands.store(raw, payload, stamp, times, life=life)
+        began = self._clock()
         try:
             refused = yield storing
         except StoreError:
@@ -156,6 +160,7 @@ class SharedStore(Here, Claiming):
             return str(refused)
         entry.proven = storing.sent
         entry.imprint = imprint(payload, times.born)
+        self._bring_near(entry, began)
         MemoryStore.put(self, key, entry, guard)  # if it holds here, too
         return None
 

@@ -305,10 +305,12 @@ class Operation(Generic[R_co]):
     for all who ask at the same time.
     """
 
-    __slots__ = ("asked", "same", "sent")
+    __slots__ = ("asked", "at", "same", "sent")
 
     def __init__(self, asked: str, *, same: Hashable = None) -> None:
         self.asked = asked
         self.same = same
+        self.at: float = 0.0
+        """When it was made, on its maker's clock, where that matters."""
         self.sent: float = 0.0
         """Drawn just before it was sent, by whoever wants to know."""

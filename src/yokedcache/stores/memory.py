@@ -216,7 +216,7 @@ class MemoryStore(Silent):
             now = self._clock()
             shift = now + ttl - entry.fresh_until
             self._expiry.forget(entry)
-            entry.soft_until = entry.fresh_until = now + ttl
+            entry.soft_until = entry.plain_until = entry.fresh_until = now + ttl
             entry.stale_until += shift
             entry.error_until += shift
             self._expiry.note(entry)

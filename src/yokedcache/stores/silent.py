@@ -31,6 +31,8 @@ class Silent:
     shares = False
     """Other processes read and change what is kept, so it takes asking."""
     unreadable = 0
+    near_for = 0.0
+    """Seconds for which a shared entry may be given out without asking again."""
     unproven = math.inf
     """For whom an entry holds that was made just now: see `Entry.proven`."""
 
@@ -56,6 +58,7 @@ class Silent:
         *,
         owner: Tally | None = None,  # noqa: ARG002
         copy: bool = True,  # noqa: ARG002
+        near: bool = False,  # noqa: ARG002
     ) -> Asking[Entry | None]:
         """
         Look an entry up for a caller that drew a ticket when it began.
@@ -64,6 +67,7 @@ class Silent:
             names: the tags that it is expected to have, as far as the caller knows.
             owner: whose hits it will have.
             copy: what is given out must be the caller's own.
+            near: it may be as old as the settings say (`max_staleness`).
         """
         yield from ()
         found: Entry | None = self.fetch(key)

@@ -78,6 +78,7 @@ class ConnectionState:
         self.unknown = False
         self._by_hand: set[str] = set()
         self._watched: list[MemoryStore] = []
+        self._locked: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
         self._changes_catalogue = False
         with _guard:
@@ -85,6 +86,7 @@ class ConnectionState:
 
     def __del__(self) -> None:
         self.unwatch()
+        self.unlock()
 
     @property
     def dirty(self) -> bool:
@@ -182,6 +184,7 @@ class ConnectionState:
         """
         self.out = False
         self.forget_tags()
+        self.unlock()
         self.settings.check_in()
         self.outlook.rest()
         if not self.database.in_memory:
@@ -238,6 +241,25 @@ class ConnectionState:
         self.unknown = False
         self.begun = False
         self.unwatch()
+
+    def lock(self) -> None:
+        """
+        Note that something was locked: until the connection is given back all is asked.
+
+        Whoever waits for a lock relies on what others have committed before (rule 8).
+        """
+        if not self._locked:
+            self._locked = [m.store for m in machines() if m.store.near_for]
+            for store in self._locked:
+                store.watch()
+
+    def unlock(self) -> None:
+        """
+        Let caches answer again what is near.
+        """
+        locked, self._locked = self._locked, []
+        for store in locked:
+            store.unwatch()
 
     def unwatch(self) -> None:
         """

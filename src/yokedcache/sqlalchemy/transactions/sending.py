@@ -70,6 +70,8 @@ def before(
         _note_effects(connection, state, analysis, statement)
         if state.fences is None:  # else each is a commit
             context.__dict__[_NOTED] = analysis
+    if analysis.locks or analysis.transaction == "begin":
+        state.lock()
     if not again and connection.dialect.name == "sqlite":
         state.outlook.note_execution(context)
     return state

@@ -346,4 +346,4 @@ def test_registry() -> None:
     with pytest.raises(PayloadError, match="codec 200"):
         load(frame.pack(b"\xc0", codec=200))
     with pytest.raises(PayloadError, match="flags"):
-        load(frame.pack(b"\xc0", flags=frame.COMPRESSED))
+        load(frame.pack(b"\xc0", flags=frame.SIGNED))

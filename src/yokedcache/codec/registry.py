@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from yokedcache.codec import frame
+from yokedcache.codec.compression import compress, decompress
 from yokedcache.codec.msgpack import MessagePackCodec
 from yokedcache.errors import PayloadError, SettingsError
 
@@ -53,13 +54,17 @@ def codec_named(name: str) -> Codec:
 
 def dump(value: object, *, codec: Codec = DEFAULT) -> bytes:
     """
-    Encode a value and wrap it for a store.
+    Encode a value and wrap it for a store, compressed if it is large.
     """
     number = _numbers.get(codec.name)
     if number is None:
         message = f"codec {codec.name!r} isn't registered; see `register_codec`"
         raise SettingsError(message, name=codec.name)
-    return frame.pack(codec.encode(value), codec=number)
+    plain = codec.encode(value)
+    small = compress(plain)
+    if small is None:
+        return frame.pack(plain, codec=number)
+    return frame.pack(small, codec=number, flags=frame.COMPRESSED)
 
 
 def load(data: bytes, *, limit: int = frame.LARGEST) -> object:
@@ -68,7 +73,9 @@ def load(data: bytes, *, limit: int = frame.LARGEST) -> object:
     """
     found = frame.unpack(data, limit=limit)
     codec = _by_number.get(found.codec)
-    if codec is None or found.flags:
+    if codec is None or found.flags & ~frame.COMPRESSED:
         message = f"nothing here reads codec {found.codec} with flags {found.flags:#x}"
         raise PayloadError(message, codec=found.codec, flags=found.flags)
+    if found.flags & frame.COMPRESSED:
+        return codec.decode(decompress(found.payload, limit))
     return codec.decode(found.payload)

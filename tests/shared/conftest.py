@@ -13,7 +13,7 @@ import pytest
 
 from tests.services.processes import wait_until
 from tests.services.redis import RedisServer
-from tests.support.fixtures import may_block  # noqa: F401 - found by its name
+from tests.support.fixtures import blog, may_block  # noqa: F401 - found by name
 from yokedcache import YokedCache
 
 if TYPE_CHECKING:

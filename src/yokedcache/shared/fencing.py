@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from yokedcache.core.tags import Fence
 from yokedcache.errors import StoreError
 from yokedcache.runtime.log import once
+from yokedcache.shared.orphans import Orphans
 from yokedcache.stores.answers import BORN, RaisedFence
 from yokedcache.stores.versions import word
 
@@ -38,11 +39,14 @@ class SharedFence(Fence):
     A fence in this process, and the one in the shared store that goes with it.
     """
 
-    __slots__ = ("__weakref__", "lock", "names", "over", "raised")
+    __slots__ = ("__weakref__", "lock", "names", "over", "owner", "raised")
 
-    def __init__(self, tags: tuple[Tag, ...], names: tuple[str, ...]) -> None:
+    def __init__(
+        self, tags: tuple[Tag, ...], names: tuple[str, ...], owner: str = ""
+    ) -> None:
         super().__init__(tags)
         self.names = names
+        self.owner = owner
         self.raised: RaisedFence | None = None
         self.lock = threading.Lock()
         self.over = False
@@ -83,6 +87,7 @@ class Fencing:
         self._owed: list[SharedFence | tuple[str, ...]] = []
         self._wake = threading.Event()
         self._closed = False
+        self._orphans = Orphans(self._server)
         self._thread: threading.Thread | None = None
 
     @property
@@ -104,9 +109,10 @@ class Fencing:
         commands = self._server.commands
         token = word(secrets.token_bytes(_TOKEN_BYTES))
         # if the answer is lost, the fence may be up: it is lifted in any case
-        fence.raised = RaisedFence(commands.tags(fence.names), token, "", b"")
+        tags = commands.tags(fence.names)
+        fence.raised = RaisedFence(tags, token, fence.owner, b"")
         try:
-            self._server.here(commands.fence(fence.raised.tags, token))
+            self._server.here(commands.fence(tags, token, fence.owner))
         except BaseException as error:
             if not isinstance(error, StoreError):  # cancelled: it may be up
                 fence.over = True
@@ -165,10 +171,17 @@ class Fencing:
     ) -> Generator[Operation[Any], Any, None]:
         """
         Take down what others left up: their writer died, or is cut off (rule 4).
+
+        Whose lease has run out is asked for; who can't be, is waited for.
         """
         for name, state in zip(names, states, strict=True):
             for fence in state.fences:
-                if fence.token != BORN and now > fence.deadline + self._grace:
+                if fence.token == BORN or now <= fence.deadline:
+                    continue
+                if fence.owner and now <= fence.deadline + self._grace:
+                    self._orphans.meet(fence.token, fence.owner, name)
+                    self._work()
+                elif now > fence.deadline + self._grace:
                     once(
                         "adopted",
                         name,
@@ -231,17 +244,19 @@ class Fencing:
                     target=self._run, name="yokedcache-fences", daemon=True
                 )
                 self._thread.start()
-            elif self._owed:
+            elif self._owed or self._orphans:
                 self._wake.set()
 
     def _run(self) -> None:
         pause, idle = SOONEST, 0.0
         while idle < _IDLE and not self._closed:
-            waited = pause if self._owed else self._server.lease / 3
+            waited = pause if self._owed or self._orphans else self._server.lease / 3
             if self._wake.wait(waited):
                 self._wake.clear()
                 pause = SOONEST
-            idle = 0.0 if self._raised or self._owed else idle + waited
+            busy = self._raised or self._owed or self._orphans
+            idle = 0.0 if busy else idle + waited
+            self._orphans.ask()
             self._vouch()
             done = self.settle_debts() if self._owed else True
             pause = SOONEST if done else min(LATEST, 2 * pause)

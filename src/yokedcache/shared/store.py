@@ -196,16 +196,19 @@ class SharedStore(Here, Claiming):
 
     # what is changed
 
-    def fence(self, names: Iterable[str]) -> Fence:
+    def fence(self, names: Iterable[str], owner: str = "") -> Fence:
         """
         Bump tags and fence them, here and for every process.
+
+        Args:
+            owner: names the transaction, for others to ask for it if this process dies.
 
         Raises:
             StoreError: nobody can be told, and commits are refused then.
         """
         given = tuple(names)
         with self._lock:
-            fence = SharedFence(self.tags.fence(given).tags, written(given))
+            fence = SharedFence(self.tags.fence(given).tags, written(given), owner)
         try:
             self._fencing.raise_fence(fence)
         except BaseException:

@@ -11,6 +11,7 @@ both sides of the dialects' methods (`wrapping`).
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -86,8 +87,10 @@ def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
     if state is None:
         dialect = proxy._pool._dialect
         wrap(dialect)
-        recognise(database_of(dialect), dbapi_connection)
-        state = state_of(record.info, database_of(dialect))
+        database = database_of(dialect)
+        recognise(database, dbapi_connection)
+        database.pool = weakref.ref(proxy._pool)
+        state = state_of(record.info, database)
     state.raw = True
     state.check_out()
 

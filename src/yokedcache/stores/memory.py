@@ -229,9 +229,11 @@ class MemoryStore(Silent):
         with self._lock:
             self.tags.bump(names)
 
-    def fence(self, names: Iterable[str]) -> Fence:
+    def fence(self, names: Iterable[str], owner: str = "") -> Fence:  # noqa: ARG002
         """
         Bump tags and keep anything on them from being stored until `lift`.
+
+        `owner` names the transaction, where others may have to ask for it.
         """
         with self._lock:
             return self.tags.fence(names)

@@ -41,7 +41,7 @@ from yokedcache.sqlalchemy.transactions.holders import existing
 from yokedcache.sqlalchemy.transactions.written import Written
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.orm import Session
@@ -95,6 +95,8 @@ class Database:
         """Each schema of the server is a database of its own."""
         self.serial = next(_serials)
         self.identity: str | None = None
+        self.pool: Callable[[], Any] = lambda: None
+        """Gives the pool that its connections came from last, if there is one."""
         self.epoch = ""
         """Since when the server runs, as its name may stay when its data is lost."""
         self.catalogue: Catalogue | None = None

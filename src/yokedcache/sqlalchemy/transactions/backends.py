@@ -9,6 +9,7 @@ server can be asked later, over another connection, which of its backends are le
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.runtime.clocks import monotonic
@@ -39,6 +40,14 @@ class Backend:
         """When it was certainly there."""
         self.born: Any = None
         """When it began, as the server says; learnt when it is first asked."""
+
+    def text(self) -> str:
+        """
+        Name it for other processes (`sharing`); empty if nobody could ask for it.
+        """
+        if self.unaskable() is not None:
+            return ""
+        return json.dumps([self.identity, self.epoch, self.number, self.user])
 
     def unaskable(self) -> str | None:
         """

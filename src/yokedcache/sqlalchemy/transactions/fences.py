@@ -48,7 +48,7 @@ class Fences:
         try:
             for machine in machines():
                 store = machine.store
-                self._parts[store] = store.fence(_reached(store, names))
+                self._parts[store] = _raised(store, names, backend)
         except BaseException:
             self.lift()  # one of them refuses the commit: it isn't sent
             raise
@@ -83,7 +83,15 @@ class Fences:
         """
         with _guard:
             if self.up and store not in self._parts:
-                self._parts[store] = store.fence(_reached(store, self._names))
+                self._parts[store] = _raised(store, self._names, self.backend)
+
+
+def _raised(store: MemoryStore, names: tuple[str, ...], backend: Backend) -> Fence:
+    """
+    Put up one cache's fence; other processes are told whose it is.
+    """
+    reached = _reached(store, names)
+    return store.fence(reached, backend.text() if store.shares else "")
 
 
 def cover(store: MemoryStore) -> None:

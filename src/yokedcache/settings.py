@@ -92,14 +92,7 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
     values = _near_read({**(_from_url(told) if told else {}), **given})
     for name in values:
         _check_name(name)
-    settings = Settings(**{name: _checked(name, values[name]) for name in values})
-    if settings.url is not None and settings.verify:
-        msg = (
-            f"verify={settings.verify} can't be had with a shared store yet: what "
-            "other processes write in the meantime would look like a wrong answer"
-        )
-        raise SettingsError(msg, setting="verify", value=settings.verify)
-    return settings
+    return Settings(**{name: _checked(name, values[name]) for name in values})
 
 
 def _from_url(url: object) -> dict[str, Any]:

@@ -43,7 +43,6 @@ def test_valkey_is_spoken_to_as_redis() -> None:
         ({"prefix": 3}, "a non-empty string"),
         ({"lease": "-1s"}, "lease"),
         ({"store_timeout": 0}, "store_timeout"),
-        ({"verify": 0.5}, "verify=0.5"),
     ],
 )
 def test_what_cannot_be_meant_is_said(settings: dict[str, Any], said: str) -> None:

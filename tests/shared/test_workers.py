@@ -4,9 +4,11 @@ Several workers of one application on one database, and one cache between them.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.services.processes import wait_until
 from tests.shared.conftest import LEASE
@@ -59,6 +61,45 @@ def test_what_one_commits_all_see_at_once(hire: Callable[..., Worker]) -> None:
     assert one.do("stats")["several"] == two.do("stats")["several"] == {}
     for worker in (one, two):
         assert worker.do("said") == []
+
+
+def test_audits_raise_no_alarm_while_another_process_writes(
+    hire: Callable[..., Worker],
+) -> None:
+    two, one = settled(hire()), hire(verify=1.0)
+    busy = threading.Event()
+
+    def write() -> None:
+        for number in range(60):
+            two.do("commit", f"name {number}")
+        busy.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not busy.is_set():
+        one.do("ask")
+    writer.join()
+    for _ in range(3):
+        assert one.do("ask") == "name 59"
+    told = one.do("audits")
+    assert told["wrong"] == 0, one.do("said")
+    assert told["audited"] > 0
+
+
+def test_audits_find_what_nobody_has_announced(
+    hire: Callable[..., Worker],
+    url: str,
+) -> None:
+    _, one = settled(hire()), hire(verify=1.0)
+    wait_until(lambda: one.do("ask") == "old" and one.do("audits")["audited"] > 1)
+    # no cache is open in this process, so nobody hears of it
+    engine = create_engine(url)
+    with engine.begin() as stranger:
+        stranger.execute(text("UPDATE users SET name = 'unheard'"))
+    engine.dispose()
+    assert one.do("ask") == "unheard"  # an audited hit gives what the database says
+    assert one.do("audits")["wrong"] == 1
+    assert any("differs from the database's" in line for line in one.do("said"))
 
 
 def test_what_one_has_read_the_others_need_not(hire: Callable[..., Worker]) -> None:

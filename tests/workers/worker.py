@@ -145,6 +145,17 @@ class Worker:
             "explained": told.reason,
         }
 
+    def ask(self) -> str:
+        """
+        Read through a session alone.
+        """
+        with self.sessions() as session:
+            return session.scalars(select(User.name).order_by(User.id)).one()
+
+    def audits(self) -> dict[str, Any]:
+        stats = self.cache.stats()
+        return {"audited": stats.audited, "wrong": sum(stats.wrong.values())}
+
     def hits(self) -> dict[str, int]:
         stats = self.cache.stats()
         told = stats.by_name.get("statements")

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.core.tags import holds, unfenced
+from yokedcache.errors import StoreError
 from yokedcache.runtime.drive import run
 from yokedcache.shared.resting import Rest
+from yokedcache.stores.answers import SAME
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -67,6 +70,19 @@ class Here:
         """
         stamp: Stamp = run(self.take(names, key), self.here)
         return stamp
+
+    def stands_here(self: Any, entry: Entry) -> bool:
+        """
+        Tell whether an entry that was found still holds.
+        """
+        if entry.question is None:
+            return False
+        asking = self.asking(entry)
+        try:
+            found = self.server.here(asking)
+        except StoreError:
+            return False
+        return found is SAME and holds(entry.vector) and unfenced(entry.vector)
 
     def put(self: Any, key: Hashable, entry: Entry, guard: Vector = ()) -> str | None:
         """

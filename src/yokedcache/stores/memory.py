@@ -107,6 +107,12 @@ class MemoryStore(Silent):
         """
         return self.fetch(key)
 
+    def stands_here(self, entry: Entry) -> bool:  # noqa: ARG002
+        """
+        Tell whether an entry that holds here does elsewhere: there is no elsewhere.
+        """
+        return True
+
     def take_here(self, names: Iterable[str], key: Hashable) -> Stamp:  # noqa: ARG002
         """
         Do what `take` does where the caller is.

@@ -3,7 +3,8 @@ A cache that audits itself: a share of its hits is asked of the database again.
 
 Both answers are compared at a comparable moment: the entry's versions still hold,
 unfenced, after the rows were fetched, so no commit on what it depends on began
-meanwhile that this process knows of. If they differ, a write didn't reach the entry
+meanwhile that this process knows of; where a store is shared, it is asked whether
+anybody does. If they differ, a write didn't reach the entry
 that should have: the statement's shape is quarantined (its statements go to the
 database from then on), and the log names the writes that its answer was older than.
 """

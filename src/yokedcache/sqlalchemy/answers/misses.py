@@ -243,7 +243,12 @@ class StatementMiss:
 
     def _compare(self, recording: Recording) -> None:
         suspect = self._suspect
-        if suspect is not None and self._view.same(suspect.vector):
+        store = self._machine.store
+        if (
+            suspect is not None
+            and self._view.same(suspect.vector)
+            and store.stands_here(suspect)
+        ):
             kept: Kept = suspect.value
             sql, _ = self._sent
             self._answerer.audit.compare(sql, suspect, kept.recording, recording)

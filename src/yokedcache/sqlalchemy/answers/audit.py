@@ -21,6 +21,7 @@ from yokedcache.runtime.log import logger
 if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
     from yokedcache.machine import Machine
+    from yokedcache.sqlalchemy.answers.playing import Kept
     from yokedcache.sqlalchemy.answers.recordings import Recording
 
 _MOST_WRITES: Final = 5
@@ -71,13 +72,14 @@ class Audit:
         """
         return sql in self.differences
 
-    def compare(
-        self, sql: str, entry: Entry, kept: Recording, found: Recording
-    ) -> None:
+    def compare(self, sql: str, entry: Entry, found: Recording) -> None:
         """
-        Compare what was kept with what the database says now.
+        Compare what was kept with what the database says now, if it still stands.
         """
-        same = alike(kept, found)
+        if not self._machine.store.stands_here(entry):
+            return
+        kept: Kept = entry.value
+        same = alike(kept.recording, found)
         with self._guard:
             self.checks += 1
             if same:

@@ -243,15 +243,8 @@ class StatementMiss:
 
     def _compare(self, recording: Recording) -> None:
         suspect = self._suspect
-        store = self._machine.store
-        if (
-            suspect is not None
-            and self._view.same(suspect.vector)
-            and store.stands_here(suspect)
-        ):
-            kept: Kept = suspect.value
-            sql, _ = self._sent
-            self._answerer.audit.compare(sql, suspect, kept.recording, recording)
+        if suspect is not None and self._view.same(suspect.vector):
+            self._answerer.audit.compare(self._sent[0], suspect, recording)
 
     def _rewritten(self, sql: str, parameters: Any, database: Database) -> str | None:
         if not differs(self._sent, sql, parameters, database.dialect_name):

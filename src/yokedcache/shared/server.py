@@ -30,7 +30,7 @@ _LOOKS: Final = frozenset({"read", "exists", "claim"})
 
 _AGAIN: Final = 0.05
 """Seconds after which an announcement is tried again whose way was lost."""
-_FOR_GOOD: Final = frozenset({"OOM", "NOPERM", "NOAUTH", "WRONGPASS"})
+_FOR_GOOD: Final = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
 """Refusals that don't go away while a commit waits."""
 
 DOUBT: Final = 1.0

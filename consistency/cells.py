@@ -43,6 +43,7 @@ class Pace:
     lease: float = 1.0
     grace: float = 1.0
     ttl: float = 3.0
+    patience: float = 0.05
 
     def url(self, store: str, on_unreachable: str) -> str:
         """
@@ -50,7 +51,7 @@ class Pace:
         """
         return (
             f"{store}?lease={self.lease}&orphan_grace={self.grace}&ttl={self.ttl}"
-            f"&on_unreachable={on_unreachable}"
+            f"&store_timeout={self.patience}&on_unreachable={on_unreachable}"
         )
 
 

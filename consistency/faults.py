@@ -82,6 +82,7 @@ def pace_of(options: argparse.Namespace) -> Pace:
         lease=options.lease,
         grace=options.grace,
         ttl=options.ttl,
+        patience=options.store_timeout,
     )
 
 

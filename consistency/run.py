@@ -106,6 +106,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--lease", type=float, default=PACE.lease, help="settings of the cache, ...")
     add("--grace", type=float, default=PACE.grace, help="its orphan_grace")
     add("--ttl", type=float, default=PACE.ttl, help="in seconds, all of them")
+    add("--store-timeout", type=float, default=PACE.patience)
     return parser.parse_args(arguments)
 
 

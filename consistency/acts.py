@@ -9,6 +9,7 @@ both; each is a (sync, async) context manager, entered once a process.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -26,9 +27,20 @@ class Loads:
 
     def __init__(self) -> None:
         self._numbers = count()
+        self._own: ContextVar[list[int]] = ContextVar("own")
 
     def add(self) -> None:
         next(self._numbers)
+        if own := self._own.get(None):
+            own[0] += 1
+
+    def own(self) -> list[int]:
+        """
+        Give a list that will hold how many the calling thread or task has sent.
+        """
+        counted = [0]
+        self._own.set(counted)
+        return counted
 
     def total(self) -> int:
         """
@@ -63,6 +75,8 @@ class Acts(Generic[T]):
     """
     reads: Mapping[str, Callable[[int], T]]
     """Ways to read the row's value, by name."""
+    refusals: tuple[type[Exception], ...] = ()
+    """By which a write says that nothing was sent."""
 
 
 Blocking = Acts[int]

@@ -10,6 +10,7 @@ import queue
 import subprocess
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Member:
     ) -> None:
         self.part = part
         self.logged = 0
+        self.begun = False
         self.ways: list[str] = []
         self._report: dict[str, Any] | None = None
         self._killed = False
@@ -76,6 +78,7 @@ class Member:
         Let it begin.
         """
         assert self.process.stdin is not None
+        self.begun = True
         self.process.stdin.write(b"!")
         self.process.stdin.flush()
 
@@ -87,6 +90,13 @@ class Member:
         if self._report is None and not self._killed:
             raise self.lost("ended without a report")
         return self._report or {"loads": 0, "failures": {}}
+
+    @property
+    def living(self) -> bool:
+        """
+        Tell whether it is at work, so far as is known.
+        """
+        return self.begun and self.process.poll() is None
 
     def lost(self, what: str) -> PlayerError:
         """
@@ -138,13 +148,23 @@ class Member:
         self._said.put(None)
 
 
+def _hired(
+    python: Path, environment: Mapping[str, str], folder: Path, part: Part
+) -> Member:
+    return Member(python, part, environment, folder)
+
+
 class Crew:
     """
     All processes of a run; whoever watches may kill some, and add others.
     """
 
-    def __init__(self, members: list[Member]) -> None:
+    def __init__(
+        self, members: list[Member], hire: Callable[[Part], Member] | None = None
+    ) -> None:
         self.members = members
+        self._first = tuple(members)
+        self._hire = hire
 
     @classmethod
     @contextlib.contextmanager
@@ -160,23 +180,32 @@ class Crew:
         """
         members: list[Member] = []
         try:
-            started = (Member(python, part, environment, folder) for part in parts)
+            hire = partial(_hired, python, environment, folder)
             # one by one: whoever was started is ended below
-            members.extend(started)
+            members.extend(map(hire, parts))
             for member in members:
                 member.wait_ready()
-            yield cls(members)
+            yield cls(members, hire)
         finally:
             for member in members:
                 member.dismiss()
             for member in members:
                 member.end()
 
+    def recruit(self, part: Part) -> Member:
+        """
+        Add a process; once it is ready it waits for its own `begin`.
+        """
+        assert self._hire is not None
+        member = self._hire(part)
+        self.members.append(member)
+        return member
+
     def begin(self) -> None:
         """
-        Let all begin.
+        Let all begin who were there from the start.
         """
-        for member in self.members:
+        for member in self._first:
             member.begin()
 
     def wait(self, seconds: float, told: Callable[[int], None]) -> None:

@@ -8,6 +8,7 @@ processes of the machine.
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 
 WRITE = 0
 """The way of a write; those of reads are numbered from 1."""
+BEGUN, REFUSED, BROKEN, UNANSWERED = 252, 253, 254, 255
+"""
+Not ways but marks: a write is begun, one was refused before its COMMIT was sent, one
+failed in another way, a read failed. They have no value.
+"""
+MARKS = frozenset({BEGUN, REFUSED, BROKEN, UNANSWERED})
 
-_RECORD = struct.Struct("<BHHHqqq")
+_RECORD = struct.Struct("<BBHHHqqq")
 
 
 class Event(NamedTuple):
@@ -37,6 +44,8 @@ class Event(NamedTuple):
     process: int = 0
     task: int = 0
     way: int = WRITE
+    loaded: bool = False
+    """A read that sent a SELECT of its own."""
 
 
 def now() -> int:
@@ -58,12 +67,15 @@ class Log:
         """
         Add an event.
 
-        A write is on its way to the file at once: whoever is killed afterwards has
-        still told of it, and reads that are older than it are found out.
+        A write is on its way to the file at once, when it begins and when it is done:
+        whoever is killed afterwards has still told of it, and reads that are older than
+        it are found out.
         """
-        row, value, began, ended, process, task, way = event
-        self._file.write(_RECORD.pack(way, process, task, row, value, began, ended))
-        if way == WRITE:
+        row, value, began, ended, process, task, way, loaded = event
+        self._file.write(
+            _RECORD.pack(way, loaded, process, task, row, value, began, ended)
+        )
+        if way in (WRITE, BEGUN):
             self._file.flush()
 
     def close(self) -> None:
@@ -74,9 +86,22 @@ def read(path: Path) -> Iterator[Event]:
     """
     Give the events of a log, but for a record that was cut short.
     """
-    data = path.read_bytes()
+    return _events(path.read_bytes())
+
+
+def _events(data: bytes) -> Iterator[Event]:
     whole = len(data) - len(data) % _RECORD.size
-    for way, process, task, row, value, began, ended in _RECORD.iter_unpack(
+    for way, loaded, process, task, row, value, began, ended in _RECORD.iter_unpack(
         memoryview(data)[:whole]
     ):
-        yield Event(row, value, began, ended, process, task, way)
+        yield Event(row, value, began, ended, process, task, way, bool(loaded))
+
+
+def tail(path: Path, count: int) -> list[Event]:
+    """
+    Give the last events of a log that is being written, so many at the most.
+    """
+    with path.open("rb") as log:
+        end = log.seek(0, os.SEEK_END) // _RECORD.size
+        log.seek(max(0, end - count) * _RECORD.size)
+        return list(_events(log.read(count * _RECORD.size)))

@@ -14,7 +14,7 @@ from itertools import accumulate, chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
-from consistency.events import WRITE, Event
+from consistency.events import MARKS, WRITE, Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -93,6 +93,8 @@ def judge(events: Iterable[Event]) -> Verdict:
     rows: defaultdict[int, _Row] = defaultdict(_Row)
     first, last = None, 0
     for event in events:
+        if event.way in MARKS:
+            continue
         row = rows[event.row]
         (row.writes if event.way == WRITE else row.reads).append(event)
         first = event.began if first is None else min(first, event.began)

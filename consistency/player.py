@@ -23,7 +23,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consistency.acts import Acts, Awaiting, Blocking, Place
-from consistency.events import WRITE, Event, Log, now
+from consistency.events import (
+    BEGUN,
+    BROKEN,
+    REFUSED,
+    UNANSWERED,
+    WRITE,
+    Event,
+    Log,
+    now,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,17 +129,17 @@ class Player:
 
     def _thread(self, acts: Blocking, task: int) -> None:
         ways = [acts.write, *acts.reads.values()]
+        own = self.place.loads.own()
         for way, row in self._moves(task, len(acts.reads)):
-            began = now()
-            with self._failing():
-                self._note(way, task, row, ways[way](row), began)
+            with self._noting(acts, way, task, row, own) as seen:
+                seen.append(ways[way](row))
 
     async def _task(self, acts: Awaiting, task: int) -> None:
         ways = [acts.write, *acts.reads.values()]
+        own = self.place.loads.own()
         for way, row in self._moves(task, len(acts.reads)):
-            began = now()
-            with self._failing():
-                self._note(way, task, row, await ways[way](row), began)
+            with self._noting(acts, way, task, row, own) as seen:
+                seen.append(await ways[way](row))
 
     def _moves(self, task: int, reads: int) -> Iterator[tuple[int, int]]:
         """
@@ -147,21 +156,26 @@ class Player:
             else:
                 return
 
-    def _note(self, way: int, task: int, row: int, value: int, began: int) -> None:
-        # the time is taken first, and by then all was done
-        event = Event(row, value, began, now(), self.part.process, task, way)
+    @contextlib.contextmanager
+    def _noting(
+        self, acts: Acts[Any], way: int, task: int, row: int, own: list[int]
+    ) -> Iterator[list[int]]:
+        """
+        Note what the block sees, or that it failed: then no one knows what came of it.
+        """
+        began, loaded, seen = now(), own[0], list[int]()
+        event = Event(row, 0, began, began, self.part.process, task, way)
+        if way == WRITE:
+            self._log.note(event._replace(way=BEGUN))
+        try:
+            yield seen
+            # the time is taken first, and by then all was done
+            event = event._replace(ended=now(), value=seen[0], loaded=own[0] > loaded)
+        except Exception as error:  # noqa: BLE001 - whatever a contender raises
+            event = event._replace(ended=now(), way=_mark(acts, way, error))
+            self.failures[f"{type(error).__name__}: {str(error)[:200]}"] += 1
         self._log.note(event)
         self._logged += 1  # for who watches: threads may lose one
-
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        """
-        Count what fails: no one knows what came of it, so it is no event.
-        """
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - whatever a contender raises
-            self.failures[f"{type(error).__name__}: {str(error)[:200]}"] += 1
 
     def _listen(self) -> None:
         # not the file object: that can't be left alone when the interpreter ends
@@ -172,6 +186,12 @@ class Player:
     def _tell(self) -> None:
         while not self._over.wait(TELL_EVERY):
             say(self._logged)
+
+
+def _mark(acts: Acts[Any], way: int, error: Exception) -> int:
+    if way != WRITE:
+        return UNANSWERED
+    return REFUSED if isinstance(error, acts.refusals) else BROKEN
 
 
 def say(word: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from consistency.contenders import Contender
     from consistency.events import Event
@@ -65,7 +65,7 @@ def examples(contender: Contender, outcome: Outcome) -> list[str]:
     """
     verdict = outcome.verdict
     chosen = [*verdict.stale[:SHOWN], *verdict.backwards[:SHOWN]]
-    shown = [_violation(contender, outcome, violation) for violation in chosen]
+    shown = [violation(contender, outcome.ways, one) for one in chosen]
     failures = outcome.failures.most_common(SHOWN)
     return [*shown, *(f"{contender.title}: {n} times {what}" for what, n in failures)]
 
@@ -88,7 +88,12 @@ def _row(first: str, *rest: str) -> str:
     return f"{first:<{_WIDTHS[0]}}" + "".join(cells)
 
 
-def _violation(contender: Contender, outcome: Outcome, violation: Violation) -> str:
+def violation(
+    contender: Contender, ways: Mapping[int, list[str]], violation: Violation
+) -> str:
+    """
+    Show a violation by the two events that prove it.
+    """
     read, before = violation.read, violation.before
     words = {
         "stale": "a read that is older than a commit before it",
@@ -98,15 +103,15 @@ def _violation(contender: Contender, outcome: Outcome, violation: Violation) -> 
     return "\n".join(
         [
             f"{contender.title}, row {read.row}: {words[violation.kind]}",
-            _event(before, outcome, since),
-            _event(read, outcome, since),
+            _event(before, ways, since),
+            _event(read, ways, since),
         ]
     )
 
 
-def _event(event: Event, outcome: Outcome, since: int) -> str:
+def _event(event: Event, ways: Mapping[int, list[str]], since: int) -> str:
     began, ended = ((moment - since) / 1e6 for moment in (event.began, event.ended))
-    way = outcome.ways[event.process][event.way]
+    way = ways[event.process][event.way]
     who = f"process {event.process}, task {event.task}"
     return (
         f"  {began:>12,.3f} to {ended:>12,.3f} ms  value {event.value:<7} {way}, {who}"

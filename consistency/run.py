@@ -13,40 +13,58 @@ import random
 import sys
 from typing import TYPE_CHECKING
 
-from consistency import report
+from consistency import faults, report
+from consistency.cells import PACE
 from consistency.contenders import CONTENDERS, Contender
 from consistency.crew import PlayerError
+from consistency.nemeses import NEMESES
 from consistency.stage import Load, Outcome, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LONG = 3600.0
+"""Seconds that a contender may take if nothing else is said."""
 LEAST_HITS = 0.1
 """A cache that answered a smaller share of the reads proves nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
-    print(f"seed {options.seed}\n\n{report.head()}", flush=True)
-    told: list[str] = []
-    complaints: list[str] = []
+    print(f"seed {options.seed}\n", flush=True)
     with Stage.set_up() as stage:
-        for name in options.only or CONTENDERS:
-            contender = CONTENDERS[name]
-            load = load_of(contender, options)
-            try:
-                with report.progress(contender.title, load) as bar:
-                    outcome = stage.play(contender, load, bar)
-            except PlayerError as error:
-                print(f"{contender.title}: broke off", flush=True)
-                complaints.append(f"{contender.title}: {error}")
-                continue
-            print(report.line(contender, outcome), flush=True)
-            told += report.examples(contender, outcome)
-            complaints += wrong(contender, outcome)
-    print(*("", *told, *complaints), sep="\n\n")
+        if options.fault:
+            load = load_of(CONTENDERS["yokedcache"], options)
+            complaints = faults.main(stage, load, options)
+        else:
+            complaints = contend(stage, options)
+    print(*complaints, sep="\n\n")
     print("\nconsistency:", "FAILED" if complaints else "passed")
     return 1 if complaints else 0
+
+
+def contend(stage: Stage, options: argparse.Namespace) -> list[str]:
+    """
+    Let each contender play; return what is to complain about.
+    """
+    print(report.head(), flush=True)
+    told: list[str] = []
+    complaints: list[str] = []
+    for name in options.only or CONTENDERS:
+        contender = CONTENDERS[name]
+        load = load_of(contender, options)
+        try:
+            with report.progress(contender.title, load) as bar:
+                outcome = stage.play(contender, load, bar)
+        except PlayerError as error:
+            print(f"{contender.title}: broke off", flush=True)
+            complaints.append(f"{contender.title}: {error}")
+            continue
+        print(report.line(contender, outcome), flush=True)
+        told += report.examples(contender, outcome)
+        complaints += wrong(contender, outcome)
+    print("", *told, sep="\n\n")
+    return complaints
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -62,14 +80,33 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--reads", type=_positive, help="of each contender, instead of its usual number"
     )
-    add("--seconds", type=float, default=3600.0, help="the most that each may take")
+    add("--seconds", type=float, help="the most that each may take")
     add("--processes", type=_positive, default=5)
     add("--writers", type=_positive, default=2, help="so many of them also write")
-    add("--tasks", type=_positive, default=8, help="threads or tasks of a process")
+    add("--tasks", type=_positive, help="threads or tasks of a process")
     add("--rows", type=_positive, default=10)
-    add("--writes", type=_share, default=0.025, help="share of writes in what these do")
+    add("--writes", type=_share, help="share of writes in what these do")
     add("--burst", type=_positive, default=4, help="writes of one row at once")
     add("--seed", type=int, default=random.randrange(10**6), help="for what is drawn")
+    trouble = parser.add_argument_group("faults, for this library alone")
+    add = trouble.add_argument
+    add(
+        "--fault",
+        action="append",
+        choices=[faults.ALL, *NEMESES],
+        help="what goes wrong meanwhile; may be given several times",
+    )
+    add("--every", type=float, default=PACE.every, help="seconds between two of them")
+    add(
+        "--on-unreachable",
+        action="append",
+        choices=faults.SETTINGS,
+        help="instead of one after the other",
+    )
+    add("--lease", type=float, default=PACE.lease, help="settings of the cache, ...")
+    add("--grace", type=float, default=PACE.grace, help="its orphan_grace")
+    add("--ttl", type=float, default=PACE.ttl, help="in seconds, all of them")
+    add("--store-timeout", type=float, default=PACE.patience)
     return parser.parse_args(arguments)
 
 
@@ -79,12 +116,12 @@ def load_of(contender: Contender, options: argparse.Namespace) -> Load:
     """
     return Load(
         reads=options.reads or contender.reads,
-        seconds=options.seconds,
+        seconds=options.seconds or LONG,
         processes=options.processes,
         writers=options.writers,
-        tasks=options.tasks,
+        tasks=options.tasks or (4 if options.fault else 8),
         rows=options.rows,
-        writes=options.writes,
+        writes=_or(options.writes, 0.1 if options.fault else 0.025),
         burst=options.burst,
         seed=options.seed,
     )
@@ -105,6 +142,10 @@ def wrong(contender: Contender, outcome: Outcome) -> list[str]:
     if contender.must_hit and outcome.hit_ratio < LEAST_HITS:
         found.append(f"{title}: answered {outcome.hit_ratio:.1%}, so it proves nothing")
     return found
+
+
+def _or(given: float | None, usual: float) -> float:
+    return usual if given is None else given
 
 
 def _positive(text: str) -> int:

@@ -127,14 +127,14 @@ class Stage:
             yield cls(postgres)
 
     @contextlib.contextmanager
-    def opened(self, rows: int) -> Iterator[Scene]:
+    def opened(self, rows: int, redis: RedisServer | None = None) -> Iterator[Scene]:
         """
         Give what a run needs, and remove it afterwards.
         """
         with contextlib.ExitStack() as stack:
             database = self.postgres.create_database()
             stack.callback(self.postgres.drop_database, database)
-            redis = stack.enter_context(RedisServer.running())
+            redis = redis or stack.enter_context(RedisServer.running())
             folder = tempfile.TemporaryDirectory(prefix="yc-history-")
             url = database.url("psycopg")
             prepare(url, rows)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import sessionmaker
 from consistency import data
 from consistency.acts import Acts, Awaiting, Blocking, Place
 from yokedcache import YokedCache, cached
+from yokedcache.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -33,7 +34,8 @@ def threads(place: Place) -> Iterator[Blocking]:
         return data.read(maker, row)
 
     session = partial(data.read, attached)
-    yield Acts(partial(data.write, maker), {"session": session, "function": value})
+    reads = {"session": session, "function": value}
+    yield Acts(partial(data.write, maker), reads, (StoreError,))
     cache.sync.close()
     engine.dispose()
 
@@ -50,6 +52,7 @@ async def tasks(place: Place) -> AsyncIterator[Awaiting]:
         return await data.aread(maker, row)
 
     session = partial(data.aread, attached)
-    yield Acts(partial(data.awrite, maker), {"session": session, "function": value})
+    reads = {"session": session, "function": value}
+    yield Acts(partial(data.awrite, maker), reads, (StoreError,))
     await cache.close()
     await engine.dispose()

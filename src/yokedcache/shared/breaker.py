@@ -35,6 +35,13 @@ class Breaker:
         self._until = 0.0
 
     @property
+    def failing(self) -> bool:
+        """
+        Tell whether the store has failed a few times, and not answered since.
+        """
+        return bool(self._pause)
+
+    @property
     def open(self) -> bool:
         """
         Tell whether the store is to be left alone; the one who is told no may try it.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SOONEST: Final = 0.1
 """Seconds after which what is owed is tried again, at first; doubled up to `LATEST`."""
-LATEST: Final = 2.0
+LATEST: Final = 0.25
 _TOKEN_BYTES: Final = 9
 _IDLE: Final = 30.0
 
@@ -76,6 +76,7 @@ class Fencing:
         self._refuse = refuse
         self._grace = grace
         self.begin_anew()
+        server.recovered = self._try_now
 
     def begin_anew(self) -> None:
         """
@@ -112,7 +113,7 @@ class Fencing:
         tags = commands.tags(fence.names)
         fence.raised = RaisedFence(tags, token, fence.owner, b"")
         try:
-            self._server.here(commands.fence(tags, token, fence.owner))
+            self._server.announce(commands.fence(tags, token, fence.owner))
         except BaseException as error:
             if not isinstance(error, StoreError):  # cancelled: it may be up
                 fence.over = True
@@ -146,7 +147,7 @@ class Fencing:
             self._raised.discard(fence)
         try:
             if fence.raised is not None:
-                self._server.here(self._server.commands.lift(fence.raised))
+                self._server.announce(self._server.commands.lift(fence.raised))
         except BaseException as error:
             self._owe(fence)
             if not isinstance(error, StoreError):
@@ -236,6 +237,10 @@ class Fencing:
             "the shared store couldn't be told of a change; it is told as soon as it can be",
         )
         self._work()
+
+    def _try_now(self) -> None:
+        if self._owed:
+            self._wake.set()
 
     def _work(self) -> None:
         with self._lock:

@@ -26,6 +26,20 @@ T = TypeVar("T")
 _CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
 """What others must be told, where a look-up may as well be left out."""
 
+_LOOKS: Final = frozenset({"read", "exists", "claim"})
+
+_AGAIN: Final = 0.05
+"""Seconds after which an announcement is tried again whose way was lost."""
+_FOR_GOOD: Final = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
+"""Refusals that don't go away while a commit waits."""
+
+DOUBT: Final = 1.0
+"""
+Seconds for which nothing is served by a store that answers again after an outage: so
+much time have others to tell it what they changed meanwhile, which they try every
+quarter of a second (`fencing`).
+"""
+
 
 class Asker:
     """
@@ -69,6 +83,10 @@ class Server:
         self.commands = client.commands
         self.lease = lease
         self.failures = 0
+        self.recovered: Callable[[], None] = lambda: None
+        """Called when the store answers again after an outage."""
+        self._clock = clock
+        self._doubted_until = 0.0
         self._ticket = ticket
         self._limit = limit
         self._patience = patience
@@ -91,6 +109,8 @@ class Server:
             self._failed(breaker, error)
             raise
         self._answered(breaker)
+        if self._doubted_until:
+            self._rely(operation)
         return result
 
     async def perform_async(self, operation: Operation[T]) -> T:
@@ -107,6 +127,8 @@ class Server:
             self._failed(breaker, error)
             raise
         self._answered(breaker)
+        if self._doubted_until:
+            self._rely(operation)
         return result
 
     def here(self, operation: Operation[T]) -> T:
@@ -117,6 +139,26 @@ class Server:
             done: T = awaited(self.perform_async(operation))
             return done
         return self.perform(operation)
+
+    def announce(self, operation: Operation[T]) -> T:
+        """
+        Do it where the caller is; if the way is lost, again and again for its time.
+
+        Once the store has failed for so long, whoever comes next tries only once.
+
+        Raises:
+            StoreError: it can't be done in time.
+        """
+        ends = self._clock() + self._patience
+        once_only = self._announcing.failing
+        while True:
+            try:
+                return self.here(operation)
+            except StoreError as error:
+                for_good = error.facts.get("refusal") in _FOR_GOOD
+                if once_only or for_good or self._clock() + _AGAIN >= ends:
+                    raise
+            Rest(_AGAIN).here()
 
     def close(self) -> None:
         """
@@ -140,9 +182,23 @@ class Server:
         changes = operation.asked in _CHANGES
         breaker = self._announcing if changes else self._asking
         if breaker.open:
+            if changes:  # a commit is worth a try, if a short one: it may be over
+                return breaker, self._limit
             message = f"it is left alone, having failed ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
+        if self._doubted_until:
+            self._rely(operation)
         return breaker, self._patience if changes else self._limit
+
+    def _rely(self, operation: Operation[Any]) -> None:
+        """
+        Refuse to look up what others may not have told yet that they changed it.
+        """
+        if self._clock() >= self._doubted_until:
+            self._doubted_until = 0.0
+        elif operation.asked in _LOOKS:
+            message = f"it is not relied on so soon after an outage ({operation.asked})"
+            raise StoreError(message, asked=operation.asked)
 
     def _failed(self, breaker: Breaker, error: StoreError) -> None:
         self.failures += 1
@@ -155,7 +211,8 @@ class Server:
         else:
             once("store_failed", error.message, "a shared store failed: %s", str(error))
 
-    @staticmethod
-    def _answered(breaker: Breaker) -> None:
+    def _answered(self, breaker: Breaker) -> None:
         if breaker.answered():
+            self._doubted_until = self._clock() + DOUBT
+            self.recovered()
             logger.warning("the shared store answers again")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.services.proxy import Proxy
-    from tests.services.redis import RedisServer
+    from tests.services.redis import RedisKind, RedisServer
     from tests.support.redis_faces import Face
 
 SHORT = 0.1
@@ -207,24 +207,34 @@ def test_a_network_that_swallows_everything(proxied: tuple[Face, Proxy]) -> None
     assert face.read("k", "a") == b"v" * 1000
 
 
-def test_a_full_server_refuses_and_goes_on_being_read(
-    redis_server: RedisServer, open_face: Callable[..., Face]
+def test_a_full_server_keeps_nothing_new_and_is_told_of_changes(
+    make_redis: Callable[..., RedisServer],
+    open_face: Callable[..., Face],
+    redis_kind: RedisKind,
 ) -> None:
-    face = open_face(redis_server)
+    server = make_redis(redis_kind)
+    face = open_face(server)
     face.settle()
-    fence = face.fence("a")
+    early = face.fence("a")
     face.fill("k", b"v", "b")
-    redis_server.configure(maxmemory=1)
-    with pytest.raises(StoreError, match="refused to lift") as caught:
-        face.lift(fence)
+    stamp = face.stamp("b")
+    server.configure(maxmemory=1)
+    with pytest.raises(StoreError, match="refused to store") as caught:
+        face.put("l", b"v", stamp)
     assert caught.value.refusal == "OOM"
     assert isinstance(caught.value.__cause__, redis.ResponseError)
-    with pytest.raises(StoreError, match="refused to fence"):
-        face.fence("c")
     assert face.read("k", "b") == b"v"
-    assert face.stamp("a").unusable == "commit_in_flight"
-    redis_server.configure(maxmemory=0)
-    assert face.lift(fence) == 0
+    assert face.do(face.commands.renew(early)) == 0
+    assert face.lift(early) == 0
+    late = face.fence("b")
+    assert face.read("k", "b") == "commit_in_flight"
+    assert face.stamp("b").unusable == "commit_in_flight"
+    assert face.lift(late) == 0
+    face.do(face.commands.bump(["a"]))
+    server.configure(maxmemory=0)
+    assert face.read("k", "b") == "changed"
+    face.fill("k", b"w", "b")
+    assert face.read("k", "b") == b"w"
 
 
 def test_a_primary_without_its_replicas_is_not_read(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
+from yokedcache.errors import StoreError
 from yokedcache.sqlalchemy.transactions.early import taken_over
 from yokedcache.sqlalchemy.transactions.fences import (
     bump_everywhere,
@@ -60,7 +61,13 @@ def _do_commit(original: Any, holder: Any) -> Any:
         state.settings.commit()
         return result
     lift_statement(state)
-    result = _announced(state, holder, functools.partial(original, holder))
+    try:
+        result = _announced(state, holder, functools.partial(original, holder))
+    except StoreError:
+        # it was not sent, which SQLAlchemy can't know: it takes a commit that failed
+        # for the end of the transaction, and would give it to whoever comes next
+        original.__self__.do_rollback(holder)
+        raise
     _committed(state)
     return result
 

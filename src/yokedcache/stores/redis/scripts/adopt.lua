@@ -3,6 +3,7 @@
 -- ARGV[5..]: token, milliseconds after its deadline. Gives for each tag 1 where that was
 -- done, 0 where there is no such fence, -1 where it still is vouched for.
 
+insist()
 local token, grace, done = ARGV[5], tonumber(ARGV[6]), {}
 for i = 2, #KEYS do
     local _, fences, kind = take(KEYS[i])

@@ -1,6 +1,7 @@
 -- Bump tags and put a writer's fence on them: a commit is about to be sent.
 -- ARGV[5..]: token, owner. Gives the version.
 
+insist()
 local token, owner = ARGV[5], ARGV[6]
 local version = draw()
 for i = 2, #KEYS do

@@ -1,0 +1,173 @@
+"""
+One cell of the table of faults: a nemesis, and what becomes of commits meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from consistency import events
+from consistency.crew import Crew
+from consistency.environments import interpreter, surroundings
+from consistency.nemeses import Ground, Nemesis, Strike
+from consistency.promises import Findings, Promise, find, promise
+from tests.services.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from consistency.contenders import Contender
+    from consistency.player import Part
+    from consistency.stage import Load, Scene, Stage
+
+NO_END = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """
+    How often something happens, and the settings of the cache that go with it.
+
+    With the usual ones a dead writer's fence would stand for longer than a run.
+    """
+
+    seconds: float = 20.0
+    every: float = 1.0
+    lease: float = 1.0
+    grace: float = 1.0
+    ttl: float = 3.0
+    patience: float = 0.05
+
+    def url(self, store: str, on_unreachable: str) -> str:
+        """
+        Add the settings to a URL.
+        """
+        return (
+            f"{store}?lease={self.lease}&orphan_grace={self.grace}&ttl={self.ttl}"
+            f"&store_timeout={self.patience}&on_unreachable={on_unreachable}"
+        )
+
+
+PACE = Pace()
+"""The usual one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """
+    What goes wrong, and what becomes of commits that can't be announced.
+    """
+
+    nemesis: type[Nemesis]
+    on_unreachable: str
+
+    @property
+    def promise(self) -> Promise:
+        """
+        What is promised then.
+        """
+        return promise(self.nemesis, self.on_unreachable)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """
+    What was done, and what it showed.
+    """
+
+    case: Case
+    strikes: tuple[Strike, ...]
+    found: Findings
+    ways: dict[int, list[str]]
+    failures: dict[str, int]
+
+
+def play(
+    stage: Stage, contender: Contender, load: Load, pace: Pace, case: Case
+) -> Cell:
+    """
+    Have a contender read and write while a nemesis acts, and judge what was seen.
+    """
+    load, nemesis = replace(load, reads=NO_END, seconds=NO_END), case.nemesis
+    with contextlib.ExitStack() as stack:
+        redis = stack.enter_context(nemesis.store())
+        scene = stack.enter_context(stage.opened(load.rows, redis))
+        proxies: dict[int, Proxy] = {}
+        if nemesis.proxied:
+            for process in range(load.processes):
+                proxy = Proxy((redis.host, redis.port))
+                proxies[process] = stack.enter_context(proxy)
+
+        def store(process: int) -> str:
+            port = proxies[process].port if proxies else None
+            return pace.url(redis.url(port=port), case.on_unreachable)
+
+        parts = _parts(scene, contender, load, store)
+        crew = stack.enter_context(
+            Crew.ready(
+                interpreter(contender), parts, surroundings(contender), scene.folder
+            )
+        )
+        dice = random.Random(f"{load.seed} {nemesis.name} {case.on_unreachable}")
+        over = threading.Event()
+        ground = Ground(redis, proxies, crew, dice, over)
+        strikes = _struck(nemesis(ground), pace)
+        return _judged(crew, case, strikes)
+
+
+def _parts(
+    scene: Scene, contender: Contender, load: Load, store: Callable[[int], str]
+) -> list[Part]:
+    parts = scene.parts(contender, load)
+    return [replace(part, store=store(part.process)) for part in parts]
+
+
+def _struck(nemesis: Nemesis, pace: Pace) -> list[Strike]:
+    """
+    Let the crew play, and the nemesis act now and then.
+    """
+    ground, strikes = nemesis.ground, list[Strike]()
+    nemesis.gather()
+    ground.crew.begin()
+    with _ending(ground.over, pace.seconds):
+        # the cache has to be trusted, and filled, before anything is taken from it
+        while not ground.over.wait(pace.every if strikes else pace.every + pace.lease):
+            strikes.append(nemesis.strike())
+    time.sleep(pace.every)
+    for member in ground.crew.members:
+        member.dismiss()
+    ground.crew.wait(0, told=lambda _events: None)
+    return strikes
+
+
+@contextlib.contextmanager
+def _ending(over: threading.Event, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, over.set)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _judged(crew: Crew, case: Case, strikes: list[Strike]) -> Cell:
+    logs = (events.read(Path(member.part.log)) for member in crew.members)
+    history = list(chain.from_iterable(logs))
+    failures: dict[str, int] = {}
+    for member in crew.members:
+        for what, count in member.counted()["failures"].items():
+            failures[what] = failures.get(what, 0) + count
+    return Cell(
+        case=case,
+        strikes=tuple(strikes),
+        found=find(history, strikes),
+        ways={member.part.process: member.ways for member in crew.members},
+        failures=failures,
+    )

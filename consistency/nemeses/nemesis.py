@@ -1,0 +1,121 @@
+"""
+What a nemesis is: something that goes wrong again and again while processes play.
+
+Each is a class in a file of its own, and a line in `__init__`. One that breaks another
+kind of store than a single server (a failover by Sentinel, a primary of a Cluster that
+dies) gives that in `store`, with its URL, and is otherwise like the rest.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from consistency.events import now
+from tests.services.redis import RedisServer, Variant
+
+if TYPE_CHECKING:
+    import random
+    import threading
+    from collections.abc import Iterator, Mapping
+
+    from consistency.crew import Crew, Member
+    from tests.services.proxy import Proxy
+
+Reach = Literal["nobody", "one", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """
+    One time that it acted: from when until when something was wrong, and for whom.
+    """
+
+    began: int
+    ended: int
+    victim: int | None = None
+    """The number of the process, if there was one alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """
+    What a nemesis has before it.
+    """
+
+    redis: RedisServer
+    proxies: Mapping[int, Proxy]
+    """What stands before the server, by process; nothing unless `proxied` says so."""
+    crew: Crew
+    dice: random.Random
+    over: threading.Event
+    """Set when the run is to end."""
+
+    def writers(self) -> list[Member]:
+        """
+        Give the processes that write and are at work.
+        """
+        members = self.crew.members
+        return [one for one in members if one.part.writes and one.living]
+
+
+class Nemesis(ABC):
+    """
+    One kind of fault.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    reach: ClassVar[Reach] = "all"
+    """Whom it keeps from the store while the others still reach it."""
+    variant: ClassVar[Variant] = Variant()
+    """How the server is set up."""
+    proxied: ClassVar[bool] = False
+    """Each process reaches the server through a proxy of its own."""
+    lengths: ClassVar[tuple[float, ...]] = ()
+    """How many seconds it lasts: one of these."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+
+    @classmethod
+    @contextmanager
+    def store(cls) -> Iterator[RedisServer]:
+        """
+        Give the store that the processes share.
+        """
+        with RedisServer.running(variant=cls.variant) as server:
+            yield server
+
+    def gather(self) -> None:  # noqa: B027 - most need nothing
+        """
+        Get what it will need, before anybody begins.
+        """
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to do
+        """
+        Do what has to be done before it can act.
+        """
+
+    @abstractmethod
+    def act(self) -> int | None:
+        """
+        Break something and mend it; return the victim, if it was one process alone.
+        """
+
+    def strike(self) -> Strike:
+        """
+        Act once.
+        """
+        self.prepare()
+        began = now()
+        victim = self.act()
+        return Strike(began, now(), victim)
+
+    def last(self) -> None:
+        """
+        Leave things broken for a while; not longer than the run.
+        """
+        self.ground.over.wait(self.ground.dice.choice(self.lengths))

@@ -1,0 +1,44 @@
+"""
+The way to the server is broken, of one writer or of all processes.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from consistency.nemeses.nemesis import Nemesis
+
+if TYPE_CHECKING:
+    from tests.services.proxy import Proxy
+
+
+class Network(Nemesis):
+    """
+    Breaks the way of every process, or with `reach` of one that writes.
+    """
+
+    proxied = True
+    lengths = (0.0, 0.3, 1.5)
+
+    def act(self) -> int | None:
+        """
+        Break the way for a while.
+        """
+        victim = None
+        proxies = dict(self.ground.proxies)
+        if self.reach == "one":
+            victim = self.ground.dice.choice(self.ground.writers()).part.process
+            proxies = {victim: proxies[victim]}
+        for proxy in proxies.values():
+            self.cut(proxy)
+        self.last()
+        for proxy in proxies.values():
+            proxy.restore()
+        return victim
+
+    @abstractmethod
+    def cut(self, proxy: Proxy) -> None:
+        """
+        Break one process's way.
+        """

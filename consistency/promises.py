@@ -1,0 +1,128 @@
+"""
+What is promised under a fault, and what of it a history breaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from consistency.accounts import Accounts, account
+from consistency.events import MARKS, WRITE, Event
+from consistency.judge import Verdict, judge
+from consistency.recovery import Recovery, recovery
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consistency.nemeses import Nemesis, Strike
+
+LEAST_HITS = 0.01
+"""A cache that answered a smaller share of the reads proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """
+    What holds in one cell of the table.
+    """
+
+    bounded: bool = False
+    """
+    A commit of whoever is cut off may be missed, for no longer than the outage and an
+    entry's TTL. Else no read is older than what was before it.
+    """
+    refusals: bool = False
+    """Commits may be refused, before they are sent."""
+
+    def __str__(self) -> str:
+        stale = "none older than outage + TTL" if self.bounded else "0 stale"
+        return f"{stale}, commits may be refused" if self.refusals else stale
+
+
+def promise(nemesis: type[Nemesis], on_unreachable: str) -> Promise:
+    """
+    Give what the docs promise.
+    """
+    refuses = on_unreachable == "refuse"
+    return Promise(bounded=nemesis.reach == "one" and not refuses, refusals=refuses)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """
+    What a cell's history shows.
+    """
+
+    verdict: Verdict
+    others: Verdict
+    """The same, if nobody had to see what the victims wrote."""
+    accounts: Accounts
+    recovery: Recovery
+    hits: float
+    outage: int
+    """Nanoseconds that the longest strike took."""
+
+
+def find(history: Sequence[Event], strikes: Sequence[Strike]) -> Findings:
+    """
+    Judge a history.
+    """
+    reads = [e for e in history if e.way != WRITE and e.way not in MARKS]
+    hits = sum(not read.loaded for read in reads)
+    return Findings(
+        verdict=judge(history),
+        others=judge(e for e in history if not _unheard(e, strikes)),
+        accounts=account(history),
+        recovery=recovery(reads, strikes),
+        hits=hits / len(reads) if reads else 0.0,
+        outage=max((strike.ended - strike.began for strike in strikes), default=0),
+    )
+
+
+def breaches(promise: Promise, found: Findings, *, ttl: float) -> list[str]:
+    """
+    List what of a promise was broken.
+    """
+    accounts = found.accounts
+    limit = found.outage + int(ttl * 1e9) if promise.bounded else 0
+    verdict = found.others if promise.bounded else found.verdict
+    told = [(len(verdict.stale), "stale reads")]
+    if promise.bounded:
+        told.append((_older(found.verdict, limit), "reads older than outage and TTL"))
+    else:
+        told.append((len(verdict.backwards), "reads that went back"))
+    told += [
+        (accounts.unanswered, "reads that failed"),
+        (accounts.broken, "writes that failed"),
+        (accounts.unaccounted, "commits made that were said not to be"),
+    ]
+    if not promise.refusals:
+        told.append((accounts.refused, "refused commits"))
+    return [f"{number:,} {what}" for number, what in told if number]
+
+
+def proves_nothing(found: Findings, strikes: Sequence[Strike]) -> bool:
+    """
+    Tell whether there was nothing to judge.
+    """
+    few = found.hits < LEAST_HITS or not found.accounts.written
+    return few or not strikes
+
+
+def _older(verdict: Verdict, limit: int) -> int:
+    violations = {one.read for one in verdict.stale if one.age > limit}
+    return len(violations | {b.read for b in verdict.backwards if b.age > limit})
+
+
+def _unheard(event: Event, strikes: Sequence[Strike]) -> bool:
+    """
+    Tell whether a write is one of a victim, from its strike on until the next.
+    """
+    if event.way != WRITE:
+        return False
+    last: Strike | None = None
+    for strike in strikes:
+        if strike.began <= event.ended:
+            last = strike
+    return last is not None and last.victim == event.process

@@ -1,0 +1,131 @@
+"""
+What is promised in each cell, and what breaks it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consistency.events import BEGUN, BROKEN, REFUSED, UNANSWERED, WRITE, Event
+from consistency.nemeses import NEMESES, Strike
+from consistency.promises import Promise, breaches, find, promise, proves_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+READ, SECOND = 1, 10**9
+STRICT, BOUNDED, REFUSING = Promise(), Promise(bounded=True), Promise(refusals=True)
+VICTIM, OTHER = 0, 1
+STRIKE = Strike(1 * SECOND, 3 * SECOND, VICTIM)
+TTL = 5.0
+"""So what the victim wrote may be missed for seven seconds."""
+
+
+def write(value: int, at: float, process: int = VICTIM) -> Event:
+    moment = int(at * SECOND)
+    return Event(1, value, moment - 1, moment, process=process, way=WRITE)
+
+
+def read(value: int, at: float) -> Event:
+    moment = int(at * SECOND)
+    return Event(1, value, moment, moment + 1, process=2, way=READ)
+
+
+def marked(way: int, at: float = 2.0) -> Event:
+    return write(0, at)._replace(way=way)
+
+
+def broken(
+    promised: Promise, *history: Event, strikes: Sequence[Strike] = (STRIKE,)
+) -> list[str]:
+    return breaches(promised, find(history, strikes), ttl=TTL)
+
+
+def test_only_one_cut_off_that_commits_all_the_same_is_excused() -> None:
+    bounded = {
+        (name, setting)
+        for name, nemesis in NEMESES.items()
+        for setting in ("commit", "refuse")
+        if promise(nemesis, setting).bounded
+    }
+    assert bounded == {
+        (name, "commit") for name in ("cut_one", "black_hole_one", "late_one")
+    }
+    assert promise(NEMESES["stopped"], "refuse") == REFUSING
+    assert promise(NEMESES["stopped"], "commit") == STRICT
+
+
+@pytest.mark.parametrize("promised", [STRICT, BOUNDED, REFUSING])
+def test_history_in_which_nothing_went_wrong(promised: Promise) -> None:
+    assert broken(promised, write(1, 2.0), read(1, 2.1), read(1, 9.0)) == []
+
+
+@pytest.mark.parametrize("promised", [STRICT, REFUSING])
+def test_stale_read_is_never_excused_by_a_fault(promised: Promise) -> None:
+    assert broken(promised, write(1, 2.0), read(0, 2.1)) == ["1 stale reads"]
+
+
+def test_row_that_goes_back_is_not_excused_either() -> None:
+    assert broken(STRICT, read(1, 2.1), read(0, 2.2))[0] == "1 reads that went back"
+
+
+def test_what_the_victim_wrote_may_be_missed_for_so_long() -> None:
+    assert broken(BOUNDED, write(1, 2.0), read(1, 2.1), read(0, 8.9)) == []
+    late = broken(BOUNDED, write(1, 2.0), read(1, 2.1), read(0, 9.2))
+    assert late == ["1 reads older than outage and TTL"]
+
+
+def test_what_it_wrote_before_it_was_cut_off_may_not() -> None:
+    assert broken(BOUNDED, write(1, 0.9), read(0, 2.0)) == ["1 stale reads"]
+
+
+def test_what_others_wrote_may_not() -> None:
+    assert broken(BOUNDED, write(1, 2.0, OTHER), read(0, 2.1)) == ["1 stale reads"]
+    # whoever tells of a change makes all that is older unservable
+    seen = [write(1, 2.0), write(2, 2.1, OTHER), read(0, 2.2)]
+    assert broken(BOUNDED, *seen) == ["1 stale reads"]
+
+
+def test_each_strike_excuses_its_own_victim() -> None:
+    strikes = [STRIKE, Strike(4 * SECOND, 6 * SECOND, OTHER)]
+    first, second = write(1, 3.5), write(1, 4.5)
+    assert broken(BOUNDED, first, read(0, 3.6), strikes=strikes) == []
+    assert broken(BOUNDED, second, read(0, 4.6), strikes=strikes) == ["1 stale reads"]
+
+
+def test_refusals_are_promised_to_nobody_who_did_not_ask() -> None:
+    refused = [marked(BEGUN), marked(REFUSED)]
+    assert broken(REFUSING, *refused) == []
+    assert broken(STRICT, *refused) == ["1 refused commits"]
+    assert broken(BOUNDED, *refused) == ["1 refused commits"]
+
+
+def test_refused_commit_that_was_made() -> None:
+    said = broken(REFUSING, marked(BEGUN), marked(REFUSED), read(1, 3.0))
+    assert said == ["1 commits made that were said not to be"]
+
+
+def test_nothing_may_fail() -> None:
+    assert broken(REFUSING, marked(UNANSWERED)) == ["1 reads that failed"]
+    assert broken(REFUSING, marked(BEGUN), marked(BROKEN)) == ["1 writes that failed"]
+
+
+def test_killed_writer_may_have_committed_or_not() -> None:
+    killed = marked(BEGUN, 1.5)
+    assert broken(STRICT, killed, read(1, 2.0), read(1, 2.1)) == []
+    assert broken(STRICT, killed, read(0, 2.0), read(1, 2.1), read(1, 2.2)) == []
+    # once it was seen, it was made
+    seen = broken(STRICT, killed, read(1, 2.0), read(0, 2.1))
+    assert seen == ["1 reads that went back"]
+
+
+def test_run_without_hits_faults_or_writes_proves_nothing() -> None:
+    loaded = read(1, 2.1)._replace(loaded=True)
+    good = find([write(1, 2.0), read(1, 2.1)], [STRIKE])
+    assert good.hits == 1.0
+    assert not proves_nothing(good, [STRIKE])
+    assert proves_nothing(good, [])
+    assert proves_nothing(find([read(1, 2.1)], [STRIKE]), [STRIKE])
+    assert proves_nothing(find([write(1, 2.0), loaded], [STRIKE]), [STRIKE])

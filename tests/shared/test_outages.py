@@ -1,0 +1,148 @@
+"""
+What becomes of commits and hits at the end of an outage.
+
+Found by the history check: `make consistency ARGS="--fault stopped --fault cut"`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, insert, update
+from sqlalchemy.orm import Session
+
+from tests.services.processes import wait_until
+from tests.services.proxy import Proxy
+from tests.support.models import Base, User
+from yokedcache import YokedCache
+from yokedcache.errors import StoreError
+from yokedcache.shared import server as way
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from tests.services.redis import RedisServer
+
+RENAME = update(User).where(User.id == 1).values(name="new")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = create_engine(f"sqlite:///{tmp_path}/app.db")
+    Base.metadata.create_all(made)
+    with made.begin() as connection:
+        connection.execute(insert(User).values(id=1, name="old"))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def open_through(
+    redis_server: RedisServer,
+) -> Iterator[Callable[..., tuple[YokedCache, Proxy]]]:
+    """
+    Give a function that opens a cache, with its own way to the server.
+    """
+    opened: list[tuple[YokedCache, Proxy]] = []
+
+    def make(**settings: Any) -> tuple[YokedCache, Proxy]:
+        proxy = Proxy((redis_server.host, redis_server.port)).__enter__()
+        given = {"lease": 0.5, "store_timeout": 0.5, "jitter": 0.0, **settings}
+        cache = YokedCache(redis_server.url(port=proxy.port), **given)
+        opened.append((cache, proxy))
+        wait_until(lambda: cache.sync.set("settled", 1))
+        return opened[-1]
+
+    yield make
+    for cache, proxy in opened:
+        proxy.restore()
+        cache.sync.close()
+        proxy.close()
+
+
+def cut(proxy: Proxy) -> None:
+    proxy.refuse()
+    proxy.cut()
+
+
+def rename(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.execute(RENAME)
+        session.commit()
+
+
+def test_commit_waits_for_a_server_that_is_soon_back(
+    engine: Engine, open_through: Any
+) -> None:
+    cache, proxy = open_through(on_unreachable="refuse", announce_timeout=20.0)
+    cut(proxy)
+    failed: list[StoreError] = []
+
+    def commit() -> None:
+        try:
+            rename(engine)
+        except StoreError as error:
+            failed.append(error)
+
+    writer = threading.Thread(target=commit)
+    writer.start()
+    wait_until(lambda: cache.stats().store_failures > 0)
+    proxy.restore()
+    writer.join(30)
+    assert failed == []
+    assert cache.stats().owed == 0
+
+
+def test_commit_after_an_outage_is_announced(engine: Engine, open_through: Any) -> None:
+    cache, proxy = open_through(on_unreachable="refuse", announce_timeout=0.2)
+    cut(proxy)
+    for _ in range(6):
+        with pytest.raises(StoreError):
+            rename(engine)
+    proxy.restore()
+    # nobody has found out yet that it is over: the store would still be left alone
+    rename(engine)
+    wait_until(lambda: cache.stats().owed == 0)
+
+
+def test_nothing_is_served_until_others_have_told_of_their_changes(
+    redis_server: RedisServer, open_through: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way, "DOUBT", 60.0)
+    writer, cut_off = open_through(announce_timeout=0.2)
+    reader, proxy = open_through(announce_timeout=0.2)
+    witness = YokedCache(redis_server.url(), lease=0.5, store_timeout=10.0)
+    assert writer.sync.set("a", 1, tags=["t"])
+    assert reader.sync.get("a") == 1
+    for one in (cut_off, proxy):
+        cut(one)
+    writer.sync.invalidate_tags("t")
+    assert writer.stats().owed == 1
+    for _ in range(5):
+        assert reader.sync.get("a") is None
+    proxy.restore()
+    # it can be asked again, and has not heard yet
+    wait_until(lambda: reader.sync.set("again", 1))
+    assert witness.sync.get("a") == 1
+    assert reader.sync.get("a") is None
+    cut_off.restore()
+    wait_until(lambda: writer.stats().owed == 0)
+    assert witness.sync.get("a") is None
+    witness.sync.close()
+
+
+def test_hits_come_back_after_an_outage(
+    open_through: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way, "DOUBT", 0.2)
+    cache, proxy = open_through(announce_timeout=0.2)
+    cut(proxy)
+    for _ in range(5):
+        assert cache.sync.get("settled") is None
+    proxy.restore()
+    wait_until(lambda: cache.sync.get("settled") == 1)

@@ -23,7 +23,7 @@ _TAKERS = {
 }
 _HOLDERS = {
     *("bypass", "spoiled", "volatile", "contextual", "reason", "refused", "_refused"),
-    *("uncacheable",),
+    *("uncacheable", "off"),
 }
 _REASON = re.compile(r"[a-z]+(_[a-z]+)*(:[a-z]*)?")
 _PARTS = (

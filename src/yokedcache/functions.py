@@ -156,6 +156,7 @@ class CachedCall:
             bypass = bypass or scene.contextual
         if self.machine.closed:
             bypass = "closed"
+        bypass = bypass or self.machine.store.off
         key = self._key(values, scene)
         return Request(key, self.policy.call_tags(values), call, scene, bypass)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.errors import SettingsError
 from yokedcache.stores.memory import MemoryStore
+from yokedcache.stores.null import NullStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,8 @@ def open_store(
             ),
             _Nobody(),
         )
+    if settings.url == "null://":
+        return NullStore(clock), _Nobody()
     from yokedcache.shared.server import Asker, Server
     from yokedcache.shared.store import SharedStore
 
@@ -57,18 +60,38 @@ def open_store(
 
 
 def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    from yokedcache.settings import SCHEMES
+
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        return _file(url.partition(":///")[2], settings, ticket)
+    if scheme not in SCHEMES:
+        from yokedcache.stores.installed import opener
+
+        return opener(scheme)(url, settings, ticket)
     try:
         from yokedcache.stores.redis.client import RedisClient
         from yokedcache.stores.redis.commands import Commands
         from yokedcache.stores.redis.layout import Layout
     except ImportError as error:
         msg = (
-            f"{url.partition(':')[0]}:// needs a client library that isn't "
+            f"{scheme}:// needs a client library that isn't "
             f"installed ({error.name}): pip install 'yokedcache[redis]'"
         )
         raise SettingsError(msg, url=url) from error
     commands = Commands(Layout(settings.prefix), lease=settings.lease)
     return RedisClient(url, commands, ticket, limit=settings.store_timeout)
+
+
+def _file(path: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    from yokedcache.stores.sqlite.client import SqliteClient
+    from yokedcache.stores.sqlite.commands import Commands
+    from yokedcache.stores.sqlite.layout import Names
+
+    commands = Commands(
+        Names(settings.prefix), lease=settings.lease, max_bytes=settings.max_file_bytes
+    )
+    return SqliteClient(path, commands, ticket)
 
 
 class _Nobody:

@@ -16,7 +16,7 @@ from yokedcache.core.durations import seconds
 from yokedcache.errors import SettingsError
 
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
-SCHEMES: Final = ("memory", "redis", "rediss", "unix", "valkey")
+SCHEMES: Final = ("memory", "null", "redis", "rediss", "sqlite", "unix", "valkey")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class Settings:
     """Prefixes of keys (parts before a `:`) that can be invalidated as a whole."""
     url: str | None = None
     """Where entries are shared; `None` keeps them in the process's memory."""
+    max_file_bytes: int = 1024 * 1024 * 1024
+    """About how many bytes entries may take in a SQLite file."""
     prefix: str = "yc"
     """What the shared store's keys begin with: applications of one prefix share."""
     lease: float = 10.0
@@ -102,26 +104,56 @@ def _from_url(url: object) -> dict[str, Any]:
         msg = f"a cache's URL is a string such as 'memory://', got {url!r}"
         raise SettingsError(msg, url=url)
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
+    ours = parts.scheme in SCHEMES
+    if not ours and not _brought(parts.scheme):
         msg = (
             f"no store for the URL scheme {parts.scheme!r}; known schemes: "
             f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
         )
         raise SettingsError(msg, scheme=parts.scheme)
     told = parse_qsl(parts.query, keep_blank_values=True)
-    if parts.scheme != "memory":
-        ours = [(name, text) for name, text in told if name in _FIELDS]
+    if parts.scheme == "sqlite":
+        way = {"url": _file_url(url, parts.netloc)}
+        return {**way, **{name: _from_text(name, text) for name, text in told}}
+    if parts.scheme not in {"memory", "null"}:
+        known = [(name, text) for name, text in told if name in _FIELDS]
         # the rest is the client library's: certificates, a database, ...
         theirs = urlencode([pair for pair in told if pair[0] not in _FIELDS])
         scheme = "redis" if parts.scheme == "valkey" else parts.scheme
-        way = parts._replace(scheme=scheme, query=theirs).geturl()
-        return {"url": way, **{name: _from_text(name, text) for name, text in ours}}
+        given = parts._replace(scheme=scheme, query=theirs).geturl()
+        if not ours:  # as it was given: what its parts mean, its store knows
+            given = url.partition("?")[0] + f"?{theirs}" * bool(theirs)
+        return {"url": given, **{name: _from_text(name, text) for name, text in known}}
     if parts.netloc or parts.path.strip("/"):
         msg = (
-            f"a memory:// URL names no host or path, got {parts.netloc + parts.path!r}"
+            f"a {parts.scheme}:// URL names no host or path, "
+            f"got {parts.netloc + parts.path!r}"
         )
         raise SettingsError(msg, url=url)
-    return {name: _from_text(name, text) for name, text in told}
+    nowhere = {"url": "null://"} if parts.scheme == "null" else {}
+    return {**nowhere, **{name: _from_text(name, text) for name, text in told}}
+
+
+def _brought(scheme: str) -> bool:
+    from yokedcache.stores.installed import is_installed
+
+    return bool(scheme) and is_installed(scheme)
+
+
+def _file_url(url: str, host: str) -> str:
+    """
+    Make a file's URL one that means the same wherever the process goes.
+    """
+    from pathlib import Path
+
+    path = url.partition("://")[2].partition("?")[0].removeprefix("/")
+    if host or not path.strip("/") or path == ":memory:" or path.endswith("/"):
+        msg = (
+            f"{url!r} names no file: a path from here is sqlite:///cache.db, "
+            "one from the root sqlite:////var/cache/app/cache.db"
+        )
+        raise SettingsError(msg, url=url)
+    return f"sqlite:///{Path(path).absolute()}"
 
 
 def _check_name(name: str) -> None:

@@ -171,7 +171,8 @@ class SyncCache:
                 return told
             return replace(told, refused=dict(handle.core.tally().refusals))
         if isinstance(target, str):
-            return explain_key(self._machine, plain_key(target), None)
+            machine = self._machine
+            return explain_key(machine, plain_key(target), machine.store.off)
         from yokedcache.machine import integration
 
         about: Explanation = integration().explain(

@@ -1,5 +1,5 @@
 """
-Caches that share a real server: two in one process stand for two processes.
+Caches that share a real server, or a file: two in one process stand for two processes.
 
 What goes by SQLAlchemy's own hooks they hear of together; that takes real processes.
 """
@@ -7,6 +7,8 @@ What goes by SQLAlchemy's own hooks they hear of together; that takes real proce
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,6 +44,30 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
+class File:
+    """
+    A SQLite file that caches share.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "cache.db"
+
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
+
+
+@pytest.fixture(scope="module", params=["redis", "sqlite"])
+def place(request: pytest.FixtureRequest) -> Iterator[RedisServer | File]:
+    """
+    Give each place that caches can share and that the tests of a module don't break.
+    """
+    if request.param == "redis":
+        yield request.getfixturevalue("server")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield File(Path(folder))
+
+
 @pytest.fixture
 def open_cache() -> Iterator[Callable[..., YokedCache]]:
     """
@@ -49,7 +75,7 @@ def open_cache() -> Iterator[Callable[..., YokedCache]]:
     """
     with contextlib.ExitStack() as stack:
 
-        def opened(on: RedisServer, **settings: Any) -> YokedCache:
+        def opened(on: RedisServer | File, **settings: Any) -> YokedCache:
             settings = {
                 "lease": LEASE,
                 "jitter": 0.0,
@@ -66,10 +92,22 @@ def open_cache() -> Iterator[Callable[..., YokedCache]]:
 
 @pytest.fixture
 def caches(
-    server: RedisServer, open_cache: Callable[..., YokedCache]
+    place: RedisServer | File, open_cache: Callable[..., YokedCache]
 ) -> tuple[YokedCache, YokedCache]:
     """
     Give two caches with nothing in them.
+    """
+    one, other = open_cache(place), open_cache(place)
+    one.sync.clear()
+    return one, other
+
+
+@pytest.fixture
+def redis_caches(
+    server: RedisServer, open_cache: Callable[..., YokedCache]
+) -> tuple[YokedCache, YokedCache]:
+    """
+    Give the same on a server whose inside the test looks at.
     """
     one, other = open_cache(server), open_cache(server)
     one.sync.clear()

@@ -236,9 +236,9 @@ async def test_concurrent_callers_load_once(caches: Caches) -> None:
 
 
 async def test_look_ups_of_one_turn_go_in_one_packet(
-    server: RedisServer, caches: Caches
+    server: RedisServer, redis_caches: Caches
 ) -> None:
-    one, _ = copies(caches, lambda n: n)
+    one, _ = copies(redis_caches, lambda n: n)
     one.be_here()
     await asyncio.gather(*(one.afunction(n) for n in range(50)))
     before = int(server.info("stats")["total_net_input_bytes"])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.services.redis import RedisServer
+    from tests.shared.conftest import File
     from yokedcache import YokedCache
 
 Caches = "tuple[YokedCache, YokedCache]"
@@ -80,9 +81,9 @@ def test_a_tag_is_invalidated_for_everyone(caches: Caches, tags: list[str]) -> N
 
 
 def test_a_prefix_is_invalidated_for_everyone(
-    server: RedisServer, open_cache: Callable[..., YokedCache]
+    place: RedisServer | File, open_cache: Callable[..., YokedCache]
 ) -> None:
-    one, other = (open_cache(server, prefixes=["user"]) for _ in range(2))
+    one, other = (open_cache(place, prefixes=["user"]) for _ in range(2))
     assert one.sync.set("user:1", 1)
     assert one.sync.set("post:1", 2)
     assert other.sync.get("user:1") == 1
@@ -132,9 +133,9 @@ def test_a_table_is_invalidated_by_who_never_met_its_database(caches: Caches) ->
 
 
 def test_an_answer_that_others_cannot_read_is_a_miss(
-    server: RedisServer, caches: Caches
+    server: RedisServer, redis_caches: Caches
 ) -> None:
-    one, other = caches
+    one, other = redis_caches
     assert one.sync.set("a", 1)
     (key,) = [k for k in server.say("KEYS", "yc:e:*") if _says(server, k, one)]
     whole = _bytes(server, key)
@@ -147,7 +148,7 @@ def test_an_answer_that_others_cannot_read_is_a_miss(
 
 
 def test_two_processes_of_other_code_count_what_they_cannot_read(
-    server: RedisServer, caches: Caches
+    caches: Caches,
 ) -> None:
     one, other = caches
     assert one.sync.set("a", 1)
@@ -164,9 +165,9 @@ def test_two_processes_of_other_code_count_what_they_cannot_read(
 
 
 def test_nothing_is_left_behind_but_entries_and_their_tags(
-    server: RedisServer, caches: Caches
+    server: RedisServer, redis_caches: Caches
 ) -> None:
-    one, _ = caches
+    one, _ = redis_caches
     before = set(server.say("KEYS", "*"))
     for number in range(20):
         one.sync.invalidate_tags(f"nobody:{number}")

@@ -107,10 +107,10 @@ async def test_tasks_wait_without_holding_up_their_loop(caches: Caches) -> None:
 
 
 def test_who_died_is_waited_for_no_longer_than_its_claim(
-    caches: Caches, server: RedisServer
+    redis_caches: Caches, server: RedisServer
 ) -> None:
-    one, _ = copies(caches, lambda n: n)
-    key = claimed_key(caches[0], one)
+    one, _ = copies(redis_caches, lambda n: n)
+    key = claimed_key(redis_caches[0], one)
     server.say("SET", key, "dead", "PX", 150)
     began = time.monotonic()
     assert one(1) == 1
@@ -157,14 +157,16 @@ def test_nobody_waits_for_more_than_two(caches: Caches, monkeypatch: Any) -> Non
 
 
 @pytest.mark.parametrize("gives", ["a value", "an error", "nothing that is kept"])
-def test_a_claim_is_given_up(caches: Caches, server: RedisServer, gives: str) -> None:
+def test_a_claim_is_given_up(
+    redis_caches: Caches, server: RedisServer, gives: str
+) -> None:
     def body(n: int) -> Any:
         assert claims(server)
         if gives == "an error":
             raise ValueError(n)
         return n
 
-    one, other = copies(caches, body, condition=lambda _: gives == "a value")
+    one, other = copies(redis_caches, body, condition=lambda _: gives == "a value")
     for copy in (one, other):
         if gives == "an error":
             with pytest.raises(ValueError, match="1"):
@@ -176,24 +178,26 @@ def test_a_claim_is_given_up(caches: Caches, server: RedisServer, gives: str) ->
 
 
 def test_what_is_stale_is_served_while_another_process_renews_it(
-    caches: Caches, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_caches: Caches, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, _ = copies(caches, lambda n: [n], ttl=60, stale=600)
+    one, _ = copies(redis_caches, lambda n: [n], ttl=60, stale=600)
     one(1)
     now = time.monotonic() + 100
-    monkeypatch.setattr(caches[0].machine.store, "_clock", lambda: now)
-    monkeypatch.setattr(caches[0].machine, "clock", lambda: now)
-    caches[0].machine.tally(one.function.handle.core.name).cost = 1.0
-    server.say("SET", claimed_key(caches[0], one), "other", "PX", 60_000)
+    monkeypatch.setattr(redis_caches[0].machine.store, "_clock", lambda: now)
+    monkeypatch.setattr(redis_caches[0].machine, "clock", lambda: now)
+    redis_caches[0].machine.tally(one.function.handle.core.name).cost = 1.0
+    server.say("SET", claimed_key(redis_caches[0], one), "other", "PX", 60_000)
     assert one(1) == [1]
     assert one.calls == [1]  # and nothing is renewed by this one
 
 
-def test_inside_another_load_nobody_waits(caches: Caches, server: RedisServer) -> None:
-    one, _ = copies(caches, lambda n: n)
-    server.say("SET", claimed_key(caches[0], one), "a circle", "PX", 60_000)
+def test_inside_another_load_nobody_waits(
+    redis_caches: Caches, server: RedisServer
+) -> None:
+    one, _ = copies(redis_caches, lambda n: n)
+    server.say("SET", claimed_key(redis_caches[0], one), "a circle", "PX", 60_000)
 
-    @cached(cache=caches[0])
+    @cached(cache=redis_caches[0])
     def outer() -> Any:
         return one(1)
 
@@ -202,17 +206,17 @@ def test_inside_another_load_nobody_waits(caches: Caches, server: RedisServer) -
 
 
 async def test_blocking_code_in_a_loop_waits_for_nobody(
-    caches: Caches, server: RedisServer, may_block: None
+    redis_caches: Caches, server: RedisServer, may_block: None
 ) -> None:
-    one, _ = copies(caches, lambda n: n)
-    server.say("SET", claimed_key(caches[0], one), "its own loop", "PX", 60_000)
+    one, _ = copies(redis_caches, lambda n: n)
+    server.say("SET", claimed_key(redis_caches[0], one), "its own loop", "PX", 60_000)
     assert one(1) == 1
 
 
-def test_a_short_load_is_not_claimed(caches: Caches, server: RedisServer) -> None:
-    one, _ = copies(caches, lambda n: claims(server))
+def test_a_short_load_is_not_claimed(redis_caches: Caches, server: RedisServer) -> None:
+    one, _ = copies(redis_caches, lambda n: claims(server))
     assert len(one(1)) == 1  # nobody knows yet
-    caches[0].machine.tally(one.function.handle.core.name).cost = CHEAP / 2
+    redis_caches[0].machine.tally(one.function.handle.core.name).cost = CHEAP / 2
     assert one(2) == []
 
 

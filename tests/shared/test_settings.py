@@ -16,6 +16,7 @@ from yokedcache.settings import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.services.redis import RedisServer
 
@@ -33,6 +34,32 @@ def test_a_url_has_our_settings_and_the_clients() -> None:
 
 def test_valkey_is_spoken_to_as_redis() -> None:
     assert read("valkey://host/1", {}).url == "redis://host/1"
+
+
+def test_a_path_means_the_same_wherever_the_process_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    near = read("sqlite:///a folder/c.db?max_file_bytes=5000000&prefix=shop", {})
+    assert near.url == f"sqlite:///{tmp_path}/a folder/c.db"
+    assert (near.max_file_bytes, near.prefix) == (5_000_000, "shop")
+    assert read("sqlite:////var/cache/c.db", {}).url == "sqlite:////var/cache/c.db"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://c.db", "sqlite:///a/"],
+)
+def test_a_path_that_names_no_file_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="names no file"):
+        YokedCache(url)
+
+
+def test_a_file_has_no_settings_but_ours() -> None:
+    with pytest.raises(SettingsError, match="unknown setting 'mode'"):
+        YokedCache("sqlite:///c.db?mode=ro")
+    with pytest.raises(ValueError, match="can't begin keys"):
+        YokedCache("sqlite:///c.db?prefix=a*")
 
 
 @pytest.mark.parametrize(

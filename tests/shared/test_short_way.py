@@ -199,9 +199,9 @@ async def test_connections_that_were_closed_while_idle_cost_nothing(
 
 
 async def test_a_crowd_is_answered_by_one_command(
-    caches: Caches, server: RedisServer
+    redis_caches: Caches, server: RedisServer
 ) -> None:
-    copy = Copy(caches[0], "crowd", lambda n: n, tags=["t", "n:{n}"])
+    copy = Copy(redis_caches[0], "crowd", lambda n: n, tags=["t", "n:{n}"])
     copy.be_here()
     for _ in range(3):
         await asyncio.gather(*map(copy.afunction, range(50)))

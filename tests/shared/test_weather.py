@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.services.redis import RedisServer
+    from tests.shared.conftest import File
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -225,9 +226,9 @@ def test_a_server_that_lost_its_memory(
 
 
 def test_a_fence_stands_as_long_as_its_writer_lives(
-    server: RedisServer, open_cache: Callable[..., YokedCache]
+    place: RedisServer | File, open_cache: Callable[..., YokedCache]
 ) -> None:
-    one, other = (open_cache(server, lease=0.2) for _ in range(2))
+    one, other = (open_cache(place, lease=0.2) for _ in range(2))
     fence = one.machine.store.fence(["held"])
     began = time.monotonic()
     while time.monotonic() - began < 1.0:  # five leases
@@ -238,10 +239,10 @@ def test_a_fence_stands_as_long_as_its_writer_lives(
 
 
 def test_a_dead_writers_fence_falls_when_its_grace_is_over(
-    server: RedisServer, open_cache: Callable[..., YokedCache]
+    place: RedisServer | File, open_cache: Callable[..., YokedCache]
 ) -> None:
     one, other, third = (
-        open_cache(server, lease=0.2, orphan_grace=0.5) for _ in range(3)
+        open_cache(place, lease=0.2, orphan_grace=0.5) for _ in range(3)
     )
     one.machine.store.fence(["orphaned"])
     one.machine.store._fencing.begin_anew()  # nobody vouches for it any more
@@ -258,9 +259,9 @@ def test_a_dead_writers_fence_falls_when_its_grace_is_over(
 
 
 def test_under_a_fence_nothing_is_served_anywhere(
-    server: RedisServer, open_cache: Callable[..., YokedCache]
+    place: RedisServer | File, open_cache: Callable[..., YokedCache]
 ) -> None:
-    one, other = open_cache(server), open_cache(server)
+    one, other = open_cache(place), open_cache(place)
     # a tag that is new is not relied on until the server is a lease of these old
     wait_until(lambda: one.sync.set("a", 1, tags=["t"]))
     assert other.sync.get("a") == 1
@@ -276,9 +277,9 @@ def test_under_a_fence_nothing_is_served_anywhere(
 
 
 def test_threads_may_share_a_cache(
-    server: RedisServer, open_cache: Callable[..., YokedCache]
+    place: RedisServer | File, open_cache: Callable[..., YokedCache]
 ) -> None:
-    one, other = open_cache(server), open_cache(server)
+    one, other = open_cache(place), open_cache(place)
     wrong: list[Any] = []
     newest = [0]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.services.redis import RedisServer
+    from tests.shared.conftest import File
 
 __all__ = ["environment", "run_directory", "start", "url"]
 
@@ -28,13 +29,15 @@ SERVED = {"statement": True, "function": True}
 
 
 @pytest.fixture
-def hire(start: Callable[..., Worker], server: RedisServer) -> Callable[..., Worker]:
+def hire(
+    start: Callable[..., Worker], place: RedisServer | File
+) -> Callable[..., Worker]:
     """
     Give a function that starts workers on one store.
     """
 
     def hired(**settings: Any) -> Worker:
-        told = {"url": server.url(), "lease": LEASE, "store_timeout": 10.0, **settings}
+        told = {"url": place.url(), "lease": LEASE, "store_timeout": 10.0, **settings}
         return start(**told)
 
     return hired

@@ -30,6 +30,8 @@ class Silent:
 
     shares = False
     """Other processes read and change what is kept, so it takes asking."""
+    off: str | None = None
+    """Why nothing is looked up or kept at all, where that is so."""
     unreadable = 0
     near_for = 0.0
     """Seconds for which a shared entry may be given out without asking again."""

@@ -153,6 +153,8 @@ class SessionAnswerer:
         """
         Name why a look-up would be in vain, or its answer not to be trusted.
         """
+        if self._machine.store.off:
+            return self._machine.store.off
         if self.audit.differences and self.audit.quarantined(sql):
             return "quarantined"
         names = database.tags_read(analysis.reads, database.catalogue)

@@ -130,9 +130,12 @@ class Company:
 
 def _hears(machine: Machine) -> bool:
     """
-    Tell whether a cache hears of all commits: the store is shared, or nobody else is there.
+    Tell whether a cache hears of all commits that matter to it.
+
+    The store is shared or keeps nothing, or nobody else is there.
     """
-    return machine.store.shares or machine.settings.single_process
+    store = machine.store
+    return store.shares or bool(store.off) or machine.settings.single_process
 
 
 _OUT = (

@@ -1,0 +1,71 @@
+"""
+What SQLite and the file system raise, as our own error: asked what, and what is wrong.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from yokedcache.errors import StoreError
+
+CAUGHT: Final = (sqlite3.Error, OSError)
+
+_SAID: Final[dict[int, str]] = {
+    sqlite3.SQLITE_BUSY: "another process has it locked",
+    sqlite3.SQLITE_LOCKED: "another process has it locked",
+    sqlite3.SQLITE_READONLY: "it can't be written",
+    sqlite3.SQLITE_PERM: "it can't be written",
+    sqlite3.SQLITE_FULL: "there is no room left for it",
+    sqlite3.SQLITE_IOERR: "it can't be read or written",
+    sqlite3.SQLITE_CORRUPT: "it is damaged, and is begun anew",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite database: delete it, or take another path",
+}
+_LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB}
+)
+
+
+def is_locked(error: BaseException) -> bool:
+    """
+    Tell whether it is only that somebody else has the file locked.
+    """
+    return _code(error) in _LOCKED
+
+
+def is_damage(error: BaseException) -> bool:
+    """
+    Tell whether a file that was ours can't be relied on any more.
+
+    What is found in it may be of types that never were written.
+    """
+    return isinstance(error, TypeError | ValueError) or _code(error) in _DAMAGED
+
+
+def store_error(error: BaseException, asked: str, path: str) -> StoreError:
+    """
+    Say what was asked of which file, and what went wrong.
+    """
+    if isinstance(error, StoreError):
+        return StoreError(
+            f"can't {asked}: {error.message}", **{"asked": asked, **error.facts}
+        )
+    code = sqlite3.SQLITE_CORRUPT if is_damage(error) else _code(error)
+    if _code(error) == sqlite3.SQLITE_NOTADB:
+        code = sqlite3.SQLITE_NOTADB
+    said = _SAID.get(code) or _why_closed(path) or str(error)
+    shown = f" ({error})" if str(error) not in said else ""
+    return StoreError(f"{path} can't {asked}: {said}{shown}", asked=asked, path=path)
+
+
+def _why_closed(path: str) -> str:
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return f"there is no directory {folder}"
+    return f"{path} is a directory" if Path(path).is_dir() else ""
+
+
+def _code(error: BaseException) -> int:
+    return getattr(error, "sqlite_errorcode", -1) & 0xFF

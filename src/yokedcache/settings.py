@@ -16,7 +16,10 @@ from yokedcache.core.durations import seconds
 from yokedcache.errors import SettingsError
 
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
-SCHEMES: Final = ("memory", "redis", "rediss", "unix", "valkey")
+SCHEMES: Final = (
+    *("memory", "redis", "rediss", "unix", "valkey"),
+    *("redis+sentinel", "valkey+sentinel"),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,7 @@ def _from_url(url: object) -> dict[str, Any]:
         ours = [(name, text) for name, text in told if name in _FIELDS]
         # the rest is the client library's: certificates, a database, ...
         theirs = urlencode([pair for pair in told if pair[0] not in _FIELDS])
-        scheme = "redis" if parts.scheme == "valkey" else parts.scheme
+        scheme = parts.scheme.replace("valkey", "redis")
         way = parts._replace(scheme=scheme, query=theirs).geturl()
         return {"url": way, **{name: _from_text(name, text) for name, text in ours}}
     if parts.netloc or parts.path.strip("/"):

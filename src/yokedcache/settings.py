@@ -16,7 +16,10 @@ from yokedcache.core.durations import seconds
 from yokedcache.errors import SettingsError
 
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
-SCHEMES: Final = ("memory", "null", "redis", "rediss", "sqlite", "unix", "valkey")
+SCHEMES: Final = (
+    *("memory", "null", "redis", "rediss", "sqlite", "unix", "valkey"),
+    *("redis+sentinel", "valkey+sentinel"),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ def _from_url(url: object) -> dict[str, Any]:
         known = [(name, text) for name, text in told if name in _FIELDS]
         # the rest is the client library's: certificates, a database, ...
         theirs = urlencode([pair for pair in told if pair[0] not in _FIELDS])
-        scheme = "redis" if parts.scheme == "valkey" else parts.scheme
+        scheme = parts.scheme.replace("valkey", "redis")
         given = parts._replace(scheme=scheme, query=theirs).geturl()
         if not ours:  # as it was given: what its parts mean, its store knows
             given = url.partition("?")[0] + f"?{theirs}" * bool(theirs)

@@ -11,6 +11,7 @@ from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
 from tests.services.processes import wait_until
+from tests.services.redis import KINDS, RedisKind, ReplicaPair, Variant
 from tests.services.redis.groups import attach
 from tests.support.redis_faces import NEVER_LATE
 from yokedcache.errors import StoreError
@@ -19,7 +20,7 @@ from yokedcache.stores.redis import aio, sync
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.services.redis import RedisServer, ReplicaPair, SentinelGroup
+    from tests.services.redis import RedisServer, SentinelGroup
     from tests.support.redis_faces import Face
 
 
@@ -57,6 +58,26 @@ def test_a_server_that_becomes_a_replica_under_an_open_connection_serves_nothing
         face.read("k", "a")
     with pytest.raises(StoreError, match="is a slave"):
         face.put("k", b"old", stamp)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_primary_that_wants_its_replicas_answers_nothing_without_them(
+    kind: RedisKind, open_face: Callable[..., Face]
+) -> None:
+    settings = {"min-replicas-to-write": "1", "min-replicas-max-lag": "10"}
+    variant = Variant(options=settings)
+    with ReplicaPair.running(kind, variant) as pair:
+        face = open_face(pair.primary)
+        wait_until(lambda: pair.primary.info()["min_slaves_good_slaves"] == "1")
+        face.settle()
+        face.fill("k", b"old", "a")
+        assert face.read("k", "a") == b"old"
+        pair.replica.say("REPLICAOF", "NO", "ONE")
+        wait_until(lambda: pair.primary.info()["connected_slaves"] == "0")
+        with pytest.raises(StoreError, match="NOREPLICAS"):
+            face.read("k", "a")
+        with pytest.raises(StoreError, match="NOREPLICAS"):
+            face.fence("a")
 
 
 @pytest.mark.parametrize("connection", ["new", "open"])

@@ -19,9 +19,9 @@ from yokedcache.errors import StoreError
 from yokedcache.stores.redis.batches import Batches
 from yokedcache.stores.redis.faults import (
     CAUGHT,
-    address_of,
     refusal,
     store_error,
+    whereabouts,
 )
 from yokedcache.stores.redis.folding import Fold
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from yokedcache.stores.redis.operations import Operation
+    from yokedcache.stores.redis.sentinel import AsyncPrimary
 
 T = TypeVar("T")
 
@@ -53,14 +54,19 @@ async def learn(connection: Any) -> None:
     connection.yokedcache = Link(server, looked, os.urandom)
 
 
-OPTIONS: Final[dict[str, Any]] = {
+PLAIN: Final[dict[str, Any]] = {
     "retry": Retry(NoBackoff(), 0),
-    "redis_connect_func": learn,
-    "decode_responses": False,
     # answers are the same in both, and nothing is pushed in between
     "protocol": 2,
     # else each connection looks up its library's version in files, and sends it
     "driver_info": None,
+}
+"""What every client is made with, of sentinels as well."""
+
+OPTIONS: Final[dict[str, Any]] = {
+    **PLAIN,
+    "redis_connect_func": learn,
+    "decode_responses": False,
     # each operation has one time limit of its own, over all that it does
     "socket_timeout": None,
     "socket_connect_timeout": None,
@@ -77,7 +83,9 @@ def connect(url: str, **options: Any) -> redis.asyncio.Redis:
 
 class AsyncRedisStore:
     """
-    Performs operations over a client made with `OPTIONS`; the caller closes that.
+    Performs operations over a client made with `OPTIONS`.
+
+    `primary` knows whether that client still leads where it should.
     """
 
     name = "redis"
@@ -88,8 +96,10 @@ class AsyncRedisStore:
         *,
         limit: float = LIMIT,
         ticket: Callable[[], float] = lambda: 0.0,
+        primary: AsyncPrimary | None = None,
     ) -> None:
         self.client = client
+        self._primary = primary
         self.limit = limit
         self._ticket = ticket
         self._batches = Batches(self)
@@ -98,6 +108,12 @@ class AsyncRedisStore:
         self._places = asyncio.Semaphore(self.pool.max_connections)
         self._lasting: list[Any] = []
         self._most_lasting = min(LASTING, self.pool.max_connections // 2)
+
+    async def aclose(self) -> None:
+        """
+        Close all connections.
+        """
+        await (self._primary or self.client).aclose()
 
     async def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
@@ -152,6 +168,7 @@ class AsyncRedisStore:
         clean, held = False, connection is not None
         try:
             async with asyncio.timeout(seconds):
+                await self._check(connection)
                 if connection is None:
                     held = await self._places.acquire()
                     connection = await pool.get_connection()
@@ -176,6 +193,15 @@ class AsyncRedisStore:
                 self._places.release()
             elif held:
                 self._places.release()
+
+    async def _check(self, connection: Any) -> None:
+        """
+        Make sure that a connection, if there is one, still leads to the primary.
+        """
+        if self._primary is not None:
+            await self._primary.check()
+            if connection is not None and not self.pool.owns_connection(connection):
+                raise ConnectionLost("another server is the primary now")
 
     def _told(
         self, results: list[Any], operations: list[Operation[Any]], connection: Any
@@ -258,11 +284,7 @@ class AsyncRedisStore:
         return answers
 
     def _error(self, error: BaseException, asked: str, connection: Any) -> StoreError:
-        known = vars(connection) if connection is not None else {}
-        facts = known if "host" in known or "path" in known else {}
-        return store_error(
-            error, asked, address_of(facts or self.pool.connection_kwargs)
-        )
+        return store_error(error, asked, whereabouts(connection, self.pool))
 
 
 def _packet(asked: dict[int, Request]) -> Request:

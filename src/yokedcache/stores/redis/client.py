@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from yokedcache.stores.redis import aio, sync
+from yokedcache.stores.redis.sentinel import AsyncPrimary, Primary
+from yokedcache.stores.redis.ways import read_way
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -45,7 +47,7 @@ class RedisClient:
         limit: float,
     ) -> None:
         self.commands = commands
-        self._url = url
+        self._way = read_way(url)
         self._ticket = ticket
         self._limit = limit
         self._sync: sync.RedisStore | None = None
@@ -57,9 +59,7 @@ class RedisClient:
         """
         store = self._sync
         if store is None:
-            store = self._sync = sync.RedisStore(
-                sync.connect(self._url, limit=self._limit), limit=self._limit
-            )
+            store = self._sync = self._open_sync()
         made: Any = operation  # by our commands
         done: T = store.perform(made, limit)
         return done
@@ -80,7 +80,7 @@ class RedisClient:
         """
         store, self._sync = self._sync, None
         if store is not None:
-            store.client.close()
+            store.close()
 
     async def close_async(self) -> None:
         """
@@ -99,8 +99,23 @@ class RedisClient:
         self._loops = WeakKeyDictionary()
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Opened:
-        client = aio.connect(self._url)
-        store = aio.AsyncRedisStore(client, limit=self._limit, ticket=self._ticket)
-        opened = self._loops[loop] = (store, _staying(client))
+        store = self._open_async()
+        opened = self._loops[loop] = (store, _staying(store))
         await anext(opened[1])
         return opened
+
+    def _open_sync(self) -> sync.RedisStore:
+        way, limit = self._way, self._limit
+        if way.service is None:
+            return sync.RedisStore(sync.connect(way.url, limit=limit), limit=limit)
+        times = {"socket_timeout": limit, "socket_connect_timeout": limit}
+        primary = Primary(way, {**sync.OPTIONS, **times}, limit, sync.PLAIN)
+        return sync.RedisStore(primary.client, limit=limit, primary=primary)
+
+    def _open_async(self) -> aio.AsyncRedisStore:
+        way = self._way
+        told: Any = {"limit": self._limit, "ticket": self._ticket}
+        if way.service is None:
+            return aio.AsyncRedisStore(aio.connect(way.url), **told)
+        primary = AsyncPrimary(way, aio.OPTIONS, self._limit, aio.PLAIN)
+        return aio.AsyncRedisStore(primary.client, primary=primary, **told)

@@ -57,6 +57,17 @@ def address_of(facts: Mapping[str, Any]) -> str:
     """
     if path := facts.get("path"):
         return f"unix:{path}"
-    if service := facts.get("service_name"):
-        return f"the primary of {service}"
     return f"{facts.get('host', 'localhost')}:{facts.get('port', 6379)}"
+
+
+def whereabouts(connection: Any, pool: Any) -> str:
+    """
+    Name whom a connection leads to, or where its pool's would lead.
+    """
+    if service := getattr(pool, "service_name", None):
+        address = pool.master_address
+        at = f" at {address[0]}:{address[1]}" if address else ""
+        return f"the primary of {service!r}{at}"
+    known = vars(connection) if connection is not None else {}
+    facts = known if "host" in known or "path" in known else {}
+    return address_of(facts or pool.connection_kwargs)

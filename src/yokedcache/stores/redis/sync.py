@@ -18,15 +18,16 @@ from redis.retry import Retry
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis.faults import (
     CAUGHT,
-    address_of,
     refusal,
     store_error,
+    whereabouts,
 )
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, command, fine
 
 if TYPE_CHECKING:
     from yokedcache.stores.redis.operations import Operation
+    from yokedcache.stores.redis.sentinel import Primary
 
 T = TypeVar("T")
 
@@ -60,14 +61,19 @@ def learn(connection: Any) -> None:
     connection.yokedcache = Link(server, looked, os.urandom)
 
 
-OPTIONS: Final[dict[str, Any]] = {
+PLAIN: Final[dict[str, Any]] = {
     "retry": Retry(NoBackoff(), 0),
-    "redis_connect_func": learn,
-    "decode_responses": False,
     # answers are the same in both, and nothing is pushed in between
     "protocol": 2,
     # else each connection looks up its library's version in files, and sends it
     "driver_info": None,
+}
+"""What every client is made with, of sentinels as well."""
+
+OPTIONS: Final[dict[str, Any]] = {
+    **PLAIN,
+    "redis_connect_func": learn,
+    "decode_responses": False,
 }
 """What a client of ours is made with."""
 
@@ -82,19 +88,34 @@ def connect(url: str, *, limit: float = LIMIT, **options: Any) -> redis.Redis:
 
 class RedisStore:
     """
-    Performs operations over a client made with `OPTIONS`; the caller closes that.
+    Performs operations over a client made with `OPTIONS`.
+
+    `primary` knows whether that client still leads where it should.
     """
 
     name = "redis"
 
-    def __init__(self, client: redis.Redis, *, limit: float = LIMIT) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        limit: float = LIMIT,
+        primary: Primary | None = None,
+    ) -> None:
         self.client = client
+        self._primary = primary
         self.limit = limit
         self.pool: Any = client.connection_pool
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = threading.Semaphore(self.pool.max_connections)
         self._lasting: list[Any] = []
         self._most_lasting = min(LASTING, self.pool.max_connections // 2)
+
+    def close(self) -> None:
+        """
+        Close all connections.
+        """
+        (self._primary or self.client).close()
 
     def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
@@ -129,6 +150,7 @@ class RedisStore:
         pool, connection, clean = self.pool, lasting, False
         held = lasting is not None
         try:
+            self._check(connection)
             if connection is None:
                 held = self._take_place(seconds)
                 connection = pool.get_connection()
@@ -155,6 +177,15 @@ class RedisStore:
                 self._places.release()
             elif held:
                 self._places.release()
+
+    def _check(self, connection: Any) -> None:
+        """
+        Make sure that a connection, if there is one, still leads to the primary.
+        """
+        if self._primary is not None:
+            self._primary.check()
+            if connection is not None and not self.pool.owns_connection(connection):
+                raise ConnectionLost("another server is the primary now")
 
     def _take_place(self, seconds: float) -> bool:
         if not self._places.acquire(timeout=seconds):
@@ -210,8 +241,4 @@ class RedisStore:
         return answers
 
     def _error(self, error: BaseException, asked: str, connection: Any) -> StoreError:
-        known = vars(connection) if connection is not None else {}
-        facts = known if "host" in known or "path" in known else {}
-        return store_error(
-            error, asked, address_of(facts or self.pool.connection_kwargs)
-        )
+        return store_error(error, asked, whereabouts(connection, self.pool))

@@ -10,8 +10,9 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks codec conformance consistency core demo docs explorer house payloads stores workers \
-	shared/test_weather.py shared/test_settings.py shared/test_workers.py \
-	shared/test_keys_are_shared.py shared/test_functions_are_shared.py) \
+	$(addprefix shared/test_,$(addsuffix .py,file_size file_weather functions_are_shared \
+	keys_are_shared near one_load_for_all outages sentinel settings short_way \
+	stores_of_others weather workers))) \
 	-k "not mariadb and not asyncmy")
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency docs services changelog lock clean

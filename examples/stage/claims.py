@@ -10,7 +10,9 @@ class Claims:
     The claims made so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = True) -> None:
+        self.timed = timed
+        """Claims about speed are made, too."""
         self.held = 0
         self.failed: list[str] = []
 

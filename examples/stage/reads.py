@@ -126,9 +126,9 @@ def play(
             plain, cached = measure(both, statements, budget=5 * budget)
         same = claims.check(f"{read.name}: same answer", cached.answer == plain.answer)
         claims.check(f"{read.name}: no statement on a hit", cached.statements == 0)
-        claims.check(
-            f"{read.name}: faster", cached.best < plain.best, (plain.best, cached.best)
-        )
+        if claims.timed:
+            best = plain.best, cached.best
+            claims.check(f"{read.name}: faster", cached.best < plain.best, best)
         chart.append((read.name, plain.seconds, cached.seconds))
         table.add_row(
             read.name,

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["environment", "run_directory", "start", "url"]
 
 # several interpreters start in each
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.parametrize(
+        ("url", "place"),
+        [("postgresql", "redis"), ("sqlite", "sqlite")],
+        ids=["postgresql-redis", "sqlite-sqlite"],
+        indirect=True,
+    ),
+]
 
 SERVED = {"statement": True, "function": True}
 

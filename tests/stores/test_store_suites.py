@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tests.services.redis import KINDS, RedisKind, RedisServer
+from tests.services.redis import RedisServer
 from yokedcache.stores.redis.client import RedisClient
 from yokedcache.stores.redis.commands import Commands as RedisCommands
 from yokedcache.stores.redis.layout import Layout
@@ -31,16 +31,15 @@ def ticket() -> float:
     return 0.0
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    kind: RedisKind = request.param
-    with RedisServer.running(kind) as running:
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer.running() as running:
         yield running
 
 
 class TestRedis(StoreSuite):
     """
-    Each kind of server that is there.
+    One kind of server: `tests/stores/redis` has all of them.
     """
 
     lease: ClassVar[float] = LEASE

@@ -2,8 +2,10 @@
 Redis, Valkey and their kin: entries and tags that many processes share.
 
 `layout` says where things lie and `envelope` what an entry looks like; `operations` and
-`changes` have every operation once, without I/O, as `commands` hands them out; `sync`
-and `aio` perform them over redis-py, which nothing but these two and `faults` imports.
+`changes` have every operation once, without I/O, as `commands` hands them out, `claims`
+those that say who loads; `questions` ask whether what was seen still stands, and `folding`
+asks for many things at once. `sync` and `aio` perform them over redis-py, and `sentinel`
+finds the server that `client` connects to.
 Steps over several keys are the scripts in `scripts/`. `incarnation` knows whom a
 connection leads to.
 """

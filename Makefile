@@ -10,7 +10,7 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # takes long and is about orders of events. All if ARGS say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks codec conformance consistency core demo docs explorer house payloads stores workers \
-	$(addprefix shared/test_,$(addsuffix .py,file_size file_weather functions_are_shared \
+	$(addprefix shared/test_,$(addsuffix .py,dead_writers file_size file_weather functions_are_shared \
 	keys_are_shared near one_load_for_all outages sentinel settings short_way \
 	stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \

@@ -141,11 +141,14 @@ class Commands(Protocol):
         Give an entry that holds new times, and seconds to live; tell if there was one.
         """
 
-    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[Stamp]:
+    def stamp(
+        self, tags: Tags, *, keep: float = 0.0, noting: bool = True
+    ) -> Operation[Stamp]:
         """
         Take the versions of tags, before what they stand for is read (rule 1).
 
-        The stamp's counter is no later than its versions. Tags that aren't there are
+        The stamp's counter is no later than its versions; unless it is to be `noting`,
+        it needn't have one. Tags that aren't there are
         made, as `made` says, and live `keep` seconds and a lease at the least.
         """
 

@@ -135,7 +135,13 @@ class Commands:
         steps = partial(extend, self.layout, entry, known, times=times, life=spent)
         return Operation("extend", steps, late=True)
 
-    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[answers.Stamp]:
+    def stamp(
+        self,
+        tags: Tags,
+        *,
+        keep: float = 0.0,
+        noting: bool = True,  # noqa: ARG002 - it comes with the tags, from one server
+    ) -> Operation[answers.Stamp]:
         """
         Take the versions of tags, before what they stand for is read.
 
@@ -168,9 +174,8 @@ class Commands:
         """
         Bump tags and fence them, under a token that was never used before.
         """
-        if token == BORN or not _is_token(token):
-            raise UsageError(f"{token!r} is no token of a fence")
-        return Operation("fence", partial(fence, self._scope(tags), token, owner))
+        steps = partial(fence, self._scope(tags), checked_token(token), owner)
+        return Operation("fence", steps)
 
     def lift(self, fence: RaisedFence) -> Operation[Lifted]:
         """
@@ -207,7 +212,7 @@ class Commands:
         return Operation("note", partial(note, self.layout), late=True)
 
     def _scope(self, tags: Tags) -> Scope:
-        return Scope(self.layout, self.tags(tags), self.lease)
+        return Scope(self.layout.counter, self.tags(tags), self.lease)
 
 
 def milliseconds(seconds: float) -> int:
@@ -219,5 +224,11 @@ def milliseconds(seconds: float) -> int:
     return math.ceil(min(seconds, LONGEST / 1000) * 1000)
 
 
-def _is_token(token: bytes) -> bool:
-    return bool(token) and token.replace(b"-", b"").replace(b"_", b"").isalnum()
+def checked_token(token: bytes) -> bytes:
+    """
+    Return what can be a writer's token.
+    """
+    plain = token.replace(b"-", b"").replace(b"_", b"")
+    if token == BORN or not token or not plain.isalnum():
+        raise UsageError(f"{token!r} is no token of a fence")
+    return token

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.stores import answers
-from yokedcache.stores.redis.cluster import plans
+from yokedcache.stores.redis.cluster import plans, tagging
 from yokedcache.stores.redis.cluster.layout import SpreadTags
 from yokedcache.stores.redis.cluster.plans import ANY, Plan
 from yokedcache.stores.redis.commands import Commands, checked_token, milliseconds
@@ -117,7 +117,7 @@ class ClusterCommands(Commands):
         life = max(self.lease, milliseconds(keep)) if keep else self.lease
         known = self.tags(tags)
         steps = partial(
-            plans.stamp, self.layout, known, life, self.lease, noting=noting
+            tagging.stamp, self.layout, known, life, self.lease, noting=noting
         )
         return Plan("stamp", steps)
 
@@ -147,7 +147,7 @@ class ClusterCommands(Commands):
         Bump tags and fence them, under a token that was never used before.
         """
         known = self.tags(tags)
-        steps = partial(plans.fence, known, self.lease, checked_token(token), owner)
+        steps = partial(tagging.fence, known, self.lease, checked_token(token), owner)
         return Plan("fence", steps)
 
     def lift(self, fence: RaisedFence) -> Plan[Lifted]:
@@ -155,14 +155,14 @@ class ClusterCommands(Commands):
         Bump a fence's tags and take it down.
         """
         known = self.tags(fence.tags)
-        return Plan("lift", partial(plans.lift, known, self.lease, fence.token))
+        return Plan("lift", partial(tagging.lift, known, self.lease, fence.token))
 
     def renew(self, fence: RaisedFence) -> Plan[int]:
         """
         Vouch for a fence for another lease; tell on how many tags it was lost.
         """
         known = self.tags(fence.tags)
-        steps = partial(plans.renew, known, self.lease, fence.token, fence.owner)
+        steps = partial(tagging.renew, known, self.lease, fence.token, fence.owner)
         return Plan("renew", steps)
 
     def adopt(
@@ -172,17 +172,17 @@ class ClusterCommands(Commands):
         Take down a fence whose deadline is past by so many seconds.
         """
         spent = milliseconds(grace) if grace else 0
-        steps = partial(plans.adopt, self.tags(tags), self.lease, token, spent)
+        steps = partial(tagging.adopt, self.tags(tags), self.lease, token, spent)
         return Plan("adopt", steps)
 
     def bump(self, tags: Tags) -> Plan[bytes]:
         """
         Make everything that depends on one of the tags unservable.
         """
-        return Plan("bump", partial(plans.bump, self.tags(tags), self.lease))
+        return Plan("bump", partial(tagging.bump, self.tags(tags), self.lease))
 
     def note(self) -> Plan[bytes | None]:
         """
         Read the counters, before a snapshot is taken.
         """
-        return Plan("note", partial(plans.note, self.layout))
+        return Plan("note", partial(tagging.note, self.layout))

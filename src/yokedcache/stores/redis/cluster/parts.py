@@ -2,7 +2,7 @@
 What an operation asks of one slot each, and what a node answers.
 
 A part is an operation on one connection, as all of them are on a single server; a plan
-(`plans`) yields lists of parts and is sent, for each, its result or its `StoreError`.
+(`plans`, `tagging`) yields lists of parts and is sent, for each, its result or its `StoreError`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tests.services.redis import KINDS, RedisCluster, RedisKind
+from tests.services.redis import RedisCluster
 from yokedcache.stores.redis.cluster.client import ClusterClient
 from yokedcache.stores.redis.cluster.commands import ClusterCommands
 from yokedcache.stores.redis.cluster.layout import ClusterLayout
@@ -28,14 +28,17 @@ def ticket() -> float:
     return 0.0
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
-def cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
-    kind: RedisKind = request.param
-    with RedisCluster.running(kind) as running:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RedisCluster]:
+    with RedisCluster.running() as running:
         yield running
 
 
 class TestCluster(StoreSuite):
+    """
+    One kind of server: the other tests of Clusters have all of them.
+    """
+
     lease: ClassVar[float] = LEASE
 
     @pytest.fixture

@@ -37,7 +37,9 @@ nightly: export YOKEDCACHE_PROGRAMS ?= 100000
 nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
 # a night that was stopped goes on, on the same commit with the same seed
 nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev-parse --short HEAD)
+nightly: export YOKEDCACHE_EVERY_KIND = 1
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
+	$(PY) $(PYTEST) tests/stores/redis tests/shared -k cluster
 	$(PY) $(PYTEST) tests/differential
 
 # Those that are left out plant differences: their alarms are right.

@@ -4,12 +4,14 @@
 PY := .venv/bin/python
 PY20 := .venv-sqlalchemy20/bin/python
 ARGS ?=
-JOBS ?= 3
+# more than most machines have cores: many tests wait for servers and processes
+JOBS ?= 4
 PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # What SQLAlchemy has no part in, or little, and MariaDB: once, on the newest; so what
 # takes long and is about orders of events. All if ARGS say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
-	benchmarks codec conformance consistency core demo docs explorer house payloads stores workers \
+	benchmarks cache codec conformance consistency core demo docs explorer house \
+	payloads stores typing workers \
 	$(addprefix shared/test_,$(addsuffix .py,dead_writers file_size file_weather functions_are_shared \
 	keys_are_shared near one_load_for_all outages sentinel settings short_way \
 	stores_of_others weather workers)) \

@@ -70,6 +70,8 @@ OPTIONS: Final[dict[str, Any]] = {
     # each operation has one time limit of its own, over all that it does
     "socket_timeout": None,
     "socket_connect_timeout": None,
+    # one for each of a crowd would all be opened at once, and none of them in time
+    "max_connections": 8,
 }
 """What a client of ours is made with."""
 

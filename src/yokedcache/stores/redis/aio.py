@@ -124,7 +124,7 @@ class AsyncRedisStore:
         Those who find all connections in use wait their turn within that time.
         """
         seconds = self.limit if limit is None else limit
-        if operation.same is not None:
+        if operation.look is not None:
             shared: T = await self._batches.ask(operation, seconds)
             return shared
         (result,) = await self._using(self._follow, [operation], seconds)

@@ -9,13 +9,14 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # What SQLAlchemy has no part in, or little, and MariaDB: once, on the newest; so what
 # takes long and is about orders of events. All if ARGS say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
-	benchmarks codec conformance consistency core demo docs explorer house payloads stores workers \
+	benchmarks cache codec conformance consistency core demo docs explorer house \
+	payloads stores typing workers \
 	$(addprefix shared/test_,$(addsuffix .py,dead_writers file_size file_weather functions_are_shared \
 	keys_are_shared near one_load_for_all outages sentinel settings short_way \
 	stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
 	07_orphans_async 07_processes 09_differential)) hammer tenants/test_interleavings.py) \
-	-k "not mariadb and not asyncmy")
+	-k "not mariadb and not asyncmy and not (hole_14 and (postgresql or psycopg or asyncpg))")
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency docs services changelog lock clean
 .DEFAULT_GOAL := help

@@ -15,7 +15,9 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
+from yokedcache import cache
 from yokedcache.runtime import log
+from yokedcache.sqlalchemy.functions import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +62,18 @@ def nobody_else_is_seen() -> Iterator[None]:
         os.environ["YOKEDCACHE_RUN_DIR"] = place
         yield
         del os.environ["YOKEDCACHE_RUN_DIR"]
+
+
+@pytest.fixture(autouse=True)
+def other_tests_are_forgotten() -> None:
+    """
+    Let no cache of an earlier test be the default, and none of its sessions be in use.
+
+    Those that wait for the collector would keep this test's functions from being served.
+    """
+    cache._default = None
+    sessions._scope().clear()
+    sessions._alive.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -207,7 +207,8 @@ def test_subclasses_do_not_share(cache: YokedCache) -> None:
 
 
 def test_sessions_of_an_instance_are_no_part_of_its_key(
-    any_blog: Blog, cache: YokedCache
+    cache: YokedCache,  # first: it sees the connections that say what they read
+    any_blog: Blog,
 ) -> None:
     class Repository:
         def __init__(self, session: Session, kind: str) -> None:

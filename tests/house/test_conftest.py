@@ -1,5 +1,7 @@
 """
 What the suite promises of itself is on: blocking calls are seen, warnings are errors.
+
+And what a test leaves to the collector is nothing to the next.
 """
 
 from __future__ import annotations
@@ -11,10 +13,16 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockingError
+from sqlalchemy.orm import Session
 
 import yokedcache.errors
+from yokedcache import cache
+from yokedcache.sqlalchemy.functions import sessions
 
 SOURCE = Path(yokedcache.errors.__file__).parent
+
+left: list[Session] = []
+"""Sessions that tests of this file left behind."""
 
 
 def block_as_if_in(file: Path) -> None:
@@ -43,3 +51,17 @@ def test_blocking_call_in_a_thread_is_fine() -> None:
 def test_warnings_are_errors() -> None:
     with pytest.raises(DeprecationWarning):
         warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_the_default_cache_is_no_earlier_test_s(turn: int) -> None:
+    assert cache._default is None, turn
+    assert cache.default_cache() is cache._default
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_sessions_of_earlier_tests_are_none_that_calls_may_use(turn: int) -> None:
+    assert not sessions.in_use(), turn
+    left.append(Session())
+    sessions.remember(left[-1])
+    assert sessions.in_use() == [left[-1]]

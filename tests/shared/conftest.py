@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services.processes import wait_until
 from tests.services.redis import RedisServer
 from tests.support.fixtures import blog, may_block  # noqa: F401 - found by name
+from tests.support.models import Base, User
 from yokedcache import YokedCache
 
 if TYPE_CHECKING:
@@ -112,3 +115,17 @@ def redis_caches(
     one, other = open_cache(server), open_cache(server)
     one.sync.clear()
     return one, other
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Iterator[sessionmaker[Session]]:
+    """
+    Give sessions on a file with one user.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+    Base.metadata.create_all(engine)
+    made = sessionmaker(engine)
+    with made.begin() as session:
+        session.add(User(id=1, name="old"))
+    yield made
+    engine.dispose()

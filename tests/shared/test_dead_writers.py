@@ -4,6 +4,7 @@ A writer died in its COMMIT: its fence stands until the database says that it is
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from tests.services.processes import wait_until
 from tests.support.databases import twin
+from tests.support.held import LIMIT
 from tests.support.models import User
 from yokedcache.errors import StoreError
 from yokedcache.shared import orphans
@@ -181,3 +183,32 @@ def test_a_store_that_fails_is_asked_again(
     monkeypatch.setattr(orphans, "FIRST_PAUSE", 0.01)
     wait_until(lambda: hit(cache, maker))
     assert len(failed) == 2
+
+
+def test_a_database_that_never_answers_keeps_no_fence_waiting(
+    cache: YokedCache, blog: Blog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def never() -> bool:
+        asked.set()
+        answered.wait(LIMIT)
+        return True
+
+    monkeypatch.setattr(orphans, "_asker", lambda _: never)
+    server: Any = cache.machine.store.server  # type: ignore[attr-defined]
+    fencing: Any = cache.machine.store._fencing  # type: ignore[attr-defined]
+    fencing._orphans.meet(b"dead", "somebody", "t")
+    assert asked.wait(LIMIT)
+    vouched, perform = threading.Event(), server.perform
+
+    def noted(operation: Any) -> Any:
+        if operation.asked == "renew":
+            vouched.set()
+        return perform(operation)
+
+    monkeypatch.setattr(server, "perform", noted)
+    fence = cache.machine.store.fence(["own"])
+    assert vouched.wait(LIMIT)
+    answered.set()
+    cache.machine.store.lift(fence)

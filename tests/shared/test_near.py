@@ -21,8 +21,7 @@ from yokedcache.settings import NEAR, read
 from yokedcache.testing import FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.services.redis import RedisServer
 
@@ -155,21 +154,6 @@ def test_plain_keys_are_near_as_well(one: Process, other: Process) -> None:
     assert one.cache.sync.get("k") == 2
 
 
-@pytest.fixture
-def maker(tmp_path: Path) -> Iterator[sessionmaker[Session]]:
-    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
-    Base.metadata.create_all(engine)
-    made = sessionmaker(engine)
-    with made.begin() as session:
-        session.add(User(id=1, name="old"))
-    yield made
-    engine.dispose()
-
-
-def user_name() -> str:
-    raise NotImplementedError
-
-
 def reading(one: Process, maker: sessionmaker[Session]) -> Callable[[], str]:
     """
     Give a cached function that reads the database, under a name that leads to it.
@@ -181,7 +165,7 @@ def reading(one: Process, maker: sessionmaker[Session]) -> Callable[[], str]:
 
     user_name.__qualname__ = "user_name"
     made: Callable[[], str] = cached(cache=one.cache, vary=None)(user_name)
-    THIS.user_name = made  # type: ignore[assignment]
+    vars(THIS)["user_name"] = made
     return made
 
 

@@ -209,3 +209,18 @@ async def test_a_crowd_is_answered_by_one_command(
     assert await asyncio.gather(*map(copy.afunction, range(50))) == [*range(50)]
     assert look_ups(server) == before + 1
     assert len(copy.calls) == 50
+
+
+async def test_a_cold_crowd_opens_few_connections(
+    caches: Caches, server: RedisServer
+) -> None:
+    copy = Copy(caches[0], "cold", lambda n: n, tags=["t"])
+    copy.be_here()
+
+    def opened() -> int:
+        return int(server.info("stats")["total_connections_received"])
+
+    before = opened()
+    assert await asyncio.gather(*map(copy.afunction, range(64))) == [*range(64)]
+    assert opened() - before <= 8 + 1  # and the one that asks
+    assert caches[0].stats().store_failures == 0

@@ -9,20 +9,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
 from tests.support.held import LIMIT
-from tests.support.models import Base, User
+from tests.support.models import User
 from yokedcache import YokedCache, cached
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis.aio import AsyncRedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.services.redis import RedisServer
     from tests.shared.conftest import File
@@ -34,17 +33,6 @@ pytestmark = pytest.mark.timeout(180)
 def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
     with Proxy((redis_server.host, redis_server.port)) as made:
         yield made
-
-
-@pytest.fixture
-def maker(tmp_path: Path) -> Iterator[sessionmaker[Session]]:
-    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
-    Base.metadata.create_all(engine)
-    made = sessionmaker(engine)
-    with made.begin() as session:
-        session.add(User(id=1, name="old"))
-    yield made
-    engine.dispose()
 
 
 def through(server: RedisServer, proxy: Proxy, **settings: Any) -> YokedCache:

@@ -181,7 +181,6 @@ class Fencing:
                     continue
                 if fence.owner and now <= fence.deadline + self._grace:
                     self._orphans.meet(fence.token, fence.owner, name)
-                    self._work()
                 elif now > fence.deadline + self._grace:
                     once(
                         "adopted",
@@ -219,6 +218,7 @@ class Fencing:
         if self._owed:
             self.settle_debts()
         self._closed = True
+        self._orphans.close()
         self._wake.set()
 
     def _say(self, debt: SharedFence | tuple[str, ...]) -> None:
@@ -249,19 +249,17 @@ class Fencing:
                     target=self._run, name="yokedcache-fences", daemon=True
                 )
                 self._thread.start()
-            elif self._owed or self._orphans:
+            elif self._owed:
                 self._wake.set()
 
     def _run(self) -> None:
         pause, idle = SOONEST, 0.0
         while idle < _IDLE and not self._closed:
-            waited = pause if self._owed or self._orphans else self._server.lease / 3
+            waited = pause if self._owed else self._server.lease / 3
             if self._wake.wait(waited):
                 self._wake.clear()
                 pause = SOONEST
-            busy = self._raised or self._owed or self._orphans
-            idle = 0.0 if busy else idle + waited
-            self._orphans.ask()
+            idle = 0.0 if self._raised or self._owed else idle + waited
             self._vouch()
             done = self.settle_debts() if self._owed else True
             pause = SOONEST if done else min(LATEST, 2 * pause)

@@ -208,8 +208,6 @@ class Looking(MemoryStore):
         if told is not None:
             entry = self._timing.entry(told, vector, found.times, len(found.payload))
             entry.imprint = seen
-            self._bring_near(entry, reading.at)
-            MemoryStore.put(self, key, entry)
         if entry is None:  # pragma: no cover - it was told, then
             return None
         entry.vector, entry.proven = vector, reading.sent
@@ -217,6 +215,8 @@ class Looking(MemoryStore):
         self._bring_near(entry, reading.at)
         own = self._mirror.asked(name for name in names if is_shared(name))
         entry.question = self.server.commands.question(reading, own.tags, found)
+        if told is not None:  # whole by now: others may give it out at once
+            MemoryStore.put(self, key, entry)
         return entry
 
     def _forget(self, key: Hashable) -> None:

@@ -5,11 +5,13 @@ Rule 4: a fence ends by its writer or by proof. A fence whose lease has run out 
 transaction that it is for; whoever meets it, and reaches the same database, asks whether
 that is over, and if so takes the fence down. Where nobody can tell it falls by time.
 
-Asked in the thread of `fencing`: a read never waits for it.
+Asked in a thread of its own, that is there while there is something to ask: a database
+may never answer, and neither reads nor the fences of this process wait for it.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.errors import StoreError
@@ -71,9 +73,15 @@ class Orphans:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._met: dict[bytes, Orphan] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
 
-    def __bool__(self) -> bool:
-        return bool(self._met)
+    def close(self) -> None:
+        """
+        Ask no more.
+        """
+        self._closed.set()
 
     def meet(self, token: bytes, owner: str, name: str) -> None:
         """
@@ -84,6 +92,23 @@ class Orphans:
             orphan = self._met.setdefault(token, Orphan(_asker(owner)))
         orphan.names.add(name)
         orphan.met = monotonic()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="yokedcache-orphans", daemon=True
+                )
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the process ends, or has no threads left
+                    self._thread = None
+
+    def _run(self) -> None:
+        while not self._closed.wait(FIRST_PAUSE / 2):
+            self.ask()
+            with self._lock:
+                if not self._met:
+                    self._thread = None
+                    return
 
     def ask(self) -> None:
         """

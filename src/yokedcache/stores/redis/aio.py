@@ -64,17 +64,19 @@ PLAIN: Final[dict[str, Any]] = {
 }
 """What every client is made with, of sentinels as well."""
 
-UNLIMITED: Final[dict[str, Any]] = {
+LIMITS: Final[dict[str, Any]] = {
     # each operation has one time limit of its own, over all that it does
     "socket_timeout": None,
     "socket_connect_timeout": None,
+    # one for each of a crowd would all be opened at once, and none of them in time
+    "max_connections": 8,
 }
 
 OPTIONS: Final[dict[str, Any]] = {
     **PLAIN,
     "redis_connect_func": learn,
     "decode_responses": False,
-    **UNLIMITED,
+    **LIMITS,
 }
 """What a client of ours is made with."""
 
@@ -127,7 +129,7 @@ class AsyncRedisStore:
         Those who find all connections in use wait their turn within that time.
         """
         seconds = self.limit if limit is None else limit
-        if operation.same is not None:
+        if operation.look is not None:
             shared: T = await self._batches.ask(operation, seconds)
             return shared
         (result,) = await self.perform_all([operation], seconds)

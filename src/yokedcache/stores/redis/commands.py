@@ -4,11 +4,10 @@ The door to the operations: keys, tags and durations as callers have them.
 
 from __future__ import annotations
 
-import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from yokedcache.errors import UsageError
+from yokedcache.stores.arguments import check_token, milliseconds
 from yokedcache.stores.redis.changes import (
     Scope,
     adopt,
@@ -19,7 +18,7 @@ from yokedcache.stores.redis.changes import (
     take_stamp,
 )
 from yokedcache.stores.redis.claims import claim, release
-from yokedcache.stores.redis.layout import BORN, TagSet
+from yokedcache.stores.redis.layout import TagSet
 from yokedcache.stores.redis.operations import (
     Lookup,
     Operation,
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
     Key: TypeAlias = bytes | str
     Tags: TypeAlias = answers.TagSet | Iterable[str]
-
-LONGEST: Final = 10**12
-"""Milliseconds that anything is told to live, at most: some thirty years."""
 
 
 class Commands:
@@ -174,8 +170,8 @@ class Commands:
         """
         Bump tags and fence them, under a token that was never used before.
         """
-        steps = partial(fence, self._scope(tags), checked_token(token), owner)
-        return Operation("fence", steps)
+        check_token(token)
+        return Operation("fence", partial(fence, self._scope(tags), token, owner))
 
     def lift(self, fence: RaisedFence) -> Operation[Lifted]:
         """
@@ -213,22 +209,3 @@ class Commands:
 
     def _scope(self, tags: Tags) -> Scope:
         return Scope(self.layout.counter, self.tags(tags), self.lease)
-
-
-def milliseconds(seconds: float) -> int:
-    """
-    Return a duration as servers take it, one at the least.
-    """
-    if math.isnan(seconds) or seconds <= 0:
-        raise UsageError(f"{seconds!r} seconds is no time to live")
-    return math.ceil(min(seconds, LONGEST / 1000) * 1000)
-
-
-def checked_token(token: bytes) -> bytes:
-    """
-    Return what can be a writer's token.
-    """
-    plain = token.replace(b"-", b"").replace(b"_", b"")
-    if token == BORN or not token or not plain.isalnum():
-        raise UsageError(f"{token!r} is no token of a fence")
-    return token

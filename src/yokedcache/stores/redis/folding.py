@@ -36,7 +36,7 @@ class Fold:
                 self._sets[tags.digests] = (count, count + tags.count)
                 asked.append(tags.asked)
                 count += tags.count
-        probe = _shortest(looks[0].tags) or looks[0].key
+        probe = _short_key(looks[0].tags) or looks[0].key
         mget = b"*%d\r\n$4\r\nMGET\r\n%b" % (count + 1, b"".join(asked))
         self.request = Request(GETEX + bulk(probe) + mget, 2)
 
@@ -57,7 +57,7 @@ class Fold:
         ]
 
 
-def _shortest(tags: TagSet) -> bytes | None:
+def _short_key(tags: TagSet) -> bytes | None:
     """
     Give a key whose value is short, whatever the entries are.
     """

@@ -34,7 +34,7 @@ GETEX: Final = b"*2\r\n$5\r\nGETEX\r\n"
 
 class Question:
     """
-    What lay under an entry's key and its tags when it was seen to hold.
+    What lay under an entry's key and its tags, of which there are some, when it held.
     """
 
     __slots__ = ("_mark", "_seen", "_size", "_values", "asked", "key", "packed", "tags")
@@ -47,8 +47,7 @@ class Question:
         self._seen = data[: found.head + KEPT]
         self._size = len(data)
         self._values: list[bytes | None] = list(found.vector.versions)
-        # none without tags: then it is looked up as if for the first time
-        self._mark = found.vector.versions[0][:MARK] if tags.count else b""
+        self._mark = found.vector.versions[0][:MARK]
         self.packed = GETEX + bulk(key) + ask_tags(tags)
 
     def answered(self, data: Any, values: Sequence[bytes | None], mark: bytes) -> bool:

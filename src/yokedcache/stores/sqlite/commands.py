@@ -4,12 +4,11 @@ The door to the operations: keys, tags and durations as callers have them.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from yokedcache.errors import UsageError
 from yokedcache.stores import answers
-from yokedcache.stores.answers import BORN, TagSet
+from yokedcache.stores.answers import TagSet
+from yokedcache.stores.arguments import check_token, milliseconds
 from yokedcache.stores.sqlite import changing, claims, looking
 from yokedcache.stores.sqlite.looking import UNDONE, Question, SqliteHit
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     Tags: TypeAlias = TagSet | Iterable[str]
 
 R_co = TypeVar("R_co", covariant=True)
-
-LONGEST: Final = 10**12
-"""Milliseconds that anything is told to live, at most: some thirty years."""
 
 
 class Operation(answers.Operation[R_co]):
@@ -200,8 +196,7 @@ class Commands:
         """
         Bump tags and fence them, under a token that was never used before.
         """
-        if token == BORN or not _is_token(token):
-            raise UsageError(f"{token!r} is no token of a fence")
+        check_token(token)
         known, lease = self.tags(tags), self._lease
         return Operation(
             "fence",
@@ -249,16 +244,3 @@ class Commands:
         Read the counter, before a snapshot is taken.
         """
         return Operation("note", look=looking.note)
-
-
-def milliseconds(seconds: float) -> int:
-    """
-    Return a duration as the file has it, one at the least.
-    """
-    if math.isnan(seconds) or seconds <= 0:
-        raise UsageError(f"{seconds!r} seconds is no time to live")
-    return math.ceil(min(seconds, LONGEST / 1000) * 1000)
-
-
-def _is_token(token: bytes) -> bool:
-    return bool(token) and token.replace(b"-", b"").replace(b"_", b"").isalnum()

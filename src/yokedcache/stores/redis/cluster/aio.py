@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import redis.asyncio
 
 from yokedcache.errors import StoreError
-from yokedcache.stores.redis.aio import PLAIN, UNLIMITED, AsyncRedisStore, connect
+from yokedcache.stores.redis.aio import LIMITS, PLAIN, AsyncRedisStore, connect
 from yokedcache.stores.redis.batches import Batches
 from yokedcache.stores.redis.cluster.table import (
     ASK_SLOTS,
@@ -180,7 +180,7 @@ class AsyncClusterStore:
         raise no_node(said)
 
     async def _slots(self, host: str, port: int) -> Any:
-        options = {**PLAIN, "host": host, "port": port, **UNLIMITED}
+        options = {**PLAIN, "host": host, "port": port, **LIMITS}
         client: Any = redis.asyncio.Redis.from_url(self._way.url, **options)
         try:
             return await client.execute_command(*ASK_SLOTS)

@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.stores import answers
+from yokedcache.stores.arguments import check_token, milliseconds
 from yokedcache.stores.redis.cluster import plans, tagging
 from yokedcache.stores.redis.cluster.layout import SpreadTags
 from yokedcache.stores.redis.cluster.plans import ANY, Plan
-from yokedcache.stores.redis.commands import Commands, checked_token, milliseconds
+from yokedcache.stores.redis.commands import Commands
 from yokedcache.stores.redis.questions import Question
 
 if TYPE_CHECKING:
@@ -146,8 +147,8 @@ class ClusterCommands(Commands):
         """
         Bump tags and fence them, under a token that was never used before.
         """
-        known = self.tags(tags)
-        steps = partial(tagging.fence, known, self.lease, checked_token(token), owner)
+        check_token(token)
+        steps = partial(tagging.fence, self.tags(tags), self.lease, token, owner)
         return Plan("fence", steps)
 
     def lift(self, fence: RaisedFence) -> Plan[Lifted]:

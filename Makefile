@@ -11,9 +11,9 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
 	payloads stores typing workers \
-	$(addprefix shared/test_,$(addsuffix .py,dead_writers file_size file_weather functions_are_shared \
-	keys_are_shared near one_load_for_all outages sentinel settings short_way \
-	stores_of_others weather workers)) \
+	$(addprefix shared/test_,$(addsuffix .py,cluster dead_writers file_size file_weather functions_are_shared \
+	functions_in_a_cluster keys_are_shared loads_in_a_cluster near one_load_for_all outages \
+	sentinel settings short_way stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
 	07_orphans_async 07_processes 09_differential)) hammer tenants/test_interleavings.py) \
 	-k "not mariadb and not asyncmy and not (hole_14 and (postgresql or psycopg or asyncpg))")

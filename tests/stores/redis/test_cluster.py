@@ -12,10 +12,19 @@ import pytest
 from tests.services.redis import CLUSTERED, RedisCluster, RedisKind
 from tests.support.redis_faces import FACES, TIMES, ClusterFace
 from yokedcache.errors import StoreError
-from yokedcache.stores.redis.cluster.layout import ISLANDS, NAMES, SLOTS, slot_of
+from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
+from yokedcache.stores.redis.cluster.commands import ClusterCommands
+from yokedcache.stores.redis.cluster.layout import (
+    ISLANDS,
+    NAMES,
+    SLOTS,
+    ClusterLayout,
+    slot_of,
+)
 from yokedcache.stores.redis.cluster.table import Table
 from yokedcache.stores.redis.layout import is_next, not_after
 from yokedcache.stores.redis.results import Hit
+from yokedcache.stores.redis.ways import read_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -236,3 +245,29 @@ def test_nodes_that_are_none_of_a_cluster_are_named(
         face.read("k")
     assert "127.0.0.1:1: " in str(caught.value)
     assert f"127.0.0.1:{port}: it is no node of a Cluster, which" in str(caught.value)
+
+
+async def test_closing_leaves_no_node_being_asked() -> None:
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.read(1)
+        asked.set()
+        while await reader.read(1024):
+            pass
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1") as silent:
+        port = silent.sockets[0].getsockname()[1]
+        way = read_way(f"redis+cluster://127.0.0.1:{port}")
+        store = AsyncClusterStore(way, limit=60.0)
+        commands = ClusterCommands(ClusterLayout())
+        caller = asyncio.ensure_future(store.perform(commands.read("k")))
+        await asked.wait()
+        await store.aclose()
+        with pytest.raises(StoreError, match="closed meanwhile"):
+            await caller
+        await gone.wait()

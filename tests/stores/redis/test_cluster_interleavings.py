@@ -8,6 +8,7 @@ orders that are drawn at random, and each order is one that could happen.
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(120)
 
-HISTORIES = 150
+HISTORIES = 150 if "YOKEDCACHE_EVERY_KIND" in os.environ else 50
 SWITCH = 0.25
 """How often another one goes on: some orders take long runs of one alone."""
 

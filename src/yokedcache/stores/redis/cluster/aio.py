@@ -64,11 +64,13 @@ class AsyncClusterStore:
 
     async def aclose(self) -> None:
         """
-        Close all connections.
+        Close all connections, and wait for none that is being opened.
         """
         nodes, self._nodes = self._nodes, {}
-        for node, _ in nodes.values():
-            await node.aclose()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        await asyncio.gather(*(node.aclose() for node, _ in nodes.values()))
 
     async def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
@@ -154,6 +156,10 @@ class AsyncClusterStore:
                 await asyncio.shield(reading)
         except TimeoutError as error:
             raise StoreError("the nodes don't say in time who serves what") from error
+        except asyncio.CancelledError:
+            if not reading.cancelled():  # it was who waits here
+                raise
+            raise StoreError("the store was closed meanwhile") from None
         except StoreError as error:
             # one for each: a shared one would gather the tracebacks of all
             raise StoreError(error.message, **error.facts) from error

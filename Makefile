@@ -11,9 +11,9 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
 	payloads stores typing workers \
-	$(addprefix shared/test_,$(addsuffix .py,dead_writers file_size file_weather functions_are_shared \
-	keys_are_shared near one_load_for_all outages sentinel settings short_way \
-	stores_of_others weather workers)) \
+	$(addprefix shared/test_,$(addsuffix .py,cluster dead_writers file_size file_weather functions_are_shared \
+	functions_in_a_cluster keys_are_shared loads_in_a_cluster near one_load_for_all outages \
+	sentinel settings short_way stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
 	07_orphans_async 07_processes 09_differential)) hammer tenants/test_interleavings.py) \
 	-k "not mariadb and not asyncmy and not (hole_14 and (postgresql or psycopg or asyncpg))")
@@ -38,7 +38,9 @@ nightly: export YOKEDCACHE_PROGRAMS ?= 100000
 nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
 # a night that was stopped goes on, on the same commit with the same seed
 nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev-parse --short HEAD)
+nightly: export YOKEDCACHE_EVERY_KIND = 1
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
+	$(PY) $(PYTEST) tests/stores/redis tests/shared -k cluster
 	$(PY) $(PYTEST) tests/differential
 
 # Those that are left out plant differences: their alarms are right.

@@ -69,18 +69,33 @@ def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
         from yokedcache.stores.installed import opener
 
         return opener(scheme)(url, settings, ticket)
+    opened = _cluster if scheme.endswith("+cluster") else _server
     try:
-        from yokedcache.stores.redis.client import RedisClient
-        from yokedcache.stores.redis.commands import Commands
-        from yokedcache.stores.redis.layout import Layout
+        return opened(url, settings, ticket)
     except ImportError as error:
         msg = (
             f"{scheme}:// needs a client library that isn't "
             f"installed ({error.name}): pip install 'yokedcache[redis]'"
         )
         raise SettingsError(msg, url=url) from error
+
+
+def _server(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    from yokedcache.stores.redis.client import RedisClient
+    from yokedcache.stores.redis.commands import Commands
+    from yokedcache.stores.redis.layout import Layout
+
     commands = Commands(Layout(settings.prefix), lease=settings.lease)
     return RedisClient(url, commands, ticket, limit=settings.store_timeout)
+
+
+def _cluster(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    from yokedcache.stores.redis.cluster.client import ClusterClient
+    from yokedcache.stores.redis.cluster.commands import ClusterCommands
+    from yokedcache.stores.redis.cluster.layout import ClusterLayout
+
+    commands = ClusterCommands(ClusterLayout(settings.prefix), lease=settings.lease)
+    return ClusterClient(url, commands, ticket, limit=settings.store_timeout)
 
 
 def _file(path: str, settings: Settings, ticket: Callable[[], int]) -> Client:

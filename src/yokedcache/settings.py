@@ -18,7 +18,7 @@ from yokedcache.errors import SettingsError
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
 SCHEMES: Final = (
     *("memory", "null", "redis", "rediss", "sqlite", "unix", "valkey"),
-    *("redis+sentinel", "valkey+sentinel"),
+    *("redis+sentinel", "valkey+sentinel", "redis+cluster", "valkey+cluster"),
 )
 
 

@@ -82,7 +82,7 @@ def test_a_prefix_that_cannot_begin_keys_is_refused() -> None:
         YokedCache("redis://localhost", prefix="a*")
 
 
-@pytest.mark.parametrize("url", ["http://host", "redis+cluster://host", "localhost"])
+@pytest.mark.parametrize("url", ["http://host", "redis+tls://host", "localhost"])
 def test_an_unknown_scheme_lists_the_known_ones(url: str) -> None:
     with pytest.raises(SettingsError, match="redis://, rediss://"):
         YokedCache(url)

@@ -142,7 +142,7 @@ async def test_a_fault_of_ours_is_a_miss_and_cancels_nobody(
     async def broken(*_: Any) -> Any:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(AsyncRedisStore, "look_up", broken)
+    monkeypatch.setattr(AsyncRedisStore, "_using", broken)
     assert await cache.get("a", "nothing") == "nothing"
     assert cache.stats().store_failures == 1
     await cache.close()

@@ -6,19 +6,26 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from typing import TYPE_CHECKING, Any
 
 import redis
 import redis.asyncio
 
 from yokedcache.stores.redis import aio, sync
+from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
+from yokedcache.stores.redis.cluster.commands import ClusterCommands
+from yokedcache.stores.redis.cluster.layout import ClusterLayout
+from yokedcache.stores.redis.cluster.sync import ClusterStore
 from yokedcache.stores.redis.commands import Commands
 from yokedcache.stores.redis.envelope import Times
 from yokedcache.stores.redis.layout import Layout
 from yokedcache.stores.redis.results import Hit, Miss
+from yokedcache.stores.redis.ways import read_way
 
 if TYPE_CHECKING:
-    from tests.services.redis import RedisServer
+    from tests.services.redis import RedisCluster, RedisServer
+    from yokedcache.stores.redis.cluster.parts import Part
     from yokedcache.stores.redis.operations import Operation
     from yokedcache.stores.redis.results import RaisedFence, Stamp
 
@@ -194,6 +201,71 @@ class AsyncFace(Face):
     def close(self) -> None:
         self.shut(self.client)
         self._runner.close()
+
+
+class ClusterFace(Face):
+    """
+    A store in a Cluster, by one of the drivers.
+    """
+
+    commands: ClusterCommands
+
+    def __init__(
+        self, kind: str, cluster: RedisCluster, *, lease: float = LONG
+    ) -> None:
+        self.kind = kind
+        self.cluster = cluster
+        way = read_way(cluster.url())
+        self.commands = ClusterCommands(ClusterLayout("t"), lease=lease)
+        self.layout = self.commands.layout
+        self.runner = asyncio.Runner()
+        made = {"sync": ClusterStore, "async": AsyncClusterStore}[kind]
+        self.store = made(way, limit=NEVER_LATE)
+
+    def do(self, operation: Operation[Any], limit: float | None = None) -> Any:
+        if self.kind == "sync":
+            return self.store.perform(operation, limit)
+        return self.runner.run(self.store.perform(operation, limit))
+
+    def do_part(self, part: Part) -> Any:
+        """
+        Do a part of a plan alone.
+        """
+        ends = time.monotonic() + NEVER_LATE
+        done = self.store._ask([part], ends)
+        (result,) = done if self.kind == "sync" else self.runner.run(done)
+        return result
+
+    def say(self, key: str, *words: Any) -> Any:
+        """
+        Send a command to the owner of a key.
+        """
+        return self.cluster.owner(key).say(*words)
+
+    def settle(self) -> None:
+        self.stamp()
+        for island in self.commands.layout.islands:
+            counter = island.counter.decode()
+            version = self.say(counter, "GET", counter).rpartition(".")[0]
+            self.say(counter, "SET", counter, f"{version}.1")
+
+    def on_nodes(self, count: int) -> list[str]:
+        """
+        Return names of tags, each on another node.
+        """
+        found: dict[int, str] = {}
+        for name in map(str, itertools.count()):
+            found.setdefault(self.cluster.owner(self.tag(name)).port, name)
+            if len(found) == count:
+                return list(found.values())
+        raise AssertionError
+
+    def close(self) -> None:
+        if self.kind == "sync":
+            self.store.close()
+        else:
+            self.runner.run(self.store.aclose())
+        self.runner.close()
 
 
 def make_face(

@@ -90,7 +90,7 @@ class SharedStore(Here, Claiming):
             return stamp
         asked = self._mirror.expected(key, self.entries.get(key), wanted)
         try:
-            found = yield self.server.commands.stamp(asked.tags)
+            found = yield self.server.commands.stamp(asked.tags, noting=not hinted)
         except StoreError:
             return stamp
         with self._lock:
@@ -173,7 +173,9 @@ class SharedStore(Here, Claiming):
         asked = self._mirror.asked(str(tag.name) for tag in late)
         try:
             keep = entry.gone_at - entry.born
-            found = yield self.server.commands.stamp(asked.tags, keep=keep)
+            found = yield self.server.commands.stamp(
+                asked.tags, keep=keep, noting=False
+            )
         except StoreError:
             return "store_unreachable"
         held = {tag for tag, version in entry.vector if tag.version == version}

@@ -8,10 +8,14 @@ promise is for, and in nothing else of a store.
 **Time.** Each operation takes place at one moment between its sending and its answer, or
 not at all; those on the same tags in one order that all processes see. One whose answer
 was lost may be sent again: a fence goes by its token, and a bump too many costs misses.
+A store that is spread over servers does it on each of them at another moment, and what
+it says of a tag may be older than what it says of the entry; its package has to say why
+that is safe.
 
 **Versions (rules 1 and 6).** A tag's version is drawn anew from the store's one counter
 by every change of the tag, and is never used twice, whatever the store loses (rule 7). It
-is written as `versions` says, so that two of them can be compared.
+is written as `versions` says, so that two of them can be compared. Where there are
+several counters, each for some of the tags, a note is of all, with blanks between them.
 
 **Entries (rule 3).** One is stored only while every tag of its stamp stands as the stamp
 says, unfenced, in the same incarnation; it is given out only if, at a moment of the
@@ -141,11 +145,14 @@ class Commands(Protocol):
         Give an entry that holds new times, and seconds to live; tell if there was one.
         """
 
-    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[Stamp]:
+    def stamp(
+        self, tags: Tags, *, keep: float = 0.0, noting: bool = True
+    ) -> Operation[Stamp]:
         """
         Take the versions of tags, before what they stand for is read (rule 1).
 
-        The stamp's counter is no later than its versions. Tags that aren't there are
+        The stamp's counter is no later than its versions; unless it is to be `noting`,
+        it needn't have one. Tags that aren't there are
         made, as `made` says, and live `keep` seconds and a lease at the least.
         """
 

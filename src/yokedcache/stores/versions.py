@@ -20,27 +20,39 @@ MARK: Final = 8
 
 def not_after(version: bytes, note: bytes) -> bool:
     """
-    Tell whether a version was surely given no later than another one (rule 6).
+    Tell whether a version was surely given no later than a note was taken (rule 6).
+
+    A note is what counters stood at: one, or several with a blank between them.
     """
-    origin, _, number = version.partition(b".")
-    noted, _, limit = note.partition(b".")
-    return origin == noted and int(number) <= int(limit)
+    limit = _noted(version, note)
+    return limit is not None and _number(version) <= limit
 
 
 def is_next(version: bytes, note: bytes) -> bool:
     """
-    Tell whether a version was the first that was given after another one.
+    Tell whether a version was the first of its counter that was given after a note.
     """
-    origin, _, number = version.partition(b".")
-    noted, _, limit = note.partition(b".")
-    return origin == noted and int(number) == int(limit) + 1
+    limit = _noted(version, note)
+    return limit is not None and _number(version) == limit + 1
+
+
+def _noted(version: bytes, note: bytes) -> int | None:
+    origin = version.partition(b".")[0] + b"."
+    for one in note.split(b" "):
+        if one.startswith(origin):
+            return _number(one)
+    return None
+
+
+def _number(version: bytes) -> int:
+    return int(version.partition(b".")[2])
 
 
 def of_incarnation(version: bytes, mark: bytes) -> bool:
     """
-    Tell whether a version was given in an incarnation.
+    Tell whether a version was given in an incarnation, or in any if the mark is empty.
     """
-    return version[:MARK] == mark
+    return version.startswith(mark)
 
 
 def word(raw: bytes) -> bytes:

@@ -10,11 +10,19 @@ from __future__ import annotations
 
 from tests.services.redis.cluster import RedisCluster
 from tests.services.redis.groups import ReplicaPair, SentinelGroup
-from tests.services.redis.kinds import KINDS, NewRedis, Redis, RedisKind, Valkey
+from tests.services.redis.kinds import (
+    CLUSTERED,
+    KINDS,
+    NewRedis,
+    Redis,
+    RedisKind,
+    Valkey,
+)
 from tests.services.redis.server import RedisServer
 from tests.services.redis.settings import Variant
 
 __all__ = [
+    "CLUSTERED",
     "KINDS",
     "NewRedis",
     "Redis",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import redis
 
@@ -69,12 +70,27 @@ class RedisCluster:
         """
         return [(node.host, node.port) for node in self.nodes]
 
+    def url(self) -> str:
+        """
+        Return the URL of a shared store in it.
+        """
+        login = f":{quote(self.password, safe='')}@" if self.password else ""
+        hosts = ",".join(f"{host}:{port}" for host, port in self.addresses)
+        return f"redis+cluster://{login}{hosts}"
+
+    @property
+    def password(self) -> str | None:
+        """
+        What the nodes want to be told.
+        """
+        return self.nodes[0].variant.password
+
     def client(self, **options: Any) -> Any:
         """
         Return a client that knows all nodes; the caller closes it.
         """
         first = self.primaries[0]
-        options.setdefault("password", first.variant.password)
+        options.setdefault("password", self.password)
         return redis.RedisCluster(host=first.host, port=first.port, **options)
 
     def assemble(self) -> None:
@@ -108,6 +124,24 @@ class RedisCluster:
             if node.process.alive
         ) and all(is_attached(replica, primary) for primary, replica in pairs)
 
+    def masters(self) -> list[RedisServer]:
+        """
+        Return those that serve slots now, whatever they were at first.
+        """
+        ports = {primary for _, _, primary in _shares(self.nodes[0])}
+        return [node for node in self.nodes if node.port in ports]
+
+    def all_follow(self) -> bool:
+        """
+        Tell whether every node that serves no slots follows one that does.
+        """
+        masters = self.masters()
+        return len(masters) == len(self.primaries) and all(
+            any(is_attached(node, master) for master in masters)
+            for node in self.nodes
+            if node not in masters
+        )
+
     def owner(self, key: str) -> RedisServer:
         """
         Return the primary that a node which runs holds responsible for a key.
@@ -127,6 +161,31 @@ class RedisCluster:
         """
         wait_until(lambda: self._has_moved(key, old))
         return self.owner(key)
+
+    @contextlib.contextmanager
+    def moving(
+        self, slot: int, old: RedisServer, new: RedisServer
+    ) -> Iterator[list[str]]:
+        """
+        Let a slot move within the block, and name the keys that are to be carried.
+
+        What is left is carried at the end, when the new one is told to be the owner.
+        """
+        owner = new.say("CLUSTER", "MYID")
+        new.say("CLUSTER", "SETSLOT", slot, "IMPORTING", old.say("CLUSTER", "MYID"))
+        old.say("CLUSTER", "SETSLOT", slot, "MIGRATING", owner)
+        yield old.say("CLUSTER", "GETKEYSINSLOT", slot, 1000)
+        while left := old.say("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+            for key in left:
+                self.carry(key, old, new)
+        for node in (new, old, *self.masters()):
+            node.say("CLUSTER", "SETSLOT", slot, "NODE", owner)
+
+    def carry(self, key: str, old: RedisServer, new: RedisServer) -> None:
+        """
+        Carry a key of a slot that is moving.
+        """
+        old.say("MIGRATE", new.host, new.port, key, 0, 5000)
 
     def _has_moved(self, key: str, old: RedisServer) -> bool:
         running = [n for n in self.nodes if n is not old and n.process.alive]

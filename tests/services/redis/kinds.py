@@ -9,6 +9,7 @@ the system's or Debian's: a wheel can't stand in for it.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 from functools import cache
@@ -147,6 +148,13 @@ KINDS: tuple[RedisKind, ...] = (
 )
 """
 The matrix on this machine.
+"""
+
+CLUSTERED: tuple[RedisKind, ...] = (
+    KINDS if "YOKEDCACHE_EVERY_KIND" in os.environ else KINDS[-1:]
+)
+"""
+Those of which Clusters are made: one in the gate, which has minutes; all in a night.
 """
 
 

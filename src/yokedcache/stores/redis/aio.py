@@ -25,6 +25,7 @@ from yokedcache.stores.redis.faults import (
 )
 from yokedcache.stores.redis.folding import Fold
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
+from yokedcache.stores.redis.lockstep import lockstep, packet, sent_on, step
 from yokedcache.stores.redis.sync import INFO, INFO_REPLICATION, LASTING, LIMIT
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, fine
 
@@ -63,15 +64,19 @@ PLAIN: Final[dict[str, Any]] = {
 }
 """What every client is made with, of sentinels as well."""
 
-OPTIONS: Final[dict[str, Any]] = {
-    **PLAIN,
-    "redis_connect_func": learn,
-    "decode_responses": False,
+LIMITS: Final[dict[str, Any]] = {
     # each operation has one time limit of its own, over all that it does
     "socket_timeout": None,
     "socket_connect_timeout": None,
     # one for each of a crowd would all be opened at once, and none of them in time
     "max_connections": 8,
+}
+
+OPTIONS: Final[dict[str, Any]] = {
+    **PLAIN,
+    "redis_connect_func": learn,
+    "decode_responses": False,
+    **LIMITS,
 }
 """What a client of ours is made with."""
 
@@ -104,7 +109,7 @@ class AsyncRedisStore:
         self._primary = primary
         self.limit = limit
         self._ticket = ticket
-        self._batches = Batches(self)
+        self._batches = Batches(self.look_up)
         self.pool: Any = client.connection_pool
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = asyncio.Semaphore(self.pool.max_connections)
@@ -127,11 +132,19 @@ class AsyncRedisStore:
         if operation.look is not None:
             shared: T = await self._batches.ask(operation, seconds)
             return shared
-        (result,) = await self._using(self._follow, [operation], seconds)
+        (result,) = await self.perform_all([operation], seconds)
         if isinstance(result, StoreError):
             raise result
         done: T = result
         return done
+
+    async def perform_all(
+        self, operations: list[Operation[Any]], seconds: float
+    ) -> list[Any]:
+        """
+        Do operations on one connection; give the result of each, or its `StoreError`.
+        """
+        return await self._using(self._follow, operations, seconds)
 
     async def look_up(
         self, operations: list[Operation[Any]], seconds: float
@@ -240,10 +253,10 @@ class AsyncRedisStore:
         asked: dict[int, Request] = {}
         for place, own in enumerate(fold.share_out(answers)):
             next(steps[place])
-            _step(steps[place], own, place, asked, results)
+            step(steps[place], own, place, asked, results)
         while asked:
-            answers = await _ask(connection, _packet(asked))
-            asked = _sent_on(steps, asked, answers, results)
+            answers = await _ask(connection, packet(asked))
+            asked = sent_on(steps, asked, answers, results)
         return results
 
     async def _follow(
@@ -256,20 +269,16 @@ class AsyncRedisStore:
             fresh = True
         for operation in operations:
             operation.sent = self._ticket()
-        results: list[Any] = [None] * len(operations)
-        steps = [operation.steps(link) for operation in operations]
-        asked: dict[int, Request] = {}
-        for place in range(len(steps)):
-            _step(steps[place], None, place, asked, results)
-        while asked:
-            packet = _packet(asked)
-            if fresh:
-                answers = await _ask(connection, packet)
-            else:
-                answers = await self._look(connection, link, packet)
-                fresh = True
-            asked = _sent_on(steps, asked, answers, results)
-        return results
+        steps = lockstep(operations, link)
+        try:
+            request = next(steps)
+            if not fresh:
+                answers = await self._look(connection, link, request)
+                request = steps.send(answers)
+            while True:
+                request = steps.send(await _ask(connection, request))
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
 
     async def _look(
         self, connection: Any, link: Link, request: Request | None = None
@@ -287,46 +296,6 @@ class AsyncRedisStore:
 
     def _error(self, error: BaseException, asked: str, connection: Any) -> StoreError:
         return store_error(error, asked, whereabouts(connection, self.pool))
-
-
-def _packet(asked: dict[int, Request]) -> Request:
-    return Request(
-        b"".join(request.packed for request in asked.values()),
-        sum(request.count for request in asked.values()),
-    )
-
-
-def _sent_on(
-    steps: list[Any],
-    asked: dict[int, Request],
-    answers: list[Any],
-    results: list[Any],
-) -> dict[int, Request]:
-    """
-    Give each operation its answers; give what they ask next.
-    """
-    following: dict[int, Request] = {}
-    start = 0
-    for place, request in asked.items():
-        end = start + request.count
-        _step(steps[place], answers[start:end], place, following, results)
-        start = end
-    return following
-
-
-def _step(
-    steps: Any,
-    answers: list[Any] | None,
-    place: int,
-    following: dict[int, Request],
-    results: list[Any],
-) -> None:
-    try:
-        following[place] = steps.send(answers)
-    except StopIteration as stop:
-        results[place] = stop.value
-    except (RefusedError, StoreError) as error:
-        results[place] = error
 
 
 async def _ask(connection: Any, request: Request) -> list[Any]:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Awaitable, Callable, Hashable
 
-    from yokedcache.stores.redis.aio import AsyncRedisStore
     from yokedcache.stores.redis.operations import Operation
 
 MOST = 256
@@ -27,10 +26,14 @@ MOST = 256
 class Batches:
     """
     What is asked of one store in one event loop.
+
+    `do` has operations done: it gives the result of each, or its `StoreError`.
     """
 
-    def __init__(self, store: AsyncRedisStore) -> None:
-        self._store = store
+    def __init__(
+        self, do: Callable[[list[Operation[Any]], float], Awaitable[list[Any]]]
+    ) -> None:
+        self._do = do
         self._waiting: dict[Hashable, tuple[Operation[Any], list[Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -40,13 +43,19 @@ class Batches:
 
         Its `sent` is drawn when the packet is.
         """
+        return await self.put(operation, limit)
+
+    def put(self, operation: Operation[Any], limit: float) -> asyncio.Future[Any]:
+        """
+        Have an operation done like that; give what will have its result.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         _, futures = self._waiting.setdefault(operation.same, (operation, []))
         futures.append((operation, future))
         if len(self._waiting) == 1 and len(futures) == 1:
             loop.call_soon(self._send, limit)
-        return await future
+        return future
 
     def _send(self, limit: float) -> None:
         waiting, self._waiting = list(self._waiting.values()), {}
@@ -62,7 +71,7 @@ class Batches:
     ) -> None:
         operations = [operation for operation, _ in waiting]
         try:
-            results = await self._store.look_up(operations, limit)
+            results = await self._do(operations, limit)
         except BaseException as error:
             for _, futures in waiting:
                 _settle(futures, error, None)

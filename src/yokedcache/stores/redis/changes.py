@@ -18,7 +18,7 @@ from yokedcache.stores.redis.wire import Request, bulk, fine
 
 if TYPE_CHECKING:
     from yokedcache.stores.redis.incarnation import Link
-    from yokedcache.stores.redis.layout import Layout, TagSet
+    from yokedcache.stores.redis.layout import TagSet
     from yokedcache.stores.redis.wire import Steps
 
 NONCE_BYTES = 6
@@ -26,13 +26,13 @@ NONCE_BYTES = 6
 
 class Scope:
     """
-    What a change is about: some tags, and the lease of fences in milliseconds.
+    What a change is about: some tags, their counter, and a lease in milliseconds.
     """
 
-    __slots__ = ("layout", "lease", "tags")
+    __slots__ = ("counter", "lease", "tags")
 
-    def __init__(self, layout: Layout, tags: TagSet, lease: int) -> None:
-        self.layout = layout
+    def __init__(self, counter: bytes, tags: TagSet, lease: int) -> None:
+        self.counter = counter
         self.tags = tags
         self.lease = lease
 
@@ -42,7 +42,7 @@ class Scope:
         """
         server, nonce = link.server, word(link.draw(NONCE_BYTES))
         told = [server.mark, nonce, b"%d" % self.lease, b"%d" % server.evicts]
-        keys = [self.layout.counter, *self.tags.keys]
+        keys = [self.counter, *self.tags.keys]
         return (yield from run_script(name, keys, [*told, *words]))
 
 
@@ -53,7 +53,7 @@ def take_stamp(scope: Scope, keep: int, link: Link) -> Steps[Stamp]:
     `keep` is how many milliseconds a tag lives that was made for this.
     """
     tags = scope.tags
-    packed = GETEX + bulk(scope.layout.counter)
+    packed = GETEX + bulk(scope.counter)
     if tags.count:
         counter, values = yield Request(packed + ask_tags(tags), 2)
         fine(values)

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from yokedcache.stores import answers
+    from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
+    from yokedcache.stores.redis.cluster.sync import ClusterStore
     from yokedcache.stores.redis.commands import Commands
 
 T = TypeVar("T")
 
-Opened: TypeAlias = "tuple[aio.AsyncRedisStore, AsyncGenerator[None]]"
+AnyStore: TypeAlias = "sync.RedisStore | ClusterStore"
+AnyAsyncStore: TypeAlias = "aio.AsyncRedisStore | AsyncClusterStore"
+Opened: TypeAlias = "tuple[AnyAsyncStore, AsyncGenerator[None]]"
 
 
 async def _staying(client: Any) -> AsyncGenerator[None]:
@@ -50,7 +54,7 @@ class RedisClient:
         self._way = read_way(url)
         self._ticket = ticket
         self._limit = limit
-        self._sync: sync.RedisStore | None = None
+        self._sync: AnyStore | None = None
         self._loops: WeakKeyDictionary[Any, Opened] = WeakKeyDictionary()
 
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
@@ -104,7 +108,7 @@ class RedisClient:
         await anext(opened[1])
         return opened
 
-    def _open_sync(self) -> sync.RedisStore:
+    def _open_sync(self) -> AnyStore:
         way, limit = self._way, self._limit
         if way.service is None:
             return sync.RedisStore(sync.connect(way.url, limit=limit), limit=limit)
@@ -112,7 +116,7 @@ class RedisClient:
         primary = Primary(way, {**sync.OPTIONS, **times}, limit, sync.PLAIN)
         return sync.RedisStore(primary.client, limit=limit, primary=primary)
 
-    def _open_async(self) -> aio.AsyncRedisStore:
+    def _open_async(self) -> AnyAsyncStore:
         way = self._way
         told: Any = {"limit": self._limit, "ticket": self._ticket}
         if way.service is None:

@@ -131,7 +131,13 @@ class Commands:
         steps = partial(extend, self.layout, entry, known, times=times, life=spent)
         return Operation("extend", steps, late=True)
 
-    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[answers.Stamp]:
+    def stamp(
+        self,
+        tags: Tags,
+        *,
+        keep: float = 0.0,
+        noting: bool = True,  # noqa: ARG002 - it comes with the tags, from one server
+    ) -> Operation[answers.Stamp]:
         """
         Take the versions of tags, before what they stand for is read.
 
@@ -202,4 +208,4 @@ class Commands:
         return Operation("note", partial(note, self.layout), late=True)
 
     def _scope(self, tags: Tags) -> Scope:
-        return Scope(self.layout, self.tags(tags), self.lease)
+        return Scope(self.layout.counter, self.tags(tags), self.lease)

@@ -12,7 +12,7 @@ makes a TTL wrong, and never an entry valid. The checksum covers all but the pay
 which has one of its own (`codec.frame`).
 
 All origins are of the incarnation in which the entry was stored; one without tags has
-an origin that no version comes from. In a Cluster they will differ by slot.
+an origin that no version comes from. In a Cluster they differ by slot.
 """
 
 from __future__ import annotations

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import redis.exceptions as client
 
 from yokedcache.errors import StoreError
-from yokedcache.stores.redis.wire import Refusal, RefusedError
+from yokedcache.stores.redis.wire import (
+    ASK,
+    MOVED,
+    TRY_AGAIN,
+    Refusal,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +25,10 @@ _CODES: Final[dict[type[Exception], str]] = {
     client.ReadOnlyError: "READONLY",
     client.OutOfMemoryError: "OOM",
     client.NoPermissionError: "NOPERM",
+    client.MovedError: MOVED,
+    client.AskError: ASK,
+    client.TryAgainError: TRY_AGAIN,
+    client.ClusterDownError: "CLUSTERDOWN",
 }
 
 CAUGHT: Final = (client.RedisError, OSError, EOFError)

@@ -18,10 +18,8 @@ it stands on a tag whose memory may have been lost with somebody's fence in it.
 A tag's value that doesn't read like this isn't ours. Nothing is served or stored on
 such a tag; the first script that meets it replaces it, as a tag that was lost.
 
-In a Cluster each key lies in a slot of its own. Nothing here needs two of them in one
-script but the counter, which every script that gives a version draws from: there the
-number has to be drawn by a call of its own, after COMMIT for the second bump, and
-handed to the scripts of the tags' slots.
+In a Cluster there are many counters, each with the tags that draw from it in one slot:
+see `cluster`.
 """
 
 from __future__ import annotations
@@ -184,11 +182,18 @@ class Layout:
         Return a set of tags, by their digests in order.
         """
         found = list(digests)
-        if len(found) > MOST_TAGS:
-            raise UsageError(
-                f"{len(found)} tags in one call, of at most {MOST_TAGS}: take wider "
-                "ones, of a table or of the whole database",
-                tags=len(found),
-            )
+        self.check_size(found)
         keys = tuple(self._tag + word(one) for one in found)
         return TagSet(b"".join(found), keys)
+
+    @staticmethod
+    def check_size(digests: list[bytes]) -> None:
+        """
+        Refuse more tags than a call takes.
+        """
+        if len(digests) > MOST_TAGS:
+            raise UsageError(
+                f"{len(digests)} tags in one call, of at most {MOST_TAGS}: take wider "
+                "ones, of a table or of the whole database",
+                tags=len(digests),
+            )

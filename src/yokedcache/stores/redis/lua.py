@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from yokedcache.stores.redis.wire import Steps
 
-NAMES: Final = ("adopt", "bump", "fence", "lift", "open", "release", "renew", "store")
+NAMES: Final = (
+    *("adopt", "bump", "fence", "hold", "lift"),
+    *("open", "release", "renew", "store"),
+)
 
-ALONE: Final = frozenset({"release", "store"})
+ALONE: Final = frozenset({"hold", "release", "store"})
 """Scripts that give no version, and so don't begin with `common.lua`."""
 
 

@@ -137,7 +137,7 @@ def judge_read(
         standing = yield from _others(layout, found, tags, values)
     if versions == standing:
         return Hit(found, versions)
-    return Miss(_broken(versions, standing), Stamp(tags, values, mark))
+    return Miss(broken(versions, standing), Stamp(tags, values, mark))
 
 
 def _unless_foreign(data: Any) -> Any:
@@ -161,7 +161,10 @@ def _others(
     return [known[digest] for digest in digests]
 
 
-def _broken(versions: list[bytes], standing: list[bytes | None]) -> str:
+def broken(versions: list[bytes], standing: list[bytes | None]) -> str:
+    """
+    Say what became of the first tag that doesn't stand as an entry says.
+    """
     for version, value in zip(versions, standing, strict=True):
         if value != version:
             state = read_tag(value)

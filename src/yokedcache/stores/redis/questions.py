@@ -54,9 +54,14 @@ class Question:
         """
         Tell whether everything stands as it did.
         """
+        return mark == self._mark and self.stands(data, values)
+
+    def stands(self, data: Any, values: Sequence[bytes | None]) -> bool:
+        """
+        Tell it where each value is known to be of the present incarnation.
+        """
         return (
             values == self._values
-            and mark == self._mark
             and data.__class__ is bytes
             and len(data) == self._size
             and data.startswith(self._seen)

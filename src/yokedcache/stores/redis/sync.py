@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import redis
@@ -23,10 +24,11 @@ from yokedcache.stores.redis.faults import (
     whereabouts,
 )
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
+from yokedcache.stores.redis.lockstep import lockstep
+from yokedcache.stores.redis.operations import Operation
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, command, fine
 
 if TYPE_CHECKING:
-    from yokedcache.stores.redis.operations import Operation
     from yokedcache.stores.redis.sentinel import Primary
 
 T = TypeVar("T")
@@ -140,6 +142,23 @@ class RedisStore:
         # it was closed while nobody used it
         seconds -= time.monotonic() - began
         return self._using(None, operation, seconds, lasts=True)
+
+    def perform_all(
+        self, operations: list[Operation[Any]], seconds: float
+    ) -> list[Any]:
+        """
+        Do operations on one connection; give the result of each, or its `StoreError`.
+        """
+        steps = partial(lockstep, operations)
+        late = all(operation.late for operation in operations)
+        asked = operations[0].asked
+        results = self.perform(Operation(asked, steps, late=late), seconds)
+        for place, result in enumerate(results):
+            if isinstance(result, RefusedError):
+                error = self._error(result, operations[place].asked, None)
+                error.__cause__ = result.refusal.error
+                results[place] = error
+        return results
 
     def _using(
         self, lasting: Any, operation: Operation[T], seconds: float, *, lasts: bool

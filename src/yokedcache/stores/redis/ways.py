@@ -1,8 +1,9 @@
 """
-The way to a store, as its URL says it: one server, the primary of a Sentinel service.
+The way to a store, as its URL says it: one server, a Sentinel service, a Cluster.
 
     redis://user:password@host:port/database?...
     redis+sentinel://user:password@host:port,host:port/service/database?...
+    redis+cluster://user:password@host:port,host:port?...
 
 Options of the URL are the client library's, and hold for the servers. What begins with
 `sentinel_` is for the sentinels, which have users of their own.
@@ -22,6 +23,8 @@ Address = tuple[str, int]
 
 SENTINEL: Final = "redis+sentinel"
 SENTINEL_PORT: Final = 26379
+CLUSTER: Final = "redis+cluster"
+CLUSTER_PORT: Final = 6379
 
 _FOR_SENTINELS: Final = "sentinel_"
 _CREDENTIALS: Final = ("username", "password")
@@ -35,7 +38,7 @@ class Way:
     `url` leads to one server, or to none in particular and says how to connect to each.
     """
 
-    __slots__ = ("credentials", "hosts", "service", "url")
+    __slots__ = ("cluster", "credentials", "hosts", "service", "url")
 
     def __init__(
         self,
@@ -43,10 +46,13 @@ class Way:
         hosts: tuple[Address, ...] = (),
         service: str | None = None,
         credentials: dict[str, str] | None = None,
+        *,
+        cluster: bool = False,
     ) -> None:
         self.url = url
         self.hosts = hosts
         self.service = service
+        self.cluster = cluster
         self.credentials = credentials or {}
         """What the sentinels want to be told."""
 
@@ -61,6 +67,8 @@ def read_way(url: str) -> Way:
     parts = urlsplit(url)
     if parts.scheme == SENTINEL:
         return _sentinel(parts)
+    if parts.scheme == CLUSTER:
+        return _cluster(parts)
     return Way(url)
 
 
@@ -90,6 +98,16 @@ def _sentinel(parts: SplitResult) -> Way:
     theirs = [pair for pair in told if not pair[0].startswith(_FOR_SENTINELS)]
     url = _common(parts, theirs, database)
     return Way(url, hosts, unquote(service), credentials)
+
+
+def _cluster(parts: SplitResult) -> Way:
+    form = f"{CLUSTER}://host:{CLUSTER_PORT},host:{CLUSTER_PORT}"
+    hosts = _hosts(parts, CLUSTER_PORT, form)
+    told = parse_qsl(parts.query, keep_blank_values=True)
+    if parts.path.strip("/") not in ("", "0") or "db" in dict(told):
+        msg = f"a Cluster has one database, so the URL names none: {form}"
+        raise SettingsError(msg, form=form)
+    return Way(_common(parts, told), hosts, cluster=True)
 
 
 def _common(

@@ -79,3 +79,6 @@ class Request:
 NO_SCRIPT: Final = "NOSCRIPT"
 READ_ONLY: Final = "READONLY"
 WRONG_TYPE: Final = "WRONGTYPE"
+MOVED: Final = "MOVED"
+ASK: Final = "ASK"
+TRY_AGAIN: Final = "TRYAGAIN"

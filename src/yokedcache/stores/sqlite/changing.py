@@ -88,6 +88,8 @@ class Change:
         if row is None or row[2] <= self.now:
             return Kept(None, [], "lost")
         _, version, _, text = row
+        if not isinstance(version, bytes):
+            return Kept(None, [], "foreign")
         try:
             fences = read_fences(text)
         except ValueError:

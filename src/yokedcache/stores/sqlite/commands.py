@@ -151,7 +151,13 @@ class Commands:
             change=lambda link: changing.extend(link, place, known, times, spent),
         )
 
-    def stamp(self, tags: Tags, *, keep: float = 0.0) -> Operation[Stamp]:
+    def stamp(
+        self,
+        tags: Tags,
+        *,
+        keep: float = 0.0,
+        noting: bool = True,  # noqa: ARG002 - it comes with the tags, from one file
+    ) -> Operation[Stamp]:
         """
         Take the versions of tags, before what they stand for is read.
 

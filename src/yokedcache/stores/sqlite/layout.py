@@ -172,6 +172,8 @@ def read_state(row: Any, now: int, wall: float) -> TagState:
     if row is None:
         return _LOST
     _, version, ends, text = row
+    if not isinstance(version, bytes):
+        return _UNKNOWN
     if text is None:
         return TagState(version) if ends > now else _LOST
     try:

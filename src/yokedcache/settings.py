@@ -16,9 +16,10 @@ from yokedcache.core.durations import seconds
 from yokedcache.errors import SettingsError
 
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
+_SERVERS: Final = ("redis", "rediss", "valkey", "valkeys")
 SCHEMES: Final = (
-    *("memory", "null", "redis", "rediss", "sqlite", "unix", "valkey"),
-    *("redis+sentinel", "valkey+sentinel", "redis+cluster", "valkey+cluster"),
+    *("memory", "null", "sqlite", "unix", *_SERVERS),
+    *(f"{scheme}+{kind}" for kind in ("sentinel", "cluster") for scheme in _SERVERS),
 )
 
 

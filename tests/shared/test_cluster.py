@@ -133,6 +133,19 @@ def test_nodes_that_want_a_password(caplog: pytest.LogCaptureFixture) -> None:
         wrong.sync.close()
 
 
+def test_nodes_are_spoken_to_over_tls(caplog: pytest.LogCaptureFixture) -> None:
+    with RedisCluster.running(variant=Variant(tls=True)) as cluster:
+        url = cluster.url()
+        cache = YokedCache(url, lease=0.2, store_timeout=5.0)
+        wait_until(lambda: cache.sync.set("a", 1))
+        assert asyncio.run(cache.get("a")) == 1
+        stranger = YokedCache(url.partition("?")[0], store_timeout=5.0)
+        assert stranger.sync.get("a") is None
+        assert "certificate verify failed" in caplog.text
+        cache.sync.close()
+        stranger.sync.close()
+
+
 # in use
 
 

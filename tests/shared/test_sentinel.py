@@ -42,6 +42,9 @@ def group() -> Iterator[SentinelGroup]:
 
 def url_of(group: SentinelGroup, *, name: str | None = None, more: str = "") -> str:
     hosts = ",".join(f"{host}:{port}" for host, port in group.addresses)
+    certificate = group.servers[0].certificate
+    if certificate:
+        return f"rediss+sentinel://{hosts}/{name or group.name}?{certificate.told()}"
     return f"redis+sentinel://{hosts}/{name or group.name}{more}"
 
 
@@ -85,8 +88,26 @@ def test_a_url_names_sentinels_service_and_database() -> None:
     )
     assert way.hosts == (("one", 1), ("::1", 26379))
     assert way.service == "my app"
-    assert way.credentials == {"username": "w", "password": "p"}
+    assert way.watchers == "redis://w:p@"
     assert way.url == "redis://app:s%40@/3?ssl_ca_certs=ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "more", "watchers"),
+    [
+        ("rediss", "", "rediss://:@?ssl_ca_certs=ca.pem"),
+        ("rediss", "&sentinel_ssl_ca_certs=a.pem", "rediss://:@?ssl_ca_certs=a.pem"),
+        ("rediss", "&sentinel_ssl=false", "redis://:@"),
+        ("redis", "&sentinel_ssl=true", "rediss://:@?ssl_ca_certs=ca.pem"),
+        ("redis", "&sentinel_password=a/@", "redis://:a%2F%40@"),
+    ],
+)
+def test_a_url_says_how_sentinels_are_connected_to(
+    scheme: str, more: str, watchers: str
+) -> None:
+    way = read_way(f"{scheme}+sentinel://one/main?ssl_ca_certs=ca.pem{more}")
+    assert way.watchers == watchers
+    assert way.url == f"{scheme}:///?ssl_ca_certs=ca.pem"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +120,7 @@ def test_a_url_names_sentinels_service_and_database() -> None:
         ("redis+sentinel://one:70000/main", "'one:70000' in the URL is no host"),
         ("redis+sentinel://one/main/zero", "database is 'zero'"),
         ("redis+sentinel://one/main?sentinel_db=1", "unknown option 'sentinel_db'"),
+        ("redis+sentinel://one/main?sentinel_ssl=on", "sentinel_ssl='on' in the URL"),
         ("valkey+sentinel://one", r"redis\+sentinel://host:26379,host:26379/service"),
     ],
 )
@@ -153,6 +175,20 @@ def test_servers_that_are_no_sentinels_are_named(
     cache = open_cache(url)
     assert "it can't be reached" in failure(cache, loop=loop)
     assert cache.sync.get("a", "nothing") == "nothing"
+
+
+def test_sentinels_and_servers_are_spoken_to_over_tls(
+    open_cache: Callable[..., YokedCache],
+) -> None:
+    with SentinelGroup.running(variant=Variant(tls=True)) as group:
+        cache = open_cache(url_of(group), lease=0.2)
+        wait_until(lambda: cache.sync.set("a", 1))
+        assert asyncio.run(open_cache(url_of(group)).get("a")) == 1
+        stranger = open_cache(url_of(group).partition("?")[0])
+        for loop in (False, True):
+            assert "certificate verify failed" in failure(stranger, loop=loop)
+        open_text = open_cache(url_of(group).replace("rediss", "redis"))
+        assert "can't be reached" in failure(open_text, loop=False)
 
 
 @pytest.mark.parametrize("loop", [False, True], ids=["sync", "async"])

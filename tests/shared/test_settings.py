@@ -34,6 +34,7 @@ def test_a_url_has_our_settings_and_the_clients() -> None:
 
 def test_valkey_is_spoken_to_as_redis() -> None:
     assert read("valkey://host/1", {}).url == "redis://host/1"
+    assert read("valkeys+cluster://host/", {}).url == "rediss+cluster://host/"
 
 
 def test_a_path_means_the_same_wherever_the_process_goes(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from tests.services.processes import give, run
 
@@ -47,7 +48,15 @@ class Certificate:
             "tls-key-file": str(self.key),
             "tls-ca-cert-file": str(self.certificate),
             "tls-auth-clients": "no",
+            # among themselves as well
+            "tls-replication": "yes",
         }
+
+    def told(self) -> str:
+        """
+        Return what a client's URL has to say to check it.
+        """
+        return urlencode({"ssl_ca_certs": str(self.certificate)})
 
 
 def make_certificate(openssl: list[str], directory: Path) -> Certificate:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import redis
 
 from tests.services.processes import free_port, wait_until
-from tests.services.redis.groups import is_attached
+from tests.services.redis.groups import is_attached, vouched
 from tests.services.redis.kinds import Redis, RedisKind
 from tests.services.redis.server import RedisServer, facts
 from tests.services.redis.settings import Variant
@@ -46,8 +46,8 @@ class RedisCluster:
         Give a Cluster that all its nodes call complete.
         """
         kind, variant = kind or Redis(), variant or Variant()
-        variant.check(kind, alone=False)
         with contextlib.ExitStack() as stack:
+            variant = stack.enter_context(vouched(kind, variant))
             nodes = [
                 stack.enter_context(RedisServer.running(kind, _member(variant)))
                 for _ in range(6 if replicas else 3)
@@ -76,6 +76,9 @@ class RedisCluster:
         """
         login = f":{quote(self.password, safe='')}@" if self.password else ""
         hosts = ",".join(f"{host}:{port}" for host, port in self.addresses)
+        certificate = self.nodes[0].certificate
+        if certificate:
+            return f"rediss+cluster://{login}{hosts}?{certificate.told()}"
         return f"redis+cluster://{login}{hosts}"
 
     @property
@@ -213,6 +216,7 @@ def _member(variant: Variant) -> Variant:
         options={
             **variant.options,
             "cluster-enabled": "yes",
+            **({"tls-cluster": "yes"} if variant.tls else {}),
             # chosen: 10,000 above the port may be somebody's
             "cluster-port": str(free_port()),
             "cluster-node-timeout": str(NODE_TIMEOUT),
@@ -231,5 +235,5 @@ def _handshakes(node: RedisServer) -> bool:
 
 
 def _shares(node: RedisServer) -> Iterator[tuple[int, int, int]]:
-    for first, last, primary, *_ in node.say("CLUSTER", "SLOTS"):
+    for first, last, primary, *_ in node.say_by_port("CLUSTER", "SLOTS"):
         yield first, last, primary[1]

@@ -5,12 +5,13 @@ Several servers that belong together: a primary with replicas, watched by Sentin
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import redis
 
 from tests.services.processes import Process, free_port, private_directory, wait_until
+from tests.services.redis.certificates import Certificate, make_certificate
 from tests.services.redis.kinds import Redis, RedisKind
 from tests.services.redis.server import RedisServer, launch, speak
 from tests.services.redis.settings import Variant
@@ -67,8 +68,8 @@ class ReplicaPair:
         Give the two, attached.
         """
         kind, variant = kind or Redis(), variant or Variant()
-        variant.check(kind, alone=False)
         with (
+            vouched(kind, variant) as variant,
             RedisServer.running(kind, variant) as primary,
             RedisServer.running(kind, variant) as replica,
         ):
@@ -98,12 +99,16 @@ class Sentinel:
 
     port: int
     process: Process
+    certificate: Certificate | None = None
 
     def say(self, *words: Any) -> Any:
         """
         Ask it something; return the bare answer.
         """
-        return speak(f"redis://127.0.0.1:{self.port}", *words)
+        url = f"redis://127.0.0.1:{self.port}"
+        if self.certificate:
+            url = f"rediss://127.0.0.1:{self.port}?{self.certificate.told()}"
+        return speak(url, *words)
 
     def knows(self, sentinels: int, replicas: int) -> bool:
         """
@@ -151,8 +156,8 @@ class SentinelGroup:
         Give the group, when everybody knows everybody.
         """
         kind, variant = kind or Redis(), variant or Variant()
-        variant.check(kind, alone=False)
         with contextlib.ExitStack() as stack:
+            variant = stack.enter_context(vouched(kind, variant))
             servers = [
                 stack.enter_context(RedisServer.running(kind, variant))
                 for _ in range(1 + replicas)
@@ -216,10 +221,25 @@ class SentinelGroup:
 
 
 @contextlib.contextmanager
+def vouched(kind: RedisKind, variant: Variant) -> Iterator[Variant]:
+    """
+    Give servers that speak TLS to each other one certificate.
+    """
+    variant.check(kind)
+    if not variant.tls:
+        yield variant
+        return
+    with private_directory("certificate") as directory:
+        certificate = make_certificate(Redis().openssl() or [], directory)
+        yield replace(variant, certificate=certificate)
+
+
+@contextlib.contextmanager
 def _sentinel(kind: RedisKind, primary: RedisServer) -> Iterator[Sentinel]:
-    port = free_port()
+    port, certificate = free_port(), primary.certificate
+    told = {"port": "0", **certificate.settings(port)} if certificate else {}
     lines = [
-        f"port {port}",
+        *(f"{name} {value}" for name, value in (told or {"port": str(port)}).items()),
         "bind 127.0.0.1",
         "dir .",
         f"sentinel monitor {NAME} {primary.host} {primary.port} 2",
@@ -230,7 +250,7 @@ def _sentinel(kind: RedisKind, primary: RedisServer) -> Iterator[Sentinel]:
         lines.append(f"sentinel auth-pass {NAME} {primary.variant.password}")
     with kind.runnable() as command, private_directory("sentinel") as directory:
         process = launch(command, directory, iter(lines), "--sentinel")
-        sentinel = Sentinel(port, process)
+        sentinel = Sentinel(port, process, certificate)
         try:
             process.wait_until(sentinel.answers)
             # they greet each other every two seconds otherwise

@@ -52,13 +52,13 @@ class RedisServer:
         Give a server that answers; whatever was done to it, it ends afterwards.
         """
         kind, variant = kind or Redis(), variant or Variant()
-        variant.check(kind, alone=True)
+        variant.check(kind)
         with (
             kind.runnable() as command,
             private_directory(kind.name, in_memory=True) as directory,
         ):
-            certificate = None
-            if variant.tls:
+            certificate = variant.certificate
+            if variant.tls and not certificate:
                 certificate = make_certificate(Redis().openssl() or [], directory)
             port = free_port()
             lines = variant.lines(port, directory / "socket", certificate)
@@ -97,9 +97,7 @@ class RedisServer:
             return f"unix://{login}{self.socket}?db={database}"
         scheme = "rediss" if self.variant.tls else "redis"
         url = f"{scheme}://{login}{self.host}:{port or self.port}/{database}"
-        if self.certificate:
-            url += f"?ssl_ca_certs={quote(str(self.certificate.certificate), safe='')}"
-        return url
+        return url + (f"?{self.certificate.told()}" if self.certificate else "")
 
     def client(self, url: str | None = None, **options: Any) -> Any:
         """
@@ -112,6 +110,12 @@ class RedisServer:
         Send a command over the socket as the default user; return the bare answer.
         """
         return speak(self.url(socket=True), *words)
+
+    def say_by_port(self, *words: Any) -> Any:
+        """
+        Do so over its port: it names others by what they are there, with TLS or without.
+        """
+        return speak(self.url(), *words)
 
     def info(self, *sections: str) -> dict[str, str]:
         """

@@ -43,6 +43,10 @@ class Variant:
     """
     Whether the port takes TLS alone; the socket stays as it is.
     """
+    certificate: Certificate | None = None
+    """
+    What the servers of a group show each other; one that is alone has its own.
+    """
     persistence: Persistence = "none"
     maxmemory: str | None = None
     policy: str = "noeviction"
@@ -51,15 +55,13 @@ class Variant:
     Anything else, as it stands in `redis.conf`.
     """
 
-    def check(self, kind: RedisKind, *, alone: bool) -> None:
+    def check(self, kind: RedisKind) -> None:
         """
-        Fail where servers of this kind, alone or in a group, can't be had like this.
+        Fail where servers of this kind can't be had like this.
         """
         if self.tls and not kind.tls:
             message = f"{kind.name} is built without TLS: take the system's Redis"
             raise ValueError(message)
-        if self.tls and not alone:
-            raise ValueError("each server vouches for itself: groups have no TLS")
 
     def lines(
         self, port: int, socket: Path | None, certificate: Certificate | None

@@ -47,9 +47,9 @@ class _Asked:
     """
 
     def __init__(self, way: Way, client: Any, limit: float, plain: Any) -> None:
-        options = {**plain, **way.credentials}
         self.sentinels = [
-            client(host=host, port=port, **options) for host, port in way.hosts
+            client.from_url(way.watchers, host=host, port=port, **plain)
+            for host, port in way.hosts
         ]
         self._limit = limit
         self._each = limit / 2
@@ -94,7 +94,7 @@ class Primary(_Asked):
     ) -> None:
         times = {"socket_timeout": limit / 2, "socket_connect_timeout": limit / 2}
         super().__init__(way, redis.Redis, limit, {**plain, **times})
-        told = {**options, **_parse_url(way.url)}
+        told = {**options, **_told(way.url)}
         make: Any = SentinelConnectionPool
         self._pool = make(way.service, self, **told)
         self.client = redis.Redis.from_pool(self._pool)
@@ -150,7 +150,7 @@ class AsyncPrimary(_Asked):
         # no limits of the client's: they would hold for closing as well
         times = {"socket_timeout": None, "socket_connect_timeout": None}
         super().__init__(way, redis.asyncio.Redis, limit, {**plain, **times})
-        told = {**options, **_parse_url(way.url)}
+        told = {**options, **_told(way.url)}
         make: Any = loops.SentinelConnectionPool
         self._pool = make(way.service, self, **told)
         self.client = redis.asyncio.Redis.from_pool(self._pool)
@@ -190,6 +190,16 @@ class AsyncPrimary(_Asked):
         """
         for client in (self.client, *self.sentinels):
             await client.aclose()
+
+
+def _told(url: str) -> dict[str, Any]:
+    """
+    Give what a URL says of connections, as a pool that makes its own kind of them takes it.
+    """
+    told: dict[str, Any] = _parse_url(url)
+    if told.pop("connection_class", None) is not None:
+        told["ssl"] = True
+    return told
 
 
 def _where(client: Any) -> str:

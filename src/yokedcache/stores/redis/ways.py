@@ -5,14 +5,15 @@ The way to a store, as its URL says it: one server, a Sentinel service, a Cluste
     redis+sentinel://user:password@host:port,host:port/service/database?...
     redis+cluster://user:password@host:port,host:port?...
 
-Options of the URL are the client library's, and hold for the servers. What begins with
-`sentinel_` is for the sentinels, which have users of their own.
+With `rediss` they are spoken to over TLS. Options of the URL are the client library's, and
+hold for the servers; those about TLS hold for the sentinels as well. What begins with
+`sentinel_` is for the sentinels alone, which have users of their own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from yokedcache.errors import SettingsError
 
@@ -28,6 +29,8 @@ CLUSTER_PORT: Final = 6379
 
 _FOR_SENTINELS: Final = "sentinel_"
 _CREDENTIALS: Final = ("username", "password")
+_TLS: Final = "ssl"
+_SAID: Final = {"true": True, "false": False}
 _LAST_PORT: Final = 65535
 
 
@@ -35,26 +38,26 @@ class Way:
     """
     To whom a store's client connects.
 
-    `url` leads to one server, or to none in particular and says how to connect to each.
+    `url` leads to one server, or to none in particular and says how to connect to each;
+    `watchers` says that of sentinels.
     """
 
-    __slots__ = ("cluster", "credentials", "hosts", "service", "url")
+    __slots__ = ("cluster", "hosts", "service", "url", "watchers")
 
     def __init__(
         self,
         url: str,
         hosts: tuple[Address, ...] = (),
         service: str | None = None,
-        credentials: dict[str, str] | None = None,
+        watchers: str = "",
         *,
         cluster: bool = False,
     ) -> None:
         self.url = url
         self.hosts = hosts
         self.service = service
+        self.watchers = watchers
         self.cluster = cluster
-        self.credentials = credentials or {}
-        """What the sentinels want to be told."""
 
 
 def read_way(url: str) -> Way:
@@ -65,14 +68,13 @@ def read_way(url: str) -> Way:
         SettingsError: it can't be meant; said without what is secret in it.
     """
     parts = urlsplit(url)
-    if parts.scheme == SENTINEL:
-        return _sentinel(parts)
-    if parts.scheme == CLUSTER:
-        return _cluster(parts)
-    return Way(url)
+    scheme, plus, kind = parts.scheme.partition("+")
+    if not plus:
+        return Way(url)
+    return (_sentinel if kind == "sentinel" else _cluster)(parts, scheme)
 
 
-def _sentinel(parts: SplitResult) -> Way:
+def _sentinel(parts: SplitResult, scheme: str) -> Way:
     form = f"{SENTINEL}://host:{SENTINEL_PORT},host:{SENTINEL_PORT}/service/0"
     hosts = _hosts(parts, SENTINEL_PORT, form)
     service, _, database = parts.path.strip("/").partition("/")
@@ -83,41 +85,59 @@ def _sentinel(parts: SplitResult) -> Way:
         msg = f"the URL's database is {database!r}, and has to be a number: {form}"
         raise SettingsError(msg, form=form)
     told = parse_qsl(parts.query, keep_blank_values=True)
-    credentials = {
+    servers = [pair for pair in told if not pair[0].startswith(_FOR_SENTINELS)]
+    url = _common(parts, scheme, servers, database)
+    return Way(url, hosts, unquote(service), _watchers(scheme, told))
+
+
+def _watchers(scheme: str, told: list[tuple[str, str]]) -> str:
+    """
+    Write the URL that says how each sentinel is connected to.
+    """
+    own = {
         name.removeprefix(_FOR_SENTINELS): text
         for name, text in told
         if name.startswith(_FOR_SENTINELS)
     }
-    for name in credentials:
-        if name not in _CREDENTIALS:
+    for name in own:
+        if name not in (*_CREDENTIALS, _TLS) and not name.startswith(f"{_TLS}_"):
             msg = (
-                f"unknown option {_FOR_SENTINELS + name!r} of the URL; the sentinels "
-                "are told sentinel_username and sentinel_password"
+                f"unknown option {_FOR_SENTINELS + name!r} of the URL; the sentinels are "
+                "told sentinel_username, sentinel_password and sentinel_ssl"
             )
             raise SettingsError(msg, option=_FOR_SENTINELS + name)
-    theirs = [pair for pair in told if not pair[0].startswith(_FOR_SENTINELS)]
-    url = _common(parts, theirs, database)
-    return Way(url, hosts, unquote(service), credentials)
+    user, password = (quote(own.pop(name, ""), safe="") for name in _CREDENTIALS)
+    said = own.pop(_TLS, "true" if scheme == "rediss" else "false")
+    if said not in _SAID:
+        msg = f"sentinel_ssl={said!r} in the URL has to be true or false"
+        raise SettingsError(msg, value=said)
+    if not _SAID[said]:
+        return f"redis://{user}:{password}@"
+    theirs = {name: text for name, text in told if name.startswith(f"{_TLS}_")}
+    return f"rediss://{user}:{password}@?{urlencode({**theirs, **own})}"
 
 
-def _cluster(parts: SplitResult) -> Way:
+def _cluster(parts: SplitResult, scheme: str) -> Way:
     form = f"{CLUSTER}://host:{CLUSTER_PORT},host:{CLUSTER_PORT}"
     hosts = _hosts(parts, CLUSTER_PORT, form)
     told = parse_qsl(parts.query, keep_blank_values=True)
     if parts.path.strip("/") not in ("", "0") or "db" in dict(told):
         msg = f"a Cluster has one database, so the URL names none: {form}"
         raise SettingsError(msg, form=form)
-    return Way(_common(parts, told), hosts, cluster=True)
+    return Way(_common(parts, scheme, told), hosts, cluster=True)
 
 
 def _common(
-    parts: SplitResult, options: list[tuple[str, str]], database: str = ""
+    parts: SplitResult,
+    scheme: str,
+    options: list[tuple[str, str]],
+    database: str = "",
 ) -> str:
     """
     Write the URL that says how each server is connected to.
     """
     login, at, _ = parts.netloc.rpartition("@")
-    return f"redis://{login}{at}/{database}?{urlencode(options)}"
+    return f"{scheme}://{login}{at}/{database}?{urlencode(options)}"
 
 
 def _hosts(parts: SplitResult, port: int, form: str) -> tuple[Address, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from consistency import events
 from consistency.crew import Crew
@@ -45,14 +46,19 @@ class Pace:
     ttl: float = 3.0
     patience: float = 0.05
 
-    def url(self, store: str, on_unreachable: str) -> str:
+    def url(self, store: str, case: Case) -> str:
         """
         Add the settings to a URL.
         """
-        return (
-            f"{store}?lease={self.lease}&orphan_grace={self.grace}&ttl={self.ttl}"
-            f"&store_timeout={self.patience}&on_unreachable={on_unreachable}"
-        )
+        settings = {
+            "lease": self.lease,
+            "orphan_grace": self.grace,
+            "ttl": self.ttl,
+            "store_timeout": self.patience,
+            "on_unreachable": case.on_unreachable,
+            "near": case.nemesis.near or "false",
+        }
+        return f"{store}?{urlencode(settings)}"
 
 
 PACE = Pace()
@@ -106,8 +112,8 @@ def play(
                 proxies[process] = stack.enter_context(proxy)
 
         def store(process: int) -> str:
-            port = proxies[process].port if proxies else None
-            return pace.url(redis.url(port=port), case.on_unreachable)
+            way = {"port": proxies[process].port} if proxies else {}
+            return pace.url(redis.url(**way), case)
 
         parts = _parts(scene, contender, load, store)
         crew = stack.enter_context(
@@ -167,7 +173,7 @@ def _judged(crew: Crew, case: Case, strikes: list[Strike]) -> Cell:
     return Cell(
         case=case,
         strikes=tuple(strikes),
-        found=find(history, strikes),
+        found=find(history, strikes, near=case.nemesis.near),
         ways={member.part.process: member.ways for member in crew.members},
         failures=failures,
     )

@@ -86,10 +86,14 @@ class _Row:
     writes: list[Event] = field(default_factory=list)
 
 
-def judge(events: Iterable[Event]) -> Verdict:
+def judge(events: Iterable[Event], *, near: float = 0.0) -> Verdict:
     """
     Judge a history, in any order of its events; takes O(n log n).
+
+    With `near` a read may miss what another process has committed since so many seconds,
+    and whether reads go back isn't judged.
     """
+    bound = int(near * 1e9)
     rows: defaultdict[int, _Row] = defaultdict(_Row)
     first, last = None, 0
     for event in events:
@@ -99,8 +103,10 @@ def judge(events: Iterable[Event]) -> Verdict:
         (row.writes if event.way == WRITE else row.reads).append(event)
         first = event.began if first is None else min(first, event.began)
         last = max(last, event.ended)
-    stale = chain.from_iterable(_stale(row) for row in rows.values())
-    backwards = chain.from_iterable(_backwards(row.reads) for row in rows.values())
+    judged = (_stale_near(row, bound) if near else _stale(row) for row in rows.values())
+    stale = chain.from_iterable(judged)
+    seen = () if near else (_backwards(row.reads) for row in rows.values())
+    backwards = chain.from_iterable(seen)
     return Verdict(
         reads=sum(len(row.reads) for row in rows.values()),
         writes=sum(len(row.writes) for row in rows.values()),
@@ -111,9 +117,26 @@ def judge(events: Iterable[Event]) -> Verdict:
     )
 
 
-def _stale(row: _Row) -> Iterator[Violation]:
+def _stale_near(row: _Row, bound: int) -> Iterator[Violation]:
+    """
+    Find those that are older than a write of their own process, or by more than `bound`.
+    """
+    far = list(_stale(row, bound))
+    yield from far
+    found = {violation.read for violation in far}
+    for process in {write.process for write in row.writes}:
+        own = _Row(
+            reads=[one for one in row.reads if one.process == process],
+            writes=[one for one in row.writes if one.process == process],
+        )
+        yield from (one for one in _stale(own) if one.read not in found)
+
+
+def _stale(row: _Row, bound: int = 0) -> Iterator[Violation]:
     """
     Find the reads that are older than a write which had returned when they began.
+
+    Or so many nanoseconds before that.
     """
     writes = sorted(row.writes, key=_value)
     values = [write.value for write in writes]
@@ -121,7 +144,7 @@ def _stale(row: _Row) -> Iterator[Violation]:
     soonest = list(accumulate(reversed(writes), _sooner))[::-1]
     for read in row.reads:
         place = bisect_right(values, read.value)
-        if place < len(writes) and soonest[place].ended < read.began:
+        if place < len(writes) and soonest[place].ended < read.began - bound:
             yield Violation("stale", read, soonest[place])
 
 

@@ -34,9 +34,13 @@ class Promise:
     """
     refusals: bool = False
     """Commits may be refused, before they are sent."""
+    near: float = 0.0
+    """What others have committed may be missed for so many seconds."""
 
     def __str__(self) -> str:
         stale = "none older than outage + TTL" if self.bounded else "0 stale"
+        if self.near:
+            stale = f"0 stale by more than {self.near:g} s"
         return f"{stale}, commits may be refused" if self.refusals else stale
 
 
@@ -45,7 +49,8 @@ def promise(nemesis: type[Nemesis], on_unreachable: str) -> Promise:
     Give what the docs promise.
     """
     refuses = on_unreachable == "refuse"
-    return Promise(bounded=nemesis.reach == "one" and not refuses, refusals=refuses)
+    bounded = nemesis.reach == "one" and not refuses
+    return Promise(bounded=bounded, refusals=refuses, near=nemesis.near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +69,16 @@ class Findings:
     """Nanoseconds that the longest strike took."""
 
 
-def find(history: Sequence[Event], strikes: Sequence[Strike]) -> Findings:
+def find(
+    history: Sequence[Event], strikes: Sequence[Strike], *, near: float = 0.0
+) -> Findings:
     """
     Judge a history.
     """
     reads = [e for e in history if e.way != WRITE and e.way not in MARKS]
     hits = sum(not read.loaded for read in reads)
     return Findings(
-        verdict=judge(history),
+        verdict=judge(history, near=near),
         others=judge(e for e in history if not _unheard(e, strikes)),
         accounts=account(history),
         recovery=recovery(reads, strikes),

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from consistency import events
 from consistency.crew import Crew
@@ -74,14 +74,25 @@ class Outcome:
         return max(0.0, 1 - self.loads / reads) if reads else 0.0
 
 
+class Shared(Protocol):
+    """
+    What processes share entries by.
+    """
+
+    def url(self) -> str:
+        """
+        Give its URL.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """
-    What one run has to itself: an empty Redis, a database with the rows, a folder.
+    What one run has to itself: an empty store, a database with the rows, a folder.
     """
 
     database: str
-    redis: RedisServer
+    redis: Shared
     folder: Path
 
     def parts(self, contender: Contender, load: Load) -> list[Part]:
@@ -127,7 +138,7 @@ class Stage:
             yield cls(postgres)
 
     @contextlib.contextmanager
-    def opened(self, rows: int, redis: RedisServer | None = None) -> Iterator[Scene]:
+    def opened(self, rows: int, redis: Shared | None = None) -> Iterator[Scene]:
         """
         Give what a run needs, and remove it afterwards.
         """
@@ -152,10 +163,10 @@ class Stage:
             with Crew.ready(python, parts, environment, scene.folder) as crew:
                 crew.begin()
                 crew.wait(load.seconds, told)
-                return outcome(crew)
+                return outcome(crew, near=contender.near)
 
 
-def outcome(crew: Crew) -> Outcome:
+def outcome(crew: Crew, *, near: float = 0.0) -> Outcome:
     """
     Judge what the processes have logged, and sum up what they counted.
     """
@@ -165,7 +176,7 @@ def outcome(crew: Crew) -> Outcome:
     for report in reports:
         failures.update(report["failures"])
     return Outcome(
-        verdict=judge(chain.from_iterable(logs)),
+        verdict=judge(chain.from_iterable(logs), near=near),
         ways={member.part.process: member.ways for member in crew.members},
         loads=sum(report["loads"] for report in reports),
         failures=failures,

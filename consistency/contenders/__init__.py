@@ -22,6 +22,8 @@ class Contender:
     """A violation fails the run."""
     must_hit: bool = False
     """So does a cache that answers next to nothing, for that would show nothing."""
+    near: float = 0.0
+    """Seconds for which it may give out again what it was told."""
 
 
 CONTENDERS = {
@@ -29,6 +31,12 @@ CONTENDERS = {
     for contender in (
         Contender("uncached", "no cache", must_hold=True),
         Contender("yokedcache", "yokedcache", 1_000_000, must_hold=True, must_hit=True),
+        Contender(
+            *("near", "yokedcache, near=0.1", 1_000_000),
+            must_hold=True,
+            must_hit=True,
+            near=0.1,
+        ),
         Contender("by_hand", "by hand: get, set, delete"),
         Contender("namesake", "yokedcache 1.1.0 (PyPI)", peers=True),
         Contender("cashews", "cashews", peers=True),

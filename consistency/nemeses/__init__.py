@@ -8,10 +8,13 @@ from consistency.nemeses.black_hole import BlackHole, BlackHoleOne
 from consistency.nemeses.calm import Calm
 from consistency.nemeses.cut import Cut, CutOne
 from consistency.nemeses.evicting import Evicting
+from consistency.nemeses.failed_over import HandedOver, KilledPrimary
 from consistency.nemeses.flushed import Flushed, ScriptsFlushed
+from consistency.nemeses.killed_node import KilledNode
 from consistency.nemeses.killed_store import KilledLasting, KilledStore
 from consistency.nemeses.killed_writer import KilledWriter
 from consistency.nemeses.late import Late, LateOne
+from consistency.nemeses.near_cut import NearCut
 from consistency.nemeses.nemesis import Ground, Nemesis, Strike
 from consistency.nemeses.password import Password
 from consistency.nemeses.stopped import Stopped
@@ -36,6 +39,10 @@ NEMESES: dict[str, type[Nemesis]] = {
         Evicting,
         ScriptsFlushed,
         Password,
+        KilledPrimary,
+        HandedOver,
+        KilledNode,
+        NearCut,
     )
 }
 """All of them, by the name that `--fault` takes."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from consistency.events import now
 from tests.services.redis import RedisServer, Variant
@@ -45,7 +45,8 @@ class Ground:
     What a nemesis has before it.
     """
 
-    redis: RedisServer
+    redis: Any
+    """What the nemesis gave as `store`."""
     proxies: Mapping[int, Proxy]
     """What stands before the server, by process; nothing unless `proxied` says so."""
     crew: Crew
@@ -74,6 +75,8 @@ class Nemesis(ABC):
     """How the server is set up."""
     proxied: ClassVar[bool] = False
     """Each process reaches the server through a proxy of its own."""
+    near: ClassVar[float] = 0.0
+    """For how many seconds processes give an answer out again without asking."""
     lengths: ClassVar[tuple[float, ...]] = ()
     """How many seconds it lasts: one of these."""
 
@@ -82,9 +85,9 @@ class Nemesis(ABC):
 
     @classmethod
     @contextmanager
-    def store(cls) -> Iterator[RedisServer]:
+    def store(cls) -> Iterator[Any]:
         """
-        Give the store that the processes share.
+        Give the store that the processes share, with its `url`.
         """
         with RedisServer.running(variant=cls.variant) as server:
             yield server

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 from consistency.nemeses.nemesis import Nemesis
 
 if TYPE_CHECKING:
+    from consistency.crew import Member
     from tests.services.proxy import Proxy
 
 
 class Network(Nemesis):
     """
-    Breaks the way of every process, or with `reach` of one that writes.
+    Breaks the way of every process, or of one that is drawn from the `victims`.
     """
 
     proxied = True
     lengths = (0.0, 0.3, 1.5)
+
+    def victims(self) -> list[Member]:
+        """
+        Give those of whom one is cut off; nobody if all are.
+        """
+        return self.ground.writers() if self.reach == "one" else []
 
     def act(self) -> int | None:
         """
@@ -27,8 +34,8 @@ class Network(Nemesis):
         """
         victim = None
         proxies = dict(self.ground.proxies)
-        if self.reach == "one":
-            victim = self.ground.dice.choice(self.ground.writers()).part.process
+        if candidates := self.victims():
+            victim = self.ground.dice.choice(candidates).part.process
             proxies = {victim: proxies[victim]}
         for proxy in proxies.values():
             self.cut(proxy)

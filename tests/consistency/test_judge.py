@@ -66,6 +66,22 @@ def test_old_value_is_as_stale_as_the_first_commit_that_replaced_it() -> None:
     assert verdict.stale_share == 1.0
 
 
+def test_near_by_others_commits_may_be_missed_for_a_while_and_own_ones_never() -> None:
+    commit = write(1, 10, 20)
+    in_time, late = read(0, 30, 31), read(0, 31, 32)
+    own = read(0, 21, 22, process=0)
+    own_late = read(0, 40, 41, process=0)
+    verdict = judge([commit, in_time, late, own, own_late], near=10 / 1e9)
+    assert found(verdict) == [(("stale"), one, commit) for one in (own, late, own_late)]
+    assert verdict.backwards == ()
+
+
+def test_near_by_going_back_is_not_judged() -> None:
+    commit, new, old = write(1, 10, 20), read(1, 21, 22), read(0, 23, 24)
+    assert judge([commit, new, old], near=10 / 1e9).good
+    assert len(judge([commit, new, old]).backwards) == 1
+
+
 def test_commit_that_returned_before_an_earlier_one() -> None:
     slow, quick = write(1, 0, 90), write(2, 10, 20)
     stale = read(1, 30, 31)

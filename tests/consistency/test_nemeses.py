@@ -24,6 +24,7 @@ from consistency.nemeses.killed_writer import under_way, usual
 from consistency.stage import Load, Stage
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
+from tests.services.redis.groups import is_attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,22 @@ def ground() -> Iterator[Callable[[str], Nemesis]]:
             proxies = {at: stack.enter_context(Proxy(target)) for at in range(2)}
             dice, over = random.Random(1), threading.Event()
             return nemesis(Ground(server, proxies, Crew([]), dice, over))
+
+        yield take
+
+
+@pytest.fixture
+def take_group() -> Iterator[Callable[[str], Nemesis]]:
+    """
+    Give a function that takes a nemesis to its group of servers.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def take(name: str) -> Nemesis:
+            nemesis = NEMESES[name]
+            group = stack.enter_context(nemesis.store())
+            dice, over = random.Random(1), threading.Event()
+            return nemesis(Ground(group, {}, Crew([]), dice, over))
 
         yield take
 
@@ -221,6 +238,33 @@ def test_password_is_changed_and_back(ground: Any, during: Any) -> None:
         with during(nemesis):
             wait_until(refused)
         assert answers(server)
+
+
+@pytest.mark.parametrize("name", ["killed_primary", "handed_over"])
+def test_primary_is_replaced_and_comes_back(take_group: Any, name: str) -> None:
+    nemesis = take_group(name)
+    group = nemesis.ground.redis
+    old = group.primary()
+    run_id = old.info("server")["run_id"]
+    for _ in range(2):  # it can be done again
+        nemesis.strike()
+        new = group.primary()
+        assert new is not old
+        assert is_attached(old, new)
+        old = new
+    killed = group.primary().info("server")["run_id"] != run_id
+    assert killed is (name == "killed_primary")
+
+
+def test_node_is_killed_and_comes_back_as_a_replica(take_group: Any) -> None:
+    nemesis = take_group("killed_node")
+    cluster = nemesis.ground.redis
+    before = cluster.masters()
+    nemesis.strike()
+    (new,) = (node for node in cluster.masters() if node not in before)
+    assert len(cluster.masters()) == 3
+    assert all(node.process.alive for node in cluster.nodes)
+    assert new in cluster.replicas
 
 
 @pytest.fixture

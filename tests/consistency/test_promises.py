@@ -55,6 +55,8 @@ def test_only_one_cut_off_that_commits_all_the_same_is_excused() -> None:
     }
     assert promise(NEMESES["stopped"], "refuse") == REFUSING
     assert promise(NEMESES["stopped"], "commit") == STRICT
+    near = promise(NEMESES["near_cut"], "commit")
+    assert (near, str(near)) == (Promise(near=0.1), "0 stale by more than 0.1 s")
 
 
 @pytest.mark.parametrize("promised", [STRICT, BOUNDED, REFUSING])

@@ -19,6 +19,7 @@ from tests.support.models import Base, User
 from yokedcache import YokedCache
 from yokedcache.errors import StoreError
 from yokedcache.shared import server as way
+from yokedcache.shared.breaker import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,6 +135,61 @@ def test_nothing_is_served_until_others_have_told_of_their_changes(
     wait_until(lambda: writer.stats().owed == 0)
     assert witness.sync.get("a") is None
     witness.sync.close()
+
+
+def test_an_outage_so_soon_after_another_is_one_of_its_own(
+    open_through: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, proxy = open_through(announce_timeout=0.2)
+    now = [100.0]
+    monkeypatch.setattr(cache.machine.store.server, "_clock", lambda: now[0])
+    cut(proxy)
+    for _ in range(5):
+        assert cache.sync.get("settled") is None
+    proxy.restore()
+    wait_until(lambda: cache.sync.set("again", 1))
+    # nothing is looked up while it isn't relied on, so this one is met by a single load
+    now[0] += 0.9 * way.DOUBT
+    cut(proxy)
+    failures = cache.stats().store_failures
+    assert cache.sync.get_or_set("other", lambda: 2) == 2
+    assert cache.stats().store_failures - failures < FAILURES
+    proxy.restore()
+    now[0] += 0.9 * way.DOUBT
+    wait_until(lambda: cache.sync.set("again", 3))
+    assert cache.sync.get("settled") is None
+    now[0] += 1.1 * way.DOUBT
+    assert cache.sync.get("settled") == 1
+
+
+def test_commit_insists_again_once_an_outage_is_over(
+    engine: Engine, open_through: Any
+) -> None:
+    cache, proxy = open_through(on_unreachable="refuse", announce_timeout=0.2)
+    cut(proxy)
+    for _ in range(4):
+        with pytest.raises(StoreError):
+            rename(engine)
+    proxy.restore()
+    wait_until(lambda: cache.sync.get("settled") == 1)
+    cut(proxy)  # before anything was announced
+    server = cache.machine.store.server
+    server._patience = 20.0
+    failures = cache.stats().store_failures
+    failed: list[StoreError] = []
+
+    def commit() -> None:
+        try:
+            rename(engine)
+        except StoreError as error:
+            failed.append(error)
+
+    writer = threading.Thread(target=commit)
+    writer.start()
+    wait_until(lambda: cache.stats().store_failures > failures)
+    proxy.restore()
+    writer.join(30)
+    assert failed == []
 
 
 def test_hits_come_back_after_an_outage(

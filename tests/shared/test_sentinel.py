@@ -40,14 +40,6 @@ def group() -> Iterator[SentinelGroup]:
         yield running
 
 
-def url_of(group: SentinelGroup, *, name: str | None = None, more: str = "") -> str:
-    hosts = ",".join(f"{host}:{port}" for host, port in group.addresses)
-    certificate = group.servers[0].certificate
-    if certificate:
-        return f"rediss+sentinel://{hosts}/{name or group.name}?{certificate.told()}"
-    return f"redis+sentinel://{hosts}/{name or group.name}{more}"
-
-
 @pytest.fixture
 def open_cache() -> Iterator[Callable[..., YokedCache]]:
     opened: list[YokedCache] = []
@@ -137,7 +129,7 @@ def test_a_url_that_cannot_be_meant_says_how_it_reads(url: str, said: str) -> No
 def test_the_primary_is_found(
     group: SentinelGroup, open_cache: Callable[..., YokedCache], scheme: str
 ) -> None:
-    url = url_of(group, more="/2?ttl=60").replace("redis", scheme, 1)
+    url = f"{group.url()}/2?ttl=60".replace("redis", scheme, 1)
     one, other = open_cache(url, lease=0.2), open_cache(url, lease=0.2)
     wait_until(lambda: one.sync.set("a", 1, tags=["t"]))
     assert other.sync.get("a") == 1
@@ -150,14 +142,14 @@ def test_the_primary_is_found(
 def test_an_event_loop_that_ends_leaves_no_connection_open(
     group: SentinelGroup,
 ) -> None:
-    assert leave_loops(url_of(group)) == ""
+    assert leave_loops(group.url()) == ""
 
 
 @pytest.mark.parametrize("loop", [False, True], ids=["sync", "async"])
 def test_an_unknown_service_is_named(
     group: SentinelGroup, open_cache: Callable[..., YokedCache], loop: bool
 ) -> None:
-    said = failure(open_cache(url_of(group, name="mine")), loop=loop)
+    said = failure(open_cache(group.url("mine")), loop=loop)
     assert "no sentinel names a primary of 'mine'" in said
     assert f"127.0.0.1:{group.sentinels[0].port}: it doesn't watch that service" in said
     assert "SENTINEL MASTERS" in said
@@ -181,13 +173,13 @@ def test_sentinels_and_servers_are_spoken_to_over_tls(
     open_cache: Callable[..., YokedCache],
 ) -> None:
     with SentinelGroup.running(variant=Variant(tls=True)) as group:
-        cache = open_cache(url_of(group), lease=0.2)
+        cache = open_cache(group.url(), lease=0.2)
         wait_until(lambda: cache.sync.set("a", 1))
-        assert asyncio.run(open_cache(url_of(group)).get("a")) == 1
-        stranger = open_cache(url_of(group).partition("?")[0])
+        assert asyncio.run(open_cache(group.url()).get("a")) == 1
+        stranger = open_cache(group.url().partition("?")[0])
         for loop in (False, True):
             assert "certificate verify failed" in failure(stranger, loop=loop)
-        open_text = open_cache(url_of(group).replace("rediss", "redis"))
+        open_text = open_cache(group.url().replace("rediss", "redis"))
         assert "can't be reached" in failure(open_text, loop=False)
 
 
@@ -216,7 +208,7 @@ def test_a_dead_sentinel_costs_nothing_but_a_try(
     with SentinelGroup.running() as group:
         group.sentinels[0].process.kill()
         group.sentinels[1].process.suspend()
-        cache = open_cache(url_of(group), lease=0.2)
+        cache = open_cache(group.url(), lease=0.2)
         wait_until(lambda: cache.sync.set("a", 1))
         assert asyncio.run(cache.get("a")) == 1
         assert cache.stats().store_failures == 0
@@ -232,7 +224,7 @@ def test_nothing_is_stale_in_a_failover(
 ) -> None:
     with SentinelGroup.running(kind) as group:
         settings = {"on_unreachable": "refuse", "store_timeout": 0.5}
-        one, other = (open_cache(url_of(group), **settings) for _ in range(2))
+        one, other = (open_cache(group.url(), **settings) for _ in range(2))
         ledger = Ledger(("a", "b"))
         wait_until(lambda: is_hit(other, lambda: ledger.read(other, "a")))
         with ledger.busy(one, other):
@@ -267,7 +259,7 @@ def test_a_primary_that_was_replaced_under_open_connections_is_left(
         # slow to make a replica of the old one, as sentinels are outside of tests
         for one in group.sentinels:
             one.say("SENTINEL", "DEBUG", "publish-period", 60_000)
-        cache = open_cache(url_of(group), lease=0.2)
+        cache = open_cache(group.url(), lease=0.2)
         wait_until(lambda: cache.sync.set("a", 1, tags=["t"]))
         old = group.primary()
         runner = asyncio.Runner()

@@ -7,6 +7,7 @@ greenlet of SQLAlchemy's `AsyncSession` lets its loop go on.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from yokedcache.errors import StoreError
@@ -202,6 +203,9 @@ class Server:
 
     def _failed(self, breaker: Breaker, error: StoreError) -> None:
         self.failures += 1
+        if self._doubted_until:
+            # another outage: so little is asked meanwhile that one failure has to do
+            self._doubted_until = inf
         if breaker.failed():
             logger.warning(
                 "a shared store fails again and again, so it is left alone for a "
@@ -212,7 +216,11 @@ class Server:
             once("store_failed", error.message, "a shared store failed: %s", str(error))
 
     def _answered(self, breaker: Breaker) -> None:
-        if breaker.answered():
+        over = breaker.answered()
+        if breaker is self._asking and self._announcing.failing:
+            # look-ups succeed again, others' as well: the next commit has to insist
+            over = self._announcing.answered()
+        if over or self._doubted_until == inf:
             self._doubted_until = self._clock() + DOUBT
             self.recovered()
             logger.warning("the shared store answers again")

@@ -131,7 +131,7 @@ class RedisCluster:
         """
         Return those that serve slots now, whatever they were at first.
         """
-        ports = {primary for _, _, primary in _shares(self.nodes[0])}
+        ports = {primary for _, _, primary in _shares(self._witness())}
         return [node for node in self.nodes if node.port in ports]
 
     def all_follow(self) -> bool:
@@ -149,7 +149,7 @@ class RedisCluster:
         """
         Return the primary that a node which runs holds responsible for a key.
         """
-        witness = next(node for node in self.nodes if node.process.alive)
+        witness = self._witness()
         slot = int(witness.say("CLUSTER", "KEYSLOT", key))
         for first, last, primary in _shares(witness):
             if first <= slot <= last:
@@ -189,6 +189,9 @@ class RedisCluster:
         Carry a key of a slot that is moving.
         """
         old.say("MIGRATE", new.host, new.port, key, 0, 5000)
+
+    def _witness(self) -> RedisServer:
+        return next(node for node in self.nodes if node.process.alive)
 
     def _has_moved(self, key: str, old: RedisServer) -> bool:
         running = [n for n in self.nodes if n is not old and n.process.alive]

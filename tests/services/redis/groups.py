@@ -110,6 +110,20 @@ class Sentinel:
             url = f"rediss://127.0.0.1:{self.port}?{self.certificate.told()}"
         return speak(url, *words)
 
+    def pace(self, milliseconds: int) -> None:
+        """
+        Have it ask and greet others so often.
+        """
+        often = (word for period in _LIVELY for word in (period, milliseconds))
+        self.say("SENTINEL", "DEBUG", *often)
+
+    def named(self) -> tuple[str, int]:
+        """
+        Return where it says that the primary is.
+        """
+        host, port = self.say("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
+        return host, int(port)
+
     def knows(self, sentinels: int, replicas: int) -> bool:
         """
         Tell whether it has found all others.
@@ -151,9 +165,13 @@ class SentinelGroup:
         variant: Variant | None = None,
         *,
         replicas: int = 1,
+        pace: int = 100,
     ) -> Iterator[SentinelGroup]:
         """
         Give the group, when everybody knows everybody.
+
+        A sentinel that hears of nothing for four times `pace` milliseconds undoes what
+        others have done meanwhile, so a busy machine wants more.
         """
         kind, variant = kind or Redis(), variant or Variant()
         with contextlib.ExitStack() as stack:
@@ -170,6 +188,8 @@ class SentinelGroup:
             ]
             group = cls(servers, sentinels)
             wait_until(group.is_settled)
+            for sentinel in sentinels:
+                sentinel.pace(pace)
             yield group
 
     @property
@@ -178,6 +198,16 @@ class SentinelGroup:
         Where the sentinels listen.
         """
         return [("127.0.0.1", sentinel.port) for sentinel in self.sentinels]
+
+    def url(self, name: str | None = None) -> str:
+        """
+        Return the URL of a shared store behind it.
+        """
+        hosts = ",".join(f"{host}:{port}" for host, port in self.addresses)
+        certificate = self.servers[0].certificate
+        if certificate:
+            return f"rediss+sentinel://{hosts}/{name or self.name}?{certificate.told()}"
+        return f"redis+sentinel://{hosts}/{name or self.name}"
 
     def is_settled(self) -> bool:
         """
@@ -190,10 +220,7 @@ class SentinelGroup:
         """
         Return the server that most sentinels call the primary.
         """
-        said = [
-            int(sentinel.say("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1])
-            for sentinel in self.sentinels
-        ]
+        said = [port for _, port in map(Sentinel.named, self.sentinels)]
         port = max(said, key=said.count)
         return next(server for server in self.servers if server.port == port)
 
@@ -208,16 +235,14 @@ class SentinelGroup:
         wait_until(lambda: _replication(new).get("role") == "master")
         return new
 
+    def take_back(self, old: RedisServer) -> None:
+        """
+        Return when an old primary that runs follows the one that all call the new one.
+        """
+        wait_until(lambda: self._agree() and is_attached(old, self.primary()))
+
     def _agree(self) -> bool:
-        return (
-            len(
-                {
-                    tuple(sentinel.say("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME))
-                    for sentinel in self.sentinels
-                }
-            )
-            == 1
-        )
+        return len({sentinel.named() for sentinel in self.sentinels}) == 1
 
 
 @contextlib.contextmanager
@@ -254,9 +279,7 @@ def _sentinel(kind: RedisKind, primary: RedisServer) -> Iterator[Sentinel]:
         try:
             process.wait_until(sentinel.answers)
             # they greet each other every two seconds otherwise
-            sentinel.say(
-                "SENTINEL", "DEBUG", *(word for p in _LIVELY for word in (p, 100))
-            )
+            sentinel.pace(100)
             yield sentinel
         finally:
             process.kill()

@@ -11,6 +11,8 @@ loader built.
 from __future__ import annotations
 
 import itertools
+from copy import copy
+from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -91,7 +93,8 @@ class Shape:
         if self._metadata is None or statement._with_options:
             made = load(stamped(compiled, template, replayed))
             if not compiled.compile_state.multi_row_eager_loaders:
-                self._metadata, self._attributes = made._metadata, made._attributes
+                self._metadata = released(made._metadata, self._compiled)
+                self._attributes = made._attributes
             return made
         stamp = Stamp(session, (), next(_runs))
 
@@ -106,6 +109,50 @@ class Shape:
         )
         result._attributes = self._attributes
         return result
+
+
+class _Released:
+    """
+    What is left of a load's context for those that want unique results later on.
+    """
+
+    __slots__ = ("_compiled", "load_options")
+
+    def __init__(self, load_options: Any, compiled: Callable[[], Any]) -> None:
+        self.load_options = load_options
+        self._compiled = compiled
+
+    @property
+    def compile_state(self) -> Any:
+        """
+        The compiled statement's; it is there as long as anybody has a result of it.
+        """
+        return self._compiled().compile_state
+
+
+def released(metadata: Any, compiled: Callable[[], Any]) -> Any:
+    """
+    Give a result's metadata that doesn't keep its session alive.
+
+    SQLAlchemy 2.1 makes the filters of `unique()` when they are asked for, by a function
+    that has the context of the load, and so its session, in a cell.
+    """
+    made = getattr(metadata, "_create_unique_filters", None)
+    if made is None:
+        return metadata
+    cells = [
+        CellType(_Released(cell.cell_contents.load_options, compiled))
+        if name == "context"
+        else cell
+        for name, cell in zip(
+            made.__code__.co_freevars, made.__closure__ or (), strict=True
+        )
+    ]
+    kept = copy(metadata)
+    kept._create_unique_filters = FunctionType(
+        made.__code__, made.__globals__, made.__name__, None, tuple(cells)
+    )
+    return kept
 
 
 def values_of(getters: list[Getter], given: Sequence[Any]) -> tuple[Any, ...]:

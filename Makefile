@@ -10,7 +10,7 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 # takes long and is about orders of events. All if ARGS say what to run.
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
-	payloads stores typing workers \
+	payloads soak stores typing workers \
 	$(addprefix shared/test_,$(addsuffix .py,cluster dead_writers file_size file_weather functions_are_shared \
 	functions_in_a_cluster keys_are_shared loads_in_a_cluster near one_load_for_all outages \
 	sentinel settings short_way stores_of_others weather workers)) \
@@ -18,7 +18,7 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	07_orphans_async 07_processes 09_differential)) hammer tenants/test_interleavings.py) \
 	-k "not mariadb and not asyncmy and not (hole_14 and (postgresql or psycopg or asyncpg))")
 
-.PHONY: help demo test quick nightly audited lint fmt bench conformance consistency docs services changelog lock clean
+.PHONY: help demo test quick nightly audited lint fmt bench conformance consistency soak docs services changelog lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -68,6 +68,9 @@ conformance: .venv/.dev .venv-sqlalchemy20/.dev services  ## SQLAlchemy's own su
 
 consistency: .venv/.dev services  ## many processes, one truth: what they read and wrote is judged
 	$(PY) -m consistency.run $(ARGS)
+
+soak: .venv/.dev services  ## a web application under load for minutes, with the cache and without
+	$(PY) -m soak.run $(ARGS)
 
 docs: .venv/.dev  ## check the docs
 	$(PY) docs/build.py $(ARGS)

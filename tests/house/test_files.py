@@ -19,7 +19,16 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCE = PROJECT / "src" / "yokedcache"
-CODE = ("src", "tests", "examples", "benchmarks", "conformance", "consistency", "docs")
+CODE = (
+    "src",
+    "tests",
+    "examples",
+    "benchmarks",
+    "conformance",
+    "consistency",
+    "docs",
+    "soak",
+)
 LONGEST_FILE = 400
 # Homes and work places of people and machines; system paths are fine.
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|Users|work|home/\w+/\w+)/")

@@ -1,0 +1,139 @@
+"""
+A shop as its authors would write it: FastAPI, SQLAlchemy, and one cache for all workers.
+
+`SOAK_DATABASE` says where the rows are, `SOAK_STORE` where entries are shared; without
+that nothing is cached, and not a line of the application is another one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException
+from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    mapped_column,
+    relationship,
+    selectinload,
+)
+
+from yokedcache import YokedCache, cached
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+POOL = 10
+"""Connections of a worker."""
+
+
+class Base(DeclarativeBase):
+    """
+    The shop's tables.
+    """
+
+
+class Order(Base):
+    """
+    What somebody ordered; `version` only grows.
+    """
+
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(default=0)
+    customer: Mapped[str]
+    lines: Mapped[list[Line]] = relationship(order_by="Line.id")
+
+
+class Line(Base):
+    """
+    A part of an order.
+    """
+
+    __tablename__ = "lines"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), index=True)
+    item: Mapped[str]
+    amount: Mapped[int]
+
+
+cache = YokedCache(os.environ.get("SOAK_STORE") or "null://")
+engine = create_async_engine(
+    os.environ.get("SOAK_DATABASE", "postgresql+psycopg://"), pool_size=POOL
+)
+sessions = cache.attach(async_sessionmaker(engine))
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    yield
+    await cache.close()
+    await engine.dispose()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+async def get_session() -> AsyncIterator[AsyncSession]:
+    async with sessions() as session:
+        yield session
+
+
+Handed = Annotated[AsyncSession, Depends(get_session)]
+
+
+@app.get("/orders/{number}")
+async def order(number: int, session: Handed) -> dict[str, Any]:
+    found = await session.scalar(
+        select(Order).where(Order.id == number).options(selectinload(Order.lines))
+    )
+    if found is None:
+        raise HTTPException(404)
+    return {
+        "id": found.id,
+        "version": found.version,
+        "customer": found.customer,
+        "lines": [{"item": line.item, "amount": line.amount} for line in found.lines],
+    }
+
+
+@cached(cache=cache)
+async def total(number: int) -> dict[str, int]:
+    async with sessions() as session:
+        version, amount = (
+            await session.execute(
+                select(Order.version, func.sum(Line.amount))
+                .join(Order.lines)
+                .where(Order.id == number)
+                .group_by(Order.version)
+            )
+        ).one()
+    return {"version": version, "amount": amount}
+
+
+@app.get("/orders/{number}/total")
+async def order_total(number: int) -> dict[str, int]:
+    return await total(number)
+
+
+@app.post("/orders/{number}")
+async def change(number: int, session: Handed) -> dict[str, int]:
+    raised = (
+        update(Order)
+        .where(Order.id == number)
+        .values(version=Order.version + 1)
+        .returning(Order.version)
+    )
+    version = (await session.execute(raised)).scalar_one()
+    await session.commit()
+    return {"version": version}
+
+
+@app.get("/counts")
+async def counts() -> dict[str, int]:
+    total = cache.stats().total
+    return {"hits": total.hits, "loads": total.loads}

@@ -1,0 +1,163 @@
+"""
+`make soak`: four workers under load, with the cache and then without.
+
+Ends with 1 if a request failed, a read was older than a write before it, or memory grew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, insert
+
+from soak import app, report, vitals
+from soak.load import Connection, Load
+from soak.report import Phase
+from tests.services import Postgres
+from tests.services.processes import free_port
+from tests.services.redis import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LINES = 5
+"""Of each order."""
+START_LIMIT = 60.0
+SAMPLES = 120
+"""How often memory is looked at in a phase."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run what the command line says.
+    """
+    options = parsed(arguments)
+    print(f"seed {options.seed}\n\n{report.head()}", flush=True)
+    found: list[str] = []
+    with Postgres().running() as postgres, RedisServer.running() as redis:
+        database = postgres.create_database().url("psycopg")
+        fill(database, options.orders)
+        for title, store in (("yokedcache", redis.url()), ("no cache", "")):
+            phase = asyncio.run(soaked(title, database, store, options))
+            print(report.line(phase), flush=True)
+            found += report.complaints(phase, caches=bool(store))
+    print(*found, sep="\n")
+    print("soak:", "FAILED" if found else "passed")
+    return 1 if found else 0
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """
+    Read the command line.
+    """
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    add = parser.add_argument
+    add("--seconds", type=float, default=600.0, help="of each of the two")
+    add("--workers", type=int, default=4)
+    add("--clients", type=int, default=16)
+    add("--orders", type=int, default=200)
+    add("--writes", type=float, default=0.02, help="share of writes, from 0 to 1")
+    add("--seed", type=int, default=random.randrange(10**6))
+    return parser.parse_args(arguments)
+
+
+def fill(database: str, orders: int) -> None:
+    """
+    Make the tables, and orders numbered from 1.
+    """
+    engine = create_engine(database)
+    app.Base.metadata.create_all(engine)
+    numbers = range(1, orders + 1)
+    with engine.begin() as connection:
+        connection.execute(
+            insert(app.Order),
+            [{"id": n, "version": 0, "customer": f"customer {n}"} for n in numbers],
+        )
+        connection.execute(
+            insert(app.Line),
+            [
+                {"order_id": n, "item": f"item {part}", "amount": part}
+                for n in numbers
+                for part in range(LINES)
+            ],
+        )
+    engine.dispose()
+
+
+async def soaked(
+    title: str, database: str, store: str, options: argparse.Namespace
+) -> Phase:
+    """
+    Have one application asked for its time.
+    """
+    with serving(database, store, options.workers) as (server, port):
+        await _ready(port)
+        load = Load(
+            port, orders=options.orders, writes=options.writes, seed=options.seed
+        )
+        began = time.monotonic()
+        ends = began + options.seconds
+        sampling = asyncio.create_task(_sampled(server.pid, ends, options.seconds))
+        await load.run(options.clients, lambda: time.monotonic() >= ends)
+        seconds = time.monotonic() - began
+        counts = await _counts(port)
+        return Phase(title, seconds, load.seen, tuple(await sampling), **counts)
+
+
+@contextlib.contextmanager
+def serving(
+    database: str, store: str, workers: int
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """
+    Run the application by uvicorn.
+    """
+    port = free_port()
+    told = {"SOAK_DATABASE": database, "SOAK_STORE": store}
+    command = [sys.executable, "-m", "uvicorn", "soak.app:app", "--port", str(port)]
+    more = ["--workers", str(workers), "--log-level", "warning", "--no-access-log"]
+    server = subprocess.Popen([*command, *more], env={**os.environ, **told})
+    try:
+        yield server, port
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+async def _ready(port: int) -> None:
+    ends = time.monotonic() + START_LIMIT
+    while True:
+        try:
+            await _counts(port)
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+async def _counts(port: int) -> dict[str, Any]:
+    connection = Connection(port)
+    counts: dict[str, Any] = await connection.ask("GET", "/counts")
+    await connection.close()
+    return counts
+
+
+async def _sampled(parent: int, ends: float, seconds: float) -> list[int]:
+    samples = [vitals.memory(parent)]
+    while time.monotonic() < ends:
+        await asyncio.sleep(seconds / SAMPLES)
+        samples.append(vitals.memory(parent))
+    return samples
+
+
+if __name__ == "__main__":
+    sys.exit(main())

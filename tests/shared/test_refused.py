@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.ext.asyncio.session import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
-from tests.services.processes import free_port
+from tests.services.processes import free_port, wait_until
+from tests.services.proxy import Proxy
 from tests.support.models import Base, User
 from yokedcache import YokedCache
 from yokedcache.errors import StoreError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.services import PostgresDatabase
+    from tests.services.redis import RedisServer
 
 LOST = update(User).where(User.id == 1).values(name="lost")
 NAME = select(User.name).where(User.id == 1)
@@ -117,4 +119,71 @@ def test_session_goes_on_after_a_refused_commit(database: str) -> None:
             session.commit()
         session.rollback()
         assert session.scalar(NAME) == "old"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_what_was_prepared_is_committed_whatever_becomes_of_the_store(
+    postgres_database: PostgresDatabase, redis_server: RedisServer, driver: str
+) -> None:
+    engine = create_engine(postgres_database.url(driver))
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(User).values(id=1, name="old"))
+    with Proxy((redis_server.host, redis_server.port)) as proxy:
+        given: Any = {"lease": 0.5, "store_timeout": 5.0, "jitter": 0.0}
+        url = redis_server.url(port=proxy.port)
+        cache = YokedCache(url, on_unreachable="refuse", announce_timeout=0.5, **given)
+        reader = YokedCache(redis_server.url(), **given)
+        attached = reader.attach(sessionmaker(engine))
+
+        def name() -> str | None:
+            with attached() as session:
+                return session.scalar(NAME)
+
+        wait_until(lambda: [name(), name()] and reader.stats().total.hits > 0)
+        with Session(engine, twophase=True) as session:
+            session.execute(LOST)
+            session.prepare()
+            proxy.refuse()
+            proxy.cut()
+            # another database may have committed its part by now
+            session.commit()
+        assert cache.stats().owed == 1
+        # the fence of what was prepared keeps others from serving what was before it
+        assert name() == "lost"
+        proxy.restore()
+        wait_until(lambda: cache.stats().owed == 0)
+        wait_until(lambda: [name(), name()] == ["lost"] * 2)
+        cache.sync.close()
+        reader.sync.close()
+    engine.dispose()
+
+
+def test_what_was_prepared_and_rolled_back_holds_nothing_up(
+    postgres_database: PostgresDatabase, redis_server: RedisServer
+) -> None:
+    engine = create_engine(postgres_database.url("psycopg"))
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(User).values(id=1, name="old"))
+    given: Any = {"lease": 0.5, "store_timeout": 5.0, "jitter": 0.0}
+    cache = YokedCache(redis_server.url(), **given)
+    attached = cache.attach(sessionmaker(engine))
+
+    def served() -> bool:
+        hits = cache.stats().total.hits
+        for _ in range(2):
+            with attached() as session:
+                assert session.scalar(NAME) == "old"
+        return cache.stats().total.hits > hits
+
+    wait_until(served)
+    with Session(engine, twophase=True) as session:
+        session.execute(LOST)
+        session.prepare()
+        assert not served()
+        session.rollback()
+    wait_until(served)
+    cache.sync.close()
     engine.dispose()

@@ -221,6 +221,17 @@ class LiftFence(Op[None]):
         self.fence = fence
 
 
+class HoldFence(Op[None]):
+    """
+    Leave a fence up until what was prepared under it is committed or rolled back.
+    """
+
+    __slots__ = ("fence",)
+
+    def __init__(self, fence: Fence) -> None:
+        self.fence = fence
+
+
 class KeepFence(Op[None]):
     """
     Leave a fence up until it is known how its commit ended.

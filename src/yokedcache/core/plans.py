@@ -18,6 +18,7 @@ from yokedcache.core.operations import (
     Board,
     Commit,
     Fetch,
+    HoldFence,
     KeepFence,
     Land,
     LiftFence,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from yokedcache.core.entry import Entry
     from yokedcache.core.flights import Flight
     from yokedcache.core.operations import Found, Loaded, Sealed
+    from yokedcache.core.tags import Fence
 
 _ALONE: Final = Seat(Role.ALONE)
 
@@ -182,11 +184,34 @@ def announce(names: tuple[str, ...]) -> Plan[Any]:
     A commit that ended in any exception is of unknown outcome: its fence stays
     up until the connection tells, or is gone (rule 4).
     """
+    return (yield from conclude((yield from PutFence(names))))
+
+
+def conclude(fence: Fence) -> Plan[Any]:
+    """
+    Commit under a fence that is up, then bump and lift.
+    """
+    result = yield from _committed_under(fence)
+    yield from LiftFence(fence)
+    return result
+
+
+def announce_prepared(names: tuple[str, ...]) -> Plan[Any]:
+    """
+    Fence, bump, and prepare a commit that is then to be concluded.
+
+    All that may be refused is refused here: what is prepared has to be committed if its
+    coordinator says so, as other databases may have done so already.
+    """
     fence = yield from PutFence(names)
+    result = yield from _committed_under(fence)
+    yield from HoldFence(fence)
+    return result
+
+
+def _committed_under(fence: Fence) -> Plan[Any]:
     try:
-        result = yield from Commit()
+        return (yield from Commit())
     except BaseException:
         yield from KeepFence(fence)
         raise
-    yield from LiftFence(fence)
-    return result

@@ -71,6 +71,8 @@ class ConnectionState:
         """It left its pool, which doesn't tell if it is lost."""
         self.fences: Fences | None = None
         """Fences around one statement that commits by itself."""
+        self.prepared: Fences | None = None
+        """Fences of what was prepared, to be committed in the second phase."""
         self.orphans: list[Fences] = []
         """Fences of commits whose outcome isn't known."""
         self.writes: set[tuple[str, str]] = set()

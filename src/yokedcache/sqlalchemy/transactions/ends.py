@@ -15,7 +15,10 @@ from yokedcache.sqlalchemy.transactions.early import taken_over
 from yokedcache.sqlalchemy.transactions.fences import (
     bump_everywhere,
     commit_announced,
+    commit_prepared,
+    lift_prepared,
     lift_statement,
+    prepare_announced,
     settle_orphans,
 )
 from yokedcache.sqlalchemy.transactions.holders import existing, pooled
@@ -39,6 +42,7 @@ def end(state: ConnectionState) -> None:
     """
     state.outlook.end()
     lift_statement(state)
+    lift_prepared(state)
     if state.dirty:
         tags, blame = state.tags(), state.blame
         if state.unknown:
@@ -72,14 +76,19 @@ def _do_commit(original: Any, holder: Any) -> Any:
     return result
 
 
-def _announced(state: ConnectionState, holder: Any, send: Callable[[], Any]) -> Any:
+def _announced(
+    state: ConnectionState,
+    holder: Any,
+    send: Callable[[], Any],
+    announced: Callable[..., Any] = commit_announced,
+) -> Any:
     """
     Send a commit with its announcements; one that the server refused has an outcome.
 
     What was written stays in the write set until the transaction is rolled back.
     """
     try:
-        return commit_announced(state, holder, send)
+        return announced(state, holder, send)
     except Exception as error:
         if _refused(state.database.dialect, error):
             settle_orphans(state)
@@ -142,11 +151,18 @@ def _do_twophase(
     send = functools.partial(original, connection, xid, *args, **kw)
     if state is None:
         return send()
+    if original.__name__ == "do_prepare_twophase":
+        if not state.dirty:
+            return send()
+        return _announced(state, holder, send, prepare_announced)
     if kw.get("recover"):
         state.note_unknown()
-    result = _announced(state, holder, send) if state.dirty else send()
-    if original.__name__ == "do_commit_twophase":
-        _committed(state)
+    if state.prepared is not None:
+        result = _announced(state, holder, send, commit_prepared)
+    else:
+        result = _announced(state, holder, send) if state.dirty else send()
+    lift_prepared(state)  # the second phase may have begun with the first
+    _committed(state)
     return result
 
 

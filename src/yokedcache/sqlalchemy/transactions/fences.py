@@ -7,8 +7,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from yokedcache.core.operations import Commit, KeepFence, LiftFence, PutFence
-from yokedcache.core.plans import announce
+from yokedcache.core.operations import (
+    Commit,
+    HoldFence,
+    KeepFence,
+    LiftFence,
+    PutFence,
+)
+from yokedcache.core.plans import announce, announce_prepared, conclude
 from yokedcache.core.tags import ANY_DATABASE, ANY_TAG
 from yokedcache.machine import machines
 from yokedcache.runtime.drive import run
@@ -133,6 +139,10 @@ class CommitHost:
     def _lift(self, op: LiftFence) -> None:
         _as_fences(op.fence).lift()
 
+    def _hold(self, op: HoldFence) -> None:
+        lift_prepared(self._state)
+        self._state.prepared = _as_fences(op.fence)
+
     def _keep(self, op: KeepFence) -> None:
         """
         Keep the fence until the connection answers again, or is long gone.
@@ -145,6 +155,7 @@ _PERFORM: dict[type[Any], Callable[[CommitHost, Any], Any]] = {
     Commit: CommitHost._commit,
     LiftFence: CommitHost._lift,
     KeepFence: CommitHost._keep,
+    HoldFence: CommitHost._hold,
 }
 
 
@@ -157,6 +168,40 @@ def commit_announced(
     stranger(state.database)
     host = CommitHost(state, holder, send)
     return run(announce(state.tags()), host.perform)
+
+
+def prepare_announced(
+    state: ConnectionState, holder: Any, send: Callable[[], Any]
+) -> Any:
+    """
+    Prepare a commit; its fences stay up until it is committed or rolled back.
+    """
+    stranger(state.database)
+    host = CommitHost(state, holder, send)
+    return run(announce_prepared(state.tags()), host.perform)
+
+
+def commit_prepared(
+    state: ConnectionState, holder: Any, send: Callable[[], Any]
+) -> Any:
+    """
+    Commit what was prepared, under the fences that are up since; never refused.
+    """
+    fences: Any = state.prepared
+    host = CommitHost(state, holder, send)
+    try:
+        return run(conclude(fences), host.perform)
+    finally:
+        state.prepared = None
+
+
+def lift_prepared(state: ConnectionState) -> None:
+    """
+    Take down the fences of what was prepared, if there are any: it came to an end.
+    """
+    fences, state.prepared = state.prepared, None
+    if fences is not None:
+        fences.lift()
 
 
 def fence_statement(state: ConnectionState, holder: Any) -> None:

@@ -110,8 +110,10 @@ def _note_effects(
         sessions.wrote(state)
         state.note(analysis)
         state.blame.note(statement, [table for _, table in analysis.writes])
-    if state.dirty and (
-        analysis.transaction or commits_itself(connection, state, analysis)
+    if (
+        state.dirty
+        and state.prepared is None  # else this is the second phase, and fenced
+        and (analysis.transaction or commits_itself(connection, state, analysis))
     ):
         fence_statement(state, pooled(connection))
 

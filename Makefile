@@ -12,7 +12,7 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
 	payloads soak stores typing workers \
 	$(addprefix shared/test_,$(addsuffix .py,cluster dead_writers file_size file_weather functions_are_shared \
-	functions_in_a_cluster keys_are_shared loads_in_a_cluster near one_load_for_all outages \
+	functions_in_a_cluster keys_are_shared loads_in_a_cluster memcached near one_load_for_all outages \
 	sentinel settings short_way stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
 	07_orphans_async 07_processes 09_differential)) hammer tenants/test_interleavings.py) \
@@ -41,6 +41,7 @@ nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev
 nightly: export YOKEDCACHE_EVERY_KIND = 1
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
 	$(PY) $(PYTEST) tests/stores/redis tests/shared -k cluster
+	$(PY) $(PYTEST) tests/stores/memcached/test_interleavings.py
 	$(PY) $(PYTEST) tests/differential
 
 # Those that are left out plant differences: their alarms are right.

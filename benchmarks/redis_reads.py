@@ -129,7 +129,7 @@ def _commands() -> Any:
 
 
 def _times() -> Any:
-    envelope = importlib.import_module("yokedcache.stores.redis.envelope")
+    envelope = importlib.import_module("yokedcache.stores.envelope")
     now = time.time()
     return envelope.Times(now, now + LIFE, now + LIFE)
 

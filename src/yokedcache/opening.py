@@ -69,13 +69,17 @@ def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
         from yokedcache.stores.installed import opener
 
         return opener(scheme)(url, settings, ticket)
-    opened = _cluster if scheme.endswith("+cluster") else _server
+    opened, extra = _server, "redis"
+    if scheme == "memcached":
+        opened, extra = _memcached, "memcached"
+    elif scheme.endswith("+cluster"):
+        opened = _cluster
     try:
         return opened(url, settings, ticket)
     except ImportError as error:
         msg = (
             f"{scheme}:// needs a client library that isn't "
-            f"installed ({error.name}): pip install 'yokedcache[redis]'"
+            f"installed ({error.name}): pip install 'yokedcache[{extra}]'"
         )
         raise SettingsError(msg, url=url) from error
 
@@ -96,6 +100,18 @@ def _cluster(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
 
     commands = ClusterCommands(ClusterLayout(settings.prefix), lease=settings.lease)
     return ClusterClient(url, commands, ticket, limit=settings.store_timeout)
+
+
+def _memcached(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    from yokedcache.stores.memcached.client import MemcachedClient
+    from yokedcache.stores.memcached.commands import Commands
+    from yokedcache.stores.memcached.layout import Names
+    from yokedcache.stores.memcached.ways import address_text, read_way
+
+    servers = read_way(url)
+    names = Names(settings.prefix, [address_text(server) for server in servers])
+    commands = Commands(names, lease=settings.lease)
+    return MemcachedClient(servers, commands, ticket, limit=settings.store_timeout)
 
 
 def _file(path: str, settings: Settings, ticket: Callable[[], int]) -> Client:

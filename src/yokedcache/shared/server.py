@@ -10,10 +10,10 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from yokedcache.core.breaker import Breaker
 from yokedcache.errors import StoreError
 from yokedcache.runtime.log import logger, once
 from yokedcache.runtime.switching import awaited, in_greenlet
-from yokedcache.shared.breaker import Breaker
 from yokedcache.shared.resting import Rest
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _LOOKS: Final = frozenset({"read", "exists", "claim"})
 
 _AGAIN: Final = 0.05
 """Seconds after which an announcement is tried again whose way was lost."""
-_FOR_GOOD: Final = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
+_FOR_GOOD: Final = frozenset({"NOPERM", "NOAUTH", "WRONGPASS", "OTHERSERVERS"})
 """Refusals that don't go away while a commit waits."""
 
 DOUBT: Final = 1.0
@@ -157,6 +157,8 @@ class Server:
                 return self.here(operation)
             except StoreError as error:
                 for_good = error.facts.get("refusal") in _FOR_GOOD
+                # a part of the store that is left alone answers no sooner if asked again
+                for_good = for_good or error.facts.get("rests", False)
                 if once_only or for_good or self._clock() + _AGAIN >= ends:
                     raise
             Rest(_AGAIN).here()
@@ -203,6 +205,9 @@ class Server:
 
     def _failed(self, breaker: Breaker, error: StoreError) -> None:
         self.failures += 1
+        if error.facts.get("partly"):  # the rest of it is asked as ever
+            once("store_failed", error.message, "a shared store failed: %s", str(error))
+            return
         if self._doubted_until:
             # another outage: so little is asked meanwhile that one failure has to do
             self._doubted_until = inf

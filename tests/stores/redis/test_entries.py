@@ -11,7 +11,7 @@ import pytest
 from tests.support.redis_faces import COUNTING, TIMES
 from yokedcache.errors import UsageError
 from yokedcache.stores.arguments import LONGEST, milliseconds
-from yokedcache.stores.redis.envelope import Times
+from yokedcache.stores.envelope import Times
 from yokedcache.stores.redis.results import Hit
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yokedcache.stores.redis.envelope import Envelope, Times, Vector, seal, unseal
+from yokedcache.stores.envelope import Envelope, Times, Vector, seal, unseal
 from yokedcache.stores.redis.layout import TAG_BYTES
 
 MARK = b"abcdefgh"

@@ -1,7 +1,7 @@
 """
 Redis, Valkey and their kin: entries and tags that many processes share.
 
-`layout` says where things lie and `envelope` what an entry looks like; `operations` and
+`layout` says where things lie and `stores.envelope` what an entry looks like; `operations` and
 `changes` have every operation once, without I/O, as `commands` hands them out, `claims`
 those that say who loads; `questions` ask whether what was seen still stands, and `folding`
 asks for many things at once. `sync` and `aio` perform them over redis-py. `ways` reads

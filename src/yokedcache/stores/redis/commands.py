@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from yokedcache.stores import answers
-    from yokedcache.stores.redis.envelope import Times
+    from yokedcache.stores.envelope import Times
     from yokedcache.stores.redis.layout import Layout
     from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence
 

@@ -5,7 +5,7 @@ Four kinds of keys, under one prefix:
 
     {prefix}:n           the counter      origin.number.birth
     {prefix}:t:{digest}  a tag            origin.number;token,deadline,owner;...
-    {prefix}:e:{digest}  an entry         see `envelope`
+    {prefix}:e:{digest}  an entry         see `stores.envelope`
     {prefix}:f:{digest}  a claim          token of the process that loads the entry
 
 What an `origin` is, `versions` says; the server's incarnation is that of `incarnation`.

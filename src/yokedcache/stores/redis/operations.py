@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from yokedcache.stores import answers
-from yokedcache.stores.redis.envelope import seal, unseal
+from yokedcache.stores.envelope import seal, unseal
 from yokedcache.stores.redis.layout import (
     TAG_BYTES,
     read_counter,
@@ -42,7 +42,7 @@ from yokedcache.stores.redis.wire import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from yokedcache.stores.redis.envelope import Envelope, Times, Vector
+    from yokedcache.stores.envelope import Envelope, Times, Vector
     from yokedcache.stores.redis.incarnation import Link
     from yokedcache.stores.redis.layout import Layout, TagSet
     from yokedcache.stores.redis.questions import Question

@@ -21,7 +21,7 @@ from yokedcache.stores.sqlite.files import (
 )
 from yokedcache.stores.sqlite.looking import UNDONE
 from yokedcache.stores.sqlite.pool import Pool, drop
-from yokedcache.stores.sqlite.worker import Worker
+from yokedcache.stores.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class SqliteClient:
         self._path = path
         self._ticket = ticket
         self._pool = Pool()
-        self._worker = Worker()
+        self._worker = Worker("yokedcache-sqlite")
         weakref.finalize(self, self._pool.close)
 
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
@@ -90,7 +90,7 @@ class SqliteClient:
         Leave the parent its connections, in a child after a fork.
         """
         self._pool.disown()
-        self._worker = Worker()
+        self._worker = Worker("yokedcache-sqlite")
 
     def _look(self, operation: Any) -> Any:
         """

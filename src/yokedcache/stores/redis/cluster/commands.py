@@ -16,9 +16,9 @@ from yokedcache.stores.redis.commands import Commands
 from yokedcache.stores.redis.questions import Question
 
 if TYPE_CHECKING:
+    from yokedcache.stores.envelope import Times
     from yokedcache.stores.redis.cluster.layout import ClusterLayout
     from yokedcache.stores.redis.commands import Key, Tags
-    from yokedcache.stores.redis.envelope import Times
     from yokedcache.stores.redis.layout import TagSet
     from yokedcache.stores.redis.results import Hit, Lifted, Miss, RaisedFence, Stamp
 

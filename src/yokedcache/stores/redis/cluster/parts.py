@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.envelope import seal
 from yokedcache.stores.redis.changes import Scope
 from yokedcache.stores.redis.claims import release
 from yokedcache.stores.redis.cluster.layout import SpreadTags, slot_of
-from yokedcache.stores.redis.envelope import seal
 from yokedcache.stores.redis.layout import of_incarnation
 from yokedcache.stores.redis.lua import run_script
 from yokedcache.stores.redis.operations import Operation, own_counter
@@ -33,8 +33,8 @@ from yokedcache.stores.redis.wire import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
 
+    from yokedcache.stores.envelope import Times, Vector
     from yokedcache.stores.redis.cluster.layout import Island, Share
-    from yokedcache.stores.redis.envelope import Times, Vector
     from yokedcache.stores.redis.incarnation import Link
     from yokedcache.stores.redis.ways import Address
     from yokedcache.stores.redis.wire import Steps

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from yokedcache.stores.answers import SAME, Claim
+from yokedcache.stores.envelope import unseal
 from yokedcache.stores.redis.cluster.parts import (
     Filling,
     asking,
@@ -22,7 +23,6 @@ from yokedcache.stores.redis.cluster.parts import (
     setting,
     spread,
 )
-from yokedcache.stores.redis.envelope import unseal
 from yokedcache.stores.redis.layout import TAG_BYTES
 from yokedcache.stores.redis.operations import GETDEL, Operation, broken
 from yokedcache.stores.redis.questions import GETEX
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from yokedcache.stores import answers
     from yokedcache.stores.answers import Same
+    from yokedcache.stores.envelope import Envelope, Times
     from yokedcache.stores.redis.cluster.layout import ClusterLayout, SpreadTags
     from yokedcache.stores.redis.cluster.parts import Rounds
-    from yokedcache.stores.redis.envelope import Envelope, Times
     from yokedcache.stores.redis.incarnation import Link
     from yokedcache.stores.redis.questions import Question
     from yokedcache.stores.redis.wire import Steps

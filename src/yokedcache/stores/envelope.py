@@ -12,7 +12,8 @@ makes a TTL wrong, and never an entry valid. The checksum covers all but the pay
 which has one of its own (`codec.frame`).
 
 All origins are of the incarnation in which the entry was stored; one without tags has
-an origin that no version comes from. In a Cluster they differ by slot.
+an origin that no version comes from. In a Cluster they differ by slot, on Memcached
+by server.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Final
 from yokedcache.stores.answers import MOST_TAGS, TAG_BYTES, Times, Vector
 from yokedcache.stores.versions import ORIGIN
 
-__all__ = ["LAYOUT", "Envelope", "Times", "Vector", "seal", "unseal"]
+__all__ = ["LAYOUT", "Envelope", "Hit", "Times", "Vector", "seal", "unseal"]
 
 LAYOUT: Final = 1
 
@@ -103,6 +104,53 @@ class Envelope:
         digests = self.digests
         ends = range(0, len(digests), TAG_BYTES)
         return [digests[start : start + TAG_BYTES] for start in ends]
+
+
+class Hit:
+    """
+    An entry whose vector held, unfenced, at a moment of the look-up.
+    """
+
+    __slots__ = ("_envelope", "_versions")
+
+    def __init__(self, envelope: Envelope, versions: list[bytes]) -> None:
+        self._envelope = envelope
+        self._versions = versions
+
+    @property
+    def payload(self) -> memoryview:
+        """
+        What was stored, as it was given.
+        """
+        return self._envelope.payload
+
+    @property
+    def data(self) -> bytes:
+        """
+        All bytes under the entry's key.
+        """
+        return self._envelope.data
+
+    @property
+    def head(self) -> int:
+        """
+        How many of them come before the payload.
+        """
+        return self._envelope.payload_at
+
+    @property
+    def times(self) -> Times:
+        """
+        When it was made, and until when it is fresh and may be served stale.
+        """
+        return self._envelope.times
+
+    @property
+    def vector(self) -> Vector:
+        """
+        The versions under which it holds.
+        """
+        return Vector(self._envelope.digests, self._versions)
 
 
 def seal(payload: bytes, *, mark: bytes, vector: Vector, times: Times) -> bytes:

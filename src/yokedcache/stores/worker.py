@@ -1,7 +1,7 @@
 """
-A thread that waits for locks, so that no event loop has to.
+Threads that wait, so that no event loop has to.
 
-One is enough: the file has one writer at a time.
+For a file one is enough: it has one writer at a time. Servers can be asked by several.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ T = TypeVar("T")
 
 class Worker:
     """
-    Does work for event loops, in the order in which they ask.
+    Does work for event loops, begun in the order in which they ask.
+
+    Threads are started when they are needed, at most so many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, most: int = 1) -> None:
+        self._name = name
+        self._most = most
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._started = 0
+        self._busy = _Count()
 
     async def do(self, work: Callable[[], T], limit: float) -> T:
         """
@@ -42,33 +47,53 @@ class Worker:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
+            self._busy.add(1)
+            if self._started < min(self._busy.value, self._most):
+                thread = threading.Thread(
                     target=_serve,
-                    args=(self._queue,),
-                    name="yokedcache-sqlite",
+                    args=(self._queue, self._busy),
+                    name=self._name,
                     daemon=True,
                 )
-                self._thread.start()
+                thread.start()
+                self._started += 1
             self._queue.put((work, loop, future))
         async with asyncio.timeout(limit):
             return await future
 
     def close(self) -> None:
         """
-        End the thread once it has done what it was asked.
+        End the threads once they have done what they were asked.
         """
         with self._lock:
-            if self._thread is not None:
+            for _ in range(self._started):
                 self._queue.put(None)
-                self._queue, self._thread = SimpleQueue(), None
+            self._queue, self._started, self._busy = SimpleQueue(), 0, _Count()
 
 
-def _serve(queue: SimpleQueue[Work | None]) -> None:
+class _Count:
+    """
+    How much has been asked for and isn't done yet.
+    """
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._lock = threading.Lock()
+
+    def add(self, more: int) -> None:
+        """
+        Count more, or less.
+        """
+        with self._lock:
+            self.value += more
+
+
+def _serve(queue: SimpleQueue[Work | None], busy: _Count) -> None:
     while (asked := queue.get()) is not None:
         work, loop, future = asked
         if not future.done():
             _do(work, loop, future)
+        busy.add(-1)
         del asked, work, loop, future  # else kept until the next one comes
 
 

@@ -70,12 +70,15 @@ def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
 
         return opener(scheme)(url, settings, ticket)
     opened = _cluster if scheme.endswith("+cluster") else _server
+    extra = "redis"
+    if scheme.startswith("postgres"):
+        opened, extra = _database, "postgresql"
     try:
         return opened(url, settings, ticket)
     except ImportError as error:
         msg = (
             f"{scheme}:// needs a client library that isn't "
-            f"installed ({error.name}): pip install 'yokedcache[redis]'"
+            f"installed ({error.name}): pip install 'yokedcache[{extra}]'"
         )
         raise SettingsError(msg, url=url) from error
 
@@ -96,6 +99,14 @@ def _cluster(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
 
     commands = ClusterCommands(ClusterLayout(settings.prefix), lease=settings.lease)
     return ClusterClient(url, commands, ticket, limit=settings.store_timeout)
+
+
+def _database(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    from yokedcache.stores.postgresql.client import PostgresClient
+    from yokedcache.stores.postgresql.commands import Commands
+
+    commands = Commands(settings.prefix, lease=settings.lease)
+    return PostgresClient(url, commands, ticket)
 
 
 def _file(path: str, settings: Settings, ticket: Callable[[], int]) -> Client:

@@ -59,20 +59,6 @@ class TestPostgres(StoreSuite):
         )
 
 
-class TestEmptied(TestPostgres):
-    """
-    The same, where memory is lost as a crash loses it: the tables are empty.
-    """
-
-    examples: ClassVar[int] = 1
-
-    def lose_memory(self, process: Process) -> None:
-        names = ", ".join(
-            f"yokedcache_suite.{name}" for name in ("tags", "entries", "claims")
-        )
-        self.say(f"TRUNCATE {names}")
-
-
 class TestCachesOnPostgres(CacheSuite):
     @pytest.fixture
     def url(self, postgres_url: str) -> str:

@@ -26,9 +26,9 @@ class Loop:
     Does operations in one event loop; a few at once, the others wait their turn.
     """
 
-    def __init__(self, conninfo: str, schema: str) -> None:
+    def __init__(self, conninfo: str, making: bytes) -> None:
         self._conninfo = conninfo
-        self._schema = schema
+        self._making = making
         self._links = Links()
         self._places = asyncio.Semaphore(MOST)
         self.close = self._links.close
@@ -44,7 +44,7 @@ class Loop:
                 link = self._links.take() or await self._connect()
                 try:
                     return await _drive(
-                        link, follow(link, operation, self._schema, ends)
+                        link, follow(link, operation, self._making, ends)
                     )
                 except (*CAUGHT, RefusedError) as error:
                     if not was_left(link, error):

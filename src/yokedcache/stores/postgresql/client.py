@@ -20,6 +20,7 @@ from yokedcache.stores.postgresql.faults import (
     check_url,
     store_error,
 )
+from yokedcache.stores.postgresql.making import making
 from yokedcache.stores.postgresql.operations import Settled
 from yokedcache.stores.postgresql.sync import Threads
 
@@ -59,6 +60,7 @@ class PostgresClient:
         self.commands = commands
         self._conninfo = make_conninfo("", **facts)
         self._address = address_of(facts)
+        self._making = making(commands.schema)  # read here: a loop reads no files
         self._ticket = ticket
         self._begin()
         weakref.finalize(self, self._threads.close)
@@ -119,11 +121,11 @@ class PostgresClient:
         self._begin()
 
     def _begin(self) -> None:
-        self._threads = Threads(self._conninfo, self.commands.schema)
+        self._threads = Threads(self._conninfo, self._making)
         self._loops: WeakKeyDictionary[Any, Opened] = WeakKeyDictionary()
 
     async def _open(self, running: asyncio.AbstractEventLoop) -> Opened:
-        loop = Loop(self._conninfo, self.commands.schema)
+        loop = Loop(self._conninfo, self._making)
         opened = self._loops[running] = (loop, _staying(loop))
         await anext(opened[1])
         return opened

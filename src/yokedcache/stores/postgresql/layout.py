@@ -27,7 +27,7 @@ LAYOUT: Final = "yokedcache 1"
 """What a comment on the table of tags says; it changes with the functions, too."""
 
 _LONGEST: Final = 40
-_PLAIN: Final = re.compile(r"[a-z0-9_]{1,%d}" % _LONGEST)
+_PLAIN: Final = re.compile(rf"[a-z0-9_]{{1,{_LONGEST}}}")
 _VERSION: Final = re.compile(rb"[A-Za-z0-9_-]{16}[.][0-9]+")
 _LOST: Final = TagState(None, lost=True)
 _UNKNOWN: Final = TagState(None)

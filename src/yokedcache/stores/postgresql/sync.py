@@ -26,9 +26,9 @@ class Threads:
     Does operations in the calling thread; a few at once, the others wait their turn.
     """
 
-    def __init__(self, conninfo: str, schema: str) -> None:
+    def __init__(self, conninfo: str, making: bytes) -> None:
         self._conninfo = conninfo.encode()
-        self._schema = schema
+        self._making = making
         self._links = Links()
         self._places = threading.Semaphore(MOST)
         self.close = self._links.close
@@ -50,7 +50,7 @@ class Threads:
         while True:
             link = self._links.take() or Link(self._conninfo)
             try:
-                return _drive(link, follow(link, operation, self._schema, ends), ends)
+                return _drive(link, follow(link, operation, self._making, ends), ends)
             except (*CAUGHT, RefusedError) as error:
                 if not was_left(link, error):
                     raise

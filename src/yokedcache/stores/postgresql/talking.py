@@ -21,7 +21,6 @@ from psycopg.pq import (
 )
 
 from yokedcache.stores.postgresql.faults import CAREFUL, UNMADE, RefusedError
-from yokedcache.stores.postgresql.making import making
 from yokedcache.stores.postgresql.operations import PATIENCE
 
 if TYPE_CHECKING:
@@ -39,7 +38,11 @@ WRITE: Final = 2
 LONGEST: Final = 10.0
 """Seconds that opening a connection takes at most, however many wait for it in turn."""
 
-_BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN: Final = (
+    b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+    # whoever is suspended here has a lock that others wait for
+    b" SET LOCAL idle_in_transaction_session_timeout = '1s'"
+)
 _COMMIT: Final = b"COMMIT"
 _WANTED: Final = {
     PollingStatus.OK: 0,
@@ -88,9 +91,11 @@ class Link:
         self.pg.finish()
 
 
-def follow(link: Link, operation: Operation[Any], schema: str, ends: float) -> Waits:
+def follow(link: Link, operation: Operation[Any], making: bytes, ends: float) -> Waits:
     """
     Do an operation; open the connection first, and make the schema where there is none.
+
+    `making` is what makes it.
     """
     if link.wanted:
         yield from _open(link)
@@ -101,7 +106,7 @@ def follow(link: Link, operation: Operation[Any], schema: str, ends: float) -> W
         except RefusedError as error:
             if error.code in UNMADE and not made:
                 made = True
-                yield from _say(link, making(schema))
+                yield from _say(link, making)
             elif error.code in CAREFUL and not careful and not link.careful:
                 careful = link.careful = True
             else:

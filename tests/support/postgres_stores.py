@@ -34,13 +34,23 @@ class Store:
     def __init__(self, database: PostgresDatabase, prefix: str = PREFIX) -> None:
         self.database = database
         self.prefix = prefix
+        self.opened: list[Process] = []
 
     def open(
         self, face: str = "sync", *, lease: float = 30.0, url: str | None = None
     ) -> Process:
         commands = Commands(self.prefix, lease=lease)
         url = url or self.database.url()
-        return Process(PostgresClient(url, commands, ticket=lambda: 0.0), face)
+        client = PostgresClient(url, commands, ticket=lambda: 0.0)
+        self.opened.append(Process(client, face))
+        return self.opened[-1]
+
+    def close(self) -> None:
+        """
+        End all processes that the test has left.
+        """
+        for process in self.opened:
+            process.close()
 
     def connect(self) -> Any:
         return self.database.server.connect(self.database.name)

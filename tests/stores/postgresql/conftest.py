@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(postgres_module_database: PostgresDatabase) -> Store:
+def store(postgres_module_database: PostgresDatabase) -> Iterator[Store]:
     """
     Give a store on which there is nothing yet.
     """
     made = Store(postgres_module_database)
     made.say(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -33,11 +34,10 @@ def face(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def one(store: Store, face: str) -> Iterator[Process]:
+def one(store: Store, face: str) -> Process:
     """
     Give a process on a store that is relied on.
     """
     process = store.open(face)
     store.settle(process)
-    yield process
-    process.close()
+    return process

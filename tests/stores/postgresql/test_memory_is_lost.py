@@ -28,11 +28,13 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def broken(server: Server) -> Store:
+def broken(server: Server) -> Iterator[Store]:
     """
     Give a store on the server that the test breaks.
     """
-    return Store(server.server.create_database())
+    store = Store(server.server.create_database())
+    yield store
+    store.close()
 
 
 def filled(process: Process) -> None:
@@ -68,7 +70,6 @@ def test_one_of_its_processes_crashes(server: Server, broken: Store, face: str) 
     empty(one, version)
     assert one.do(one.commands.renew(raised)) == 1
     assert one.lift(raised) == 0
-    one.close()
 
 
 def test_it_is_killed_and_starts_again(server: Server, broken: Store) -> None:
@@ -82,7 +83,6 @@ def test_it_is_killed_and_starts_again(server: Server, broken: Store) -> None:
     assert broken.say(f"SELECT count(*) FROM {SCHEMA}.tags") == [(0,)]
     empty(one, version)
     assert isinstance(other.read("k", "t"), str)
-    one.close()
     other.close()
 
 
@@ -108,7 +108,6 @@ def test_it_is_restored_from_an_older_copy(server: Server, broken: Store) -> Non
     server.start()
     assert broken.say(f"SELECT count(*) > 2 FROM {SCHEMA}.tags") == [(True,)]
     empty(one, version)
-    one.close()
 
 
 def _give_all(folder: Path) -> None:
@@ -152,7 +151,6 @@ def test_tables_that_were_emptied_or_written_anew(store: Store) -> None:
         store.say(statement.format(SCHEMA))
         empty(one, version)
         store.settle(one)
-    one.close()
 
 
 def test_a_dump_that_is_restored_serves_nothing(store: Store) -> None:
@@ -179,4 +177,3 @@ def test_a_dump_that_is_restored_serves_nothing(store: Store) -> None:
     empty(one, version)
     for name in names:
         store.say(f"DROP TABLE kept_{name}")
-    one.close()

@@ -15,11 +15,10 @@ statement, in one snapshot, and waits for nobody.
 
 **Versions (rule 6).** Their numbers come from a sequence, under that lock. So they become
 visible in the order in which they are drawn; a number is drawn before it can be seen, and
-may be noted before. That is safe. Let a note stand at n or more, and a tag show n
-afterwards. Who drew n is a writer that ends its fence, or bumps: what it tells of was
-committed before it drew, so before the note and all that follows it; or one that raises a
-fence: nothing is kept under n; or one that makes the tag, of which nothing is known by then.
-Whatever changes the tag later draws later, and its number is above the note.
+may be noted in between. That is safe: let an entry show a commit, and have no version above
+a note. The entry was stored while no fence was up, so after the writer's lift; a lift draws
+its number after its COMMIT, and the tag has this one or a later one. It is not above the
+note: so the COMMIT came before the note, and before all that follows that.
 
 **Entries (rule 3).** They are stored without the lock: between the look at the tags and the
 end of the transaction a tag may change. Then the entry has a version that no tag will have

@@ -8,6 +8,7 @@ asked something is of no use any more, while one that is being opened goes on la
 
 from __future__ import annotations
 
+import struct
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from psycopg.pq import (
     TransactionStatus,
 )
 
+from yokedcache.errors import StoreError
 from yokedcache.stores.postgresql.faults import CAREFUL, UNMADE, RefusedError
 from yokedcache.stores.postgresql.operations import PATIENCE
 
@@ -102,7 +104,7 @@ def follow(link: Link, operation: Operation[Any], making: bytes, ends: float) ->
     made = careful = False
     while True:
         try:
-            return operation.made((yield from _call(link, operation, ends)))
+            return _made(operation, (yield from _call(link, operation, ends)))
         except RefusedError as error:
             if error.code in UNMADE and not made:
                 made = True
@@ -111,6 +113,13 @@ def follow(link: Link, operation: Operation[Any], making: bytes, ends: float) ->
                 careful = link.careful = True
             else:
                 raise
+
+
+def _made(operation: Operation[Any], row: Any) -> Any:
+    try:
+        return operation.made(row)
+    except (ArithmeticError, TypeError, ValueError, struct.error) as error:
+        raise StoreError("what lies there can't be read") from error
 
 
 def _open(link: Link) -> Waits:

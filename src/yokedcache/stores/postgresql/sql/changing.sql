@@ -47,6 +47,19 @@ CREATE FUNCTION @.draw(origin text) RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT origin || '.' || nextval('@.numbers')
 $$;
 
+-- Whether what a tag has was written here.
+CREATE FUNCTION @.is_ours(version text, fences @.listed[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF version !~ '^[A-Za-z0-9_-]{16}[.][0-9]+$' THEN
+        RETURN false;
+    END IF;
+    RETURN fences IS NULL OR cardinality(fences) > 0 AND NOT EXISTS (
+        SELECT FROM unnest(fences) f
+        WHERE f.token IS NULL OR f.deadline IS NULL OR f.owner IS NULL);
+END
+$$;
+
 -- Reads a tag, and what it is: `ours`, `old` (of another incarnation), `foreign`, or
 -- `lost`. One that has ended but is still there is lost, and has a version.
 CREATE FUNCTION @.take(
@@ -56,7 +69,7 @@ CREATE FUNCTION @.take(
 BEGIN
     SELECT t.version, t.fences,
         CASE WHEN t.ends <= at THEN 'lost'
-             WHEN t.version !~ '^[A-Za-z0-9_-]{16}[.][0-9]+$' THEN 'foreign'
+             WHEN NOT @.is_ours(t.version, t.fences) THEN 'foreign'
              WHEN starts_with(t.version, left(origin, 8)) THEN 'ours'
              ELSE 'old' END
         INTO version, fences, kind
@@ -261,13 +274,14 @@ DECLARE
     kept @.listed[];
     whole boolean;
 BEGIN
+    PERFORM @.ready(patience);
     counter := @.note();
     mark := left(counter, 8);
     at := @.now();
     SELECT string_agg(t.version || coalesce(' ' || to_json(t.fences), ''), E'\n'
                ORDER BY v.place),
            coalesce(bool_and((t.ends > at AND starts_with(t.version, mark)
-               AND t.version ~ '^[A-Za-z0-9_-]{16}[.][0-9]+$'
+               AND @.is_ours(t.version, t.fences)
                AND NOT EXISTS (SELECT FROM unnest(t.fences) f
                                WHERE f.token = '0' AND f.deadline <= at)) IS TRUE), true)
         INTO tags, whole

@@ -60,6 +60,16 @@ class Store:
             done = connection.execute(statement, values or None)
             return done.fetchall() if done.description else []
 
+    def sessions(self) -> int:
+        """
+        Count the connections that processes have open.
+        """
+        ((count,),) = self.say(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'yokedcache' AND datname = current_database()"
+        )
+        return int(count)
+
     def settle(self, process: Process) -> None:
         """
         Let it be relied on, though it is new.

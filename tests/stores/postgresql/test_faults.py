@@ -14,8 +14,7 @@ import pytest
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy, Way
 from tests.support.postgres_stores import SCHEMA, Store
-from yokedcache import YokedCache
-from yokedcache.errors import SettingsError, StoreError
+from yokedcache.errors import StoreError
 from yokedcache.stores.postgresql import links
 from yokedcache.stores.postgresql.layout import numbers, place
 from yokedcache.testing.stores.processes import TIMES
@@ -39,14 +38,6 @@ def proxy(store: Store) -> Iterator[Proxy]:
 def through(store: Store, proxy: Proxy, face: str) -> Process:
     url = f"postgresql://postgres@{proxy.host}:{proxy.port}/{store.database.name}"
     return store.open(face, url=url)
-
-
-def sessions(store: Store) -> int:
-    ((count,),) = store.say(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'yokedcache'"
-        " AND datname = current_database()"
-    )
-    return int(count)
 
 
 # the way to it
@@ -150,7 +141,7 @@ def test_who_gives_up_leaves_nothing_to_others(store: Store) -> None:
 
     asyncio.run(given_up())
     process.close()
-    wait_until(lambda: sessions(store) == 0)
+    wait_until(lambda: store.sessions() == 0)
 
 
 def test_many_at_once_have_each_their_own_answer(store: Store, face: str) -> None:
@@ -179,7 +170,7 @@ def test_many_at_once_have_each_their_own_answer(store: Store, face: str) -> Non
         for thread in threads:
             thread.join()
     assert [hit.payload for hit in found] == [key.encode() * 50 for key in keys]
-    assert sessions(store) <= links.MOST
+    assert store.sessions() <= links.MOST
 
 
 # what it is, and who may do what
@@ -373,79 +364,3 @@ def test_what_has_ended_goes_by_itself(store: Store) -> None:
         )
 
     wait_until(swept)
-
-
-# urls, and what comes and goes with the process
-
-
-def test_a_url_has_our_settings_and_libpqs() -> None:
-    from yokedcache.settings import read
-
-    url = "postgresql://user:p%40ss@a:1,b:2/db?ttl=5m&options=-c%20x%3D1%202&prefix=s"
-    settings = read(url, {})
-    assert settings.url == "postgresql://user:p%40ss@a:1,b:2/db?options=-c%20x%3D1%202"
-    assert (settings.ttl, settings.prefix) == (300.0, "s")
-    assert read("postgres:///db?host=/tmp", {}).url == "postgres:///db?host=/tmp"
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://user:hidden@host/db?max_entires=3",
-        "postgresql://user:hidden%zz@host/db",
-    ],
-)
-def test_a_url_that_libpq_cannot_read_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="can't be read") as raised:
-        YokedCache(url)
-    assert "hidden" not in str(raised.value)
-
-
-def test_an_event_loop_that_ends_leaves_no_connection_open(store: Store) -> None:
-    process = store.open("async")
-    asyncio.run(process.client.perform_async(process.commands.note(), 20.0))
-    wait_until(lambda: sessions(store) == 0)
-
-
-def test_a_child_leaves_its_parent_the_connections(store: Store) -> None:
-    one = store.open()
-    version = one.bump()
-    wait_until(lambda: sessions(store) == 1)
-    one.client.begin_anew()  # as in a child
-    assert one.bump() != version
-    assert sessions(store) == 2
-    one.close()
-    wait_until(lambda: sessions(store) == 1)
-    links._inherited.pop().close()  # the parent's
-    wait_until(lambda: sessions(store) == 0)
-
-
-def test_a_name_that_is_looked_up(store: Store) -> None:
-    server = store.database.server
-    url = f"postgresql://postgres@localhost:{server.port}/{store.database.name}"
-    one = store.open("async", url=url)
-    one.bump()
-    missing = f"postgresql://postgres@nowhere.invalid:{server.port}/x"
-    other = store.open("async", url=missing)
-    with pytest.raises(StoreError, match=r"nowhere\.invalid"):
-        other.bump()
-    other.close()
-
-
-def test_the_client_library_is_asked_for_when_it_is_missing() -> None:
-    import subprocess
-    import sys
-
-    program = """
-import sys
-sys.modules["psycopg"] = None
-from yokedcache import YokedCache
-try:
-    YokedCache("postgresql://localhost/x")
-except ValueError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert "pip install 'yokedcache[postgresql]'" in done.stdout

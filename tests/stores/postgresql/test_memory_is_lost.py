@@ -37,10 +37,14 @@ def broken(server: Server) -> Iterator[Store]:
     store.close()
 
 
-def filled(process: Process) -> None:
+def filled(process: Process) -> bytes:
+    """
+    Store something, and give a version of this life.
+    """
     assert process.fill("k", b"x", "t") is None
     assert process.fill("bare", b"x") is None
     assert process.read("k", "t") == process.read("bare") == b"x"
+    return process.stamp("t").vector.versions[0]
 
 
 def empty(process: Process, version: bytes) -> None:
@@ -61,8 +65,7 @@ def test_one_of_its_processes_crashes(server: Server, broken: Store, face: str) 
     # the server goes on, and has emptied what it doesn't log
     one = broken.open(face)
     broken.settle(one)
-    filled(one)
-    raised, version = one.fence("other"), one.bump("t")
+    version, raised = filled(one), one.fence("other")
     with broken.connect() as victim:
         pid = victim.info.backend_pid
         server.crash(pid)
@@ -75,9 +78,8 @@ def test_one_of_its_processes_crashes(server: Server, broken: Store, face: str) 
 def test_it_is_killed_and_starts_again(server: Server, broken: Store) -> None:
     one, other = broken.open(), broken.open("async")
     broken.settle(one)
-    filled(one)
+    version = filled(one)
     assert other.read("k", "t") == b"x"
-    version = one.bump("t")
     server.kill()
     server.start()
     assert broken.say(f"SELECT count(*) FROM {SCHEMA}.tags") == [(0,)]
@@ -92,15 +94,14 @@ def test_it_is_restored_from_an_older_copy(server: Server, broken: Store) -> Non
     """
     one = broken.open()
     broken.settle(one)
-    filled(one)
+    version = filled(one)
     server.process.stop()
     kept = Path(f"{server.data}-kept")
     shutil.copytree(server.data, kept)
     server.start()
-    version = one.bump("t")
     empty(one, version)
     broken.settle(one)
-    one.bump("t")
+    version = filled(one)
     server.process.stop()
     shutil.rmtree(server.data)
     shutil.move(kept, server.data)
@@ -122,9 +123,7 @@ def _give_all(folder: Path) -> None:
 def test_a_copy_of_the_database_serves_nothing(store: Store) -> None:
     one = store.open()
     store.settle(one)
-    filled(one)
-    version = one.bump("t")
-    filled(one)
+    version = filled(one)
     one.close()
     server, name = store.database.server, f"{store.database.name}_copy"
     with server.connect() as connection:
@@ -145,9 +144,7 @@ def test_tables_that_were_emptied_or_written_anew(store: Store) -> None:
         "VACUUM FULL {0}.tags",
         "DELETE FROM {0}.tags",
     ):
-        filled(one)
-        version = one.bump("t")
-        filled(one)
+        version = filled(one)
         store.say(statement.format(SCHEMA))
         empty(one, version)
         store.settle(one)
@@ -157,9 +154,7 @@ def test_a_dump_that_is_restored_serves_nothing(store: Store) -> None:
     # rows and the sequence as a dump has them, into tables that were made anew
     one = store.open()
     store.settle(one)
-    filled(one)
-    version = one.bump("t")
-    filled(one)
+    version = filled(one)
     names = ("tags", "entries")
     with store.connect() as connection:
         for name in names:

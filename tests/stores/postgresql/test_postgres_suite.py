@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from tests.services import PostgresDatabase
 
 
+@pytest.mark.timeout(240)
 class TestPostgres(StoreSuite):
     """
     A schema, whose memory is lost by dropping it.
     """
 
     lease: ClassVar[float] = 30.0
+    examples: ClassVar[int] = 20
 
     @pytest.fixture
     def connect(

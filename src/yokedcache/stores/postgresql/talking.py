@@ -40,6 +40,9 @@ WRITE: Final = 2
 LONGEST: Final = 10.0
 """Seconds that opening a connection takes at most, however many wait for it in turn."""
 
+_SHARE: Final = 0.25
+"""The part of its time in which a connection must be open to be asked at once."""
+
 _BEGIN: Final = (
     b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
     # whoever is suspended here has a lock that others wait for
@@ -100,7 +103,10 @@ def follow(link: Link, operation: Operation[Any], making: bytes, ends: float) ->
     `making` is what makes it.
     """
     if link.wanted:
+        began = time.monotonic()
         yield from _open(link)
+        if time.monotonic() - began > (ends - began) * _SHARE:
+            raise TimeoutError  # else it would be asked, and closed, again and again
     made = careful = False
     while True:
         try:

@@ -32,6 +32,7 @@ SECTIONS = (
     "hit_ratio",
     "levels",
     "redis_reads",
+    "postgres_reads",
     "shared_hits",
     "stampede",
     "imports",

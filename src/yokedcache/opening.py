@@ -7,7 +7,7 @@ neither its client library nor an event loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.errors import SettingsError
 from yokedcache.stores.memory import MemoryStore
@@ -69,11 +69,8 @@ def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
         from yokedcache.stores.installed import opener
 
         return opener(scheme)(url, settings, ticket)
-    opened, extra = _server, "redis"
-    if scheme == "memcached":
-        opened, extra = _memcached, "memcached"
-    elif scheme.endswith("+cluster"):
-        opened = _cluster
+    _, _, kind = scheme.partition("+")
+    opened, extra = _OPENED.get(kind or scheme, (_server, "redis"))
     try:
         return opened(url, settings, ticket)
     except ImportError as error:
@@ -114,6 +111,14 @@ def _memcached(url: str, settings: Settings, ticket: Callable[[], int]) -> Clien
     return MemcachedClient(servers, commands, ticket, limit=settings.store_timeout)
 
 
+def _database(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
+    from yokedcache.stores.postgresql.client import PostgresClient
+    from yokedcache.stores.postgresql.commands import Commands
+
+    commands = Commands(settings.prefix, lease=settings.lease)
+    return PostgresClient(url, commands, ticket)
+
+
 def _file(path: str, settings: Settings, ticket: Callable[[], int]) -> Client:
     from yokedcache.stores.sqlite.client import SqliteClient
     from yokedcache.stores.sqlite.commands import Commands
@@ -123,6 +128,15 @@ def _file(path: str, settings: Settings, ticket: Callable[[], int]) -> Client:
         Names(settings.prefix), lease=settings.lease, max_bytes=settings.max_file_bytes
     )
     return SqliteClient(path, commands, ticket)
+
+
+_OPENED: Final = {
+    "cluster": (_cluster, "redis"),
+    "memcached": (_memcached, "memcached"),
+    "postgres": (_database, "postgresql"),
+    "postgresql": (_database, "postgresql"),
+}
+"""What opens a store, by its URL's scheme, and the extra that it takes; else a server's."""
 
 
 class _Nobody:

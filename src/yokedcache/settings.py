@@ -18,7 +18,8 @@ from yokedcache.errors import SettingsError
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
 _SERVERS: Final = ("redis", "rediss", "valkey", "valkeys")
 SCHEMES: Final = (
-    *("memcached", "memory", "null", "sqlite", "unix", *_SERVERS),
+    *("memcached", "memory", "null", "postgres", "postgresql", "sqlite", "unix"),
+    *_SERVERS,
     *(f"{scheme}+{kind}" for kind in ("sentinel", "cluster") for scheme in _SERVERS),
 )
 
@@ -119,6 +120,9 @@ def _from_url(url: object) -> dict[str, Any]:
     if parts.scheme == "sqlite":
         way = {"url": _file_url(url, parts.netloc)}
         return {**way, **{name: _from_text(name, text) for name, text in told}}
+    if parts.scheme in {"postgresql", "postgres"}:
+        given, known = _database_url(url)
+        return {"url": given, **{name: _from_text(name, text) for name, text in known}}
     if parts.scheme not in {"memory", "null"}:
         known = [(name, text) for name, text in told if name in _FIELDS]
         # the rest is the client library's: certificates, a database, ...
@@ -136,6 +140,23 @@ def _from_url(url: object) -> dict[str, Any]:
         raise SettingsError(msg, url=url)
     nowhere = {"url": "null://"} if parts.scheme == "null" else {}
     return {**nowhere, **{name: _from_text(name, text) for name, text in told}}
+
+
+def _database_url(url: str) -> tuple[str, list[tuple[str, str]]]:
+    """
+    Take our settings out of a URL of PostgreSQL; what is left means what it did to libpq.
+    """
+    from urllib.parse import unquote
+
+    before, _, query = url.partition("?")
+    theirs, ours = [], []
+    for given in filter(None, query.split("&")):
+        name, _, text = given.partition("=")
+        if name in _FIELDS:
+            ours.append((name, unquote(text)))
+        else:
+            theirs.append(given)
+    return "?".join([before, *filter(None, ["&".join(theirs)])]), ours
 
 
 def _brought(scheme: str) -> bool:

@@ -1,0 +1,123 @@
+"""
+What libpq and the server say, as our own error: asked what, of whom, and what is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import DiagnosticField
+
+from yokedcache.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
+CAUGHT: Final = (psycopg.Error, OSError)
+"""What means that the server, or the way to it, is at fault."""
+
+UNMADE: Final = frozenset({"3F000", "42883", "42P01", "42704"})
+"""There is no such schema, function, table or type: it is to be made."""
+
+CAREFUL: Final = frozenset({"YC001", "25006"})
+"""The role's own transactions are not what a change needs."""
+
+_IN_TIME: Final = frozenset({"55P03", "57014"})
+_ENDED: Final = frozenset({"57P01", "57P02", "57P05"})
+_FORBIDDEN: Final = "42501"
+_READ_ONLY: Final = "25006"
+_NO_FEATURE: Final = "0A000"
+"""That of a standby, which has no tables like ours."""
+
+
+class RefusedError(Exception):
+    """
+    The server answered with an error.
+    """
+
+    def __init__(self, result: PGresult) -> None:
+        self.code = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+        said = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
+        self.text = said.decode("utf-8", "replace")
+        super().__init__(self.text)
+
+    @property
+    def ended(self) -> bool:
+        """
+        Whether the session is over: the server is stopped, or has enough of it.
+        """
+        return self.code in _ENDED
+
+
+def check_url(url: str) -> dict[str, Any]:
+    """
+    Give what a URL says, as libpq reads it.
+
+    Raises:
+        SettingsError: it can't be read.
+    """
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.Error as error:
+        shown = _without_secret(str(error), url)
+        msg = f"a URL of PostgreSQL that can't be read: {shown}"
+        raise SettingsError(msg) from None
+
+
+def address_of(facts: dict[str, Any]) -> str:
+    """
+    Name a database by what a URL says, without secrets.
+    """
+    hosts = str(facts.get("host") or facts.get("hostaddr") or "localhost").split(",")
+    ports = str(facts.get("port") or 5432).split(",")
+    pairs = [
+        f"{host}:{ports[min(at, len(ports) - 1)]}" for at, host in enumerate(hosts)
+    ]
+    return f"{','.join(pairs)}/{facts.get('dbname') or ''}"
+
+
+def store_error(
+    error: BaseException, asked: str, address: str, schema: str
+) -> StoreError:
+    """
+    Say what was asked of whom, and what went wrong.
+    """
+    facts = {"asked": asked, "address": address}
+    if isinstance(error, StoreError):
+        message = f"{address} can't {asked}: {error.message}"
+        return StoreError(message, **(facts | error.facts))
+    if isinstance(error, RefusedError):
+        if error.code in _IN_TIME:
+            return StoreError(
+                f"{address} didn't {asked} in time: {error.text}", **facts
+            )
+        facts["refusal"] = "NOPERM" if error.code == _FORBIDDEN else error.code
+        said = error.text + _way_out(error.code, schema)
+        return StoreError(f"{address} refused to {asked}: {said}", **facts)
+    if isinstance(error, TimeoutError):
+        return StoreError(f"{address} didn't {asked} in time", **facts)
+    said = str(error).strip()
+    return StoreError(f"{address} can't be reached to {asked}: {said}", **facts)
+
+
+def _way_out(code: str, schema: str) -> str:
+    if code == _FORBIDDEN:
+        return (
+            "; let somebody who may do this once, for the role that the URL names: "
+            f"CREATE SCHEMA {schema} AUTHORIZATION role; if the schema was made by "
+            f"another role: GRANT USAGE ON SCHEMA {schema} TO role; GRANT ALL ON ALL "
+            f"TABLES IN SCHEMA {schema} TO role; GRANT ALL ON ALL SEQUENCES IN SCHEMA "
+            f"{schema} TO role"
+        )
+    if code in {_READ_ONLY, _NO_FEATURE}:
+        return "; it has to be a primary: see target_session_attrs=read-write"
+    if code in UNMADE:
+        return f"; the cache's schema is not whole: DROP SCHEMA {schema} CASCADE"
+    return ""
+
+
+def _without_secret(text: str, url: str) -> str:
+    secret = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    return text.replace(secret, "***") if secret else text

@@ -1,0 +1,150 @@
+"""
+A store on PostgreSQL as its tests have it, and servers that they may break.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from tests.services.postgres import Postgres, PostgresDatabase, _runnable, _start
+from tests.services.processes import private_directory, wait_until
+from yokedcache.stores.postgresql.client import PostgresClient
+from yokedcache.stores.postgresql.commands import Commands
+from yokedcache.testing.stores import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.services.postgres import PostgresServer
+    from tests.services.processes import Process as ServerProcess
+
+PREFIX = "suite"
+SCHEMA = f"yokedcache_{PREFIX}"
+
+
+class Store:
+    """
+    A schema in a database: opened by processes, and looked into.
+    """
+
+    def __init__(self, database: PostgresDatabase, prefix: str = PREFIX) -> None:
+        self.database = database
+        self.prefix = prefix
+        self.opened: list[Process] = []
+
+    def open(
+        self, face: str = "sync", *, lease: float = 30.0, url: str | None = None
+    ) -> Process:
+        commands = Commands(self.prefix, lease=lease)
+        url = url or self.database.url()
+        client = PostgresClient(url, commands, ticket=lambda: 0.0)
+        self.opened.append(Process(client, face))
+        return self.opened[-1]
+
+    def close(self) -> None:
+        """
+        End all processes that the test has left.
+        """
+        for process in self.opened:
+            process.close()
+
+    def connect(self) -> Any:
+        return self.database.server.connect(self.database.name)
+
+    def say(self, statement: str, *values: Any) -> list[Any]:
+        with self.connect() as connection:
+            done = connection.execute(statement, values or None)
+            return done.fetchall() if done.description else []
+
+    def sessions(self) -> int:
+        """
+        Count the connections that processes have open.
+        """
+        ((count,),) = self.say(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'yokedcache' AND datname = current_database()"
+        )
+        return int(count)
+
+    def settle(self, process: Process) -> None:
+        """
+        Let it be relied on, though it is new.
+        """
+        process.bump()
+        self.say(f"UPDATE {SCHEMA}.tags SET ends = 0 WHERE digest = -1")
+        self.say(
+            f"DELETE FROM {SCHEMA}.tags WHERE '0' IN (SELECT token FROM unnest(fences))"
+        )
+
+
+class Server:
+    """
+    A server of the test's own.
+    """
+
+    def __init__(self, directory: Path, server: PostgresServer, process: Any) -> None:
+        self.data = directory / "data"
+        self.server = server
+        self.process: ServerProcess = process
+
+    def kill(self) -> None:
+        """
+        Have it end at once, as a machine does that loses its power.
+        """
+        self.process.kill()
+        # its children see that it is gone, and go as well
+        wait_until(lambda: not _children(self.data))
+
+    def start(self) -> None:
+        self.process = self.process.again()
+        self.process.wait_until(self.server.answers)
+
+    def crash(self, pid: int) -> None:
+        """
+        Have one of its processes die, on which it begins anew without ending.
+        """
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not _alive(pid))
+        wait_until(self.server.answers)
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def _children(data: Path) -> list[int]:
+    """
+    Give the processes whose working directory is a server's data.
+    """
+    from pathlib import Path
+
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == data:
+                found.append(int(entry.name))
+    return found
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[Server]:
+    """
+    Give a server that may be killed.
+    """
+    with (
+        _runnable(Postgres().require()) as binaries,
+        private_directory("postgresql", in_memory=True) as directory,
+    ):
+        server, process = _start(binaries, directory)
+        own = Server(directory, server, process)
+        try:
+            yield own
+        finally:
+            own.process.stop()

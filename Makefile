@@ -18,9 +18,10 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	07_orphans_async 07_processes 09_differential 14_async 14_sessions)) hammer tenants/test_interleavings.py) \
 	-k "not mariadb and not asyncmy and not asyncpg and not (hole_14 and (postgresql or psycopg))")
 
-# What a Cluster does beside holding its promises, which the gate sees: once a night.
+# What a Cluster does beside holding its promises, which the gate sees, and a machine
+# whose histories are like those of the store suite: once a night.
 NIGHT := $(if $(ARGS),,$(addprefix --ignore=tests/,$(addsuffix .py,\
-	$(addprefix stores/redis/test_cluster_,interleavings moves suite) \
+	$(addprefix stores/redis/test_,cluster_interleavings cluster_moves cluster_suite redis_machine) \
 	shared/test_functions_in_a_cluster shared/test_loads_in_a_cluster)))
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency soak docs services changelog lock clean
@@ -45,7 +46,8 @@ nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
 nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev-parse --short HEAD)
 nightly: export YOKEDCACHE_EVERY_KIND = 1
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
-	$(PY) $(PYTEST) tests/stores/redis tests/shared -k cluster
+	$(PY) $(PYTEST) tests/stores/redis tests/shared -k "cluster or redis_machine or sentinel or workers"
+	YOKEDCACHE_EXPLORE=deep $(PY) $(PYTEST) tests/explorer
 	$(PY) $(PYTEST) tests/differential
 
 # Those that are left out plant differences: their alarms are right.

@@ -45,7 +45,7 @@ nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
 # a night that was stopped goes on, on the same commit with the same seed
 nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev-parse --short HEAD)
 nightly: export YOKEDCACHE_EVERY_KIND = 1
-nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
+nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day; and what the gate has no time for
 	$(PY) $(PYTEST) tests/stores/redis tests/shared -k "cluster or redis_machine or sentinel or workers"
 	YOKEDCACHE_EXPLORE=deep $(PY) $(PYTEST) tests/explorer
 	$(PY) $(PYTEST) tests/differential

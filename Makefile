@@ -15,8 +15,14 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	functions_in_a_cluster keys_are_shared loads_in_a_cluster memcached near one_load_for_all outages \
 	sentinel settings short_way stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
-	07_orphans_async 07_processes 09_differential)) hammer tenants/test_interleavings.py) \
+	07_orphans_async 07_processes 09_differential 14_async 14_sessions)) hammer tenants/test_interleavings.py) \
 	-k "not mariadb and not asyncmy and not asyncpg and not (hole_14 and (postgresql or psycopg))")
+
+# What a Cluster does beside holding its promises, which the gate sees, and a machine
+# whose histories are like those of the store suite: once a night.
+NIGHT := $(if $(ARGS),,$(addprefix --ignore=tests/,$(addsuffix .py,\
+	$(addprefix stores/redis/test_,cluster_interleavings cluster_moves cluster_suite redis_machine) \
+	shared/test_functions_in_a_cluster shared/test_loads_in_a_cluster)))
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency soak docs services changelog lock clean
 .DEFAULT_GOAL := help
@@ -29,7 +35,7 @@ demo: .venv/.demo  ## see it work, in a terminal
 
 test: .venv/.dev .venv-sqlalchemy20/.dev services  ## the whole suite on SQLAlchemy 2.1; on 2.0 what it has a part in, MariaDB apart
 	$(PY20) $(PYTEST) $(ONCE)
-	$(PY) $(PYTEST)
+	$(PY) $(PYTEST) $(NIGHT)
 
 quick: .venv/.dev services  ## the suite once, on the newest SQLAlchemy, stop at the first failure
 	$(PY) $(PYTEST) -x
@@ -39,9 +45,10 @@ nightly: export YOKEDCACHE_SEED ?= $(shell date +%Y%m%d)00000
 # a night that was stopped goes on, on the same commit with the same seed
 nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev-parse --short HEAD)
 nightly: export YOKEDCACHE_EVERY_KIND = 1
-nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day
-	$(PY) $(PYTEST) tests/stores/redis tests/shared -k cluster
+nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day; and what the gate has no time for
+	$(PY) $(PYTEST) tests/stores/redis tests/shared -k "cluster or redis_machine or sentinel or workers"
 	$(PY) $(PYTEST) tests/stores/memcached/test_interleavings.py
+	YOKEDCACHE_EXPLORE=deep $(PY) $(PYTEST) tests/explorer
 	$(PY) $(PYTEST) tests/differential
 
 # Those that are left out plant differences: their alarms are right.

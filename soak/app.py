@@ -12,16 +12,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException
-from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    mapped_column,
-    relationship,
-    selectinload,
-)
+from sqlalchemy.orm import selectinload
 
+from soak.models import Line, Order
 from yokedcache import YokedCache, cached
 
 if TYPE_CHECKING:
@@ -29,37 +24,6 @@ if TYPE_CHECKING:
 
 POOL = 10
 """Connections of a worker."""
-
-
-class Base(DeclarativeBase):
-    """
-    The shop's tables.
-    """
-
-
-class Order(Base):
-    """
-    What somebody ordered; `version` only grows.
-    """
-
-    __tablename__ = "orders"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    version: Mapped[int] = mapped_column(default=0)
-    customer: Mapped[str]
-    lines: Mapped[list[Line]] = relationship(order_by="Line.id")
-
-
-class Line(Base):
-    """
-    A part of an order.
-    """
-
-    __tablename__ = "lines"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), index=True)
-    item: Mapped[str]
-    amount: Mapped[int]
-
 
 cache = YokedCache(os.environ.get("SOAK_STORE") or "null://")
 engine = create_async_engine(

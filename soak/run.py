@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, insert
 
-from soak import app, report, vitals
+from soak import models, report, vitals
 from soak.load import Connection, Load
 from soak.report import Phase
 from tests.services import Postgres
@@ -74,15 +74,15 @@ def fill(database: str, orders: int) -> None:
     Make the tables, and orders numbered from 1.
     """
     engine = create_engine(database)
-    app.Base.metadata.create_all(engine)
+    models.Base.metadata.create_all(engine)
     numbers = range(1, orders + 1)
     with engine.begin() as connection:
         connection.execute(
-            insert(app.Order),
+            insert(models.Order),
             [{"id": n, "version": 0, "customer": f"customer {n}"} for n in numbers],
         )
         connection.execute(
-            insert(app.Line),
+            insert(models.Line),
             [
                 {"order_id": n, "item": f"item {part}", "amount": part}
                 for n in numbers

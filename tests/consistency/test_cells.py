@@ -113,9 +113,10 @@ def test_options_of_faults() -> None:
     assert faults.chosen(["all"]) == list(NEMESES)
     pace = faults.pace_of(options)
     assert pace == replace(PACE, every=2.0)
-    url = pace.url("redis://here:1/0", "refuse")
+    url = pace.url("redis://here:1/0", Case(NEMESES["calm"], "refuse"))
     assert url.startswith("redis://here:1/0?lease=1.0&")
-    assert url.endswith("&on_unreachable=refuse")
+    assert url.endswith("&on_unreachable=refuse&near=false")
+    assert pace.url("", Case(NEMESES["near_cut"], "commit")).endswith("&near=0.1")
     load: Any = run.load_of(run.CONTENDERS["yokedcache"], options)
     assert (load.tasks, load.writes) == (4, 0.1)
     with pytest.raises(SystemExit, match="2"):

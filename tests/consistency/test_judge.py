@@ -72,7 +72,7 @@ def test_near_by_others_commits_may_be_missed_for_a_while_and_own_ones_never() -
     own = read(0, 21, 22, process=0)
     own_late = read(0, 40, 41, process=0)
     verdict = judge([commit, in_time, late, own, own_late], near=10 / 1e9)
-    assert found(verdict) == [(("stale"), one, commit) for one in (own, late, own_late)]
+    assert found(verdict) == [("stale", one, commit) for one in (own, late, own_late)]
     assert verdict.backwards == ()
 
 

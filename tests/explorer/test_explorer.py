@@ -22,7 +22,6 @@ ROW: tuple[int, ...] = (0,)
 DEEP = os.environ.get("YOKEDCACHE_EXPLORE") == "deep"
 
 SCOPES = {
-    "three readers": (Scope((F, F, H), (ROW,)), 7_000),
     "two writers": (Scope((F, F), (ROW, ROW)), 3_400),
     "lost commit": (Scope((F, C), (ROW,), lost=1), 1_700),
     "everything fails": (
@@ -40,12 +39,13 @@ SCOPES = {
         400,
     ),
     "snapshot": (Scope((N, S), (ROW,), lost=1), 1_000),
-    "warm snapshot": (Scope((N, S), (ROW, ROW), warm="fresh"), 1_500),
     "two snapshots": (Scope((N, N), (ROW,), warm="fresh"), 1_000),
-    "floating": (Scope((L, S), (ROW, ROW), warm="fresh"), 1_500),
 }
 LARGE = {
     "three readers": Scope((F, F, S), (ROW,)),
+    "three readers, one of them connected": Scope((F, F, H), (ROW,)),
+    "warm snapshot": Scope((N, S), (ROW, ROW), warm="fresh"),
+    "floating": Scope((L, S), (ROW, ROW), warm="fresh"),
     "statements": Scope((S, S, H), (ROW,), unshared=1),
     "statements and writers": Scope((S, S), (ROW, ROW), lost=1),
     "statements fail": Scope(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from yokedcache import YokedCache
 
-PROGRAMS = int(os.environ.get("YOKEDCACHE_PROGRAMS", "25"))
+PROGRAMS = int(os.environ.get("YOKEDCACHE_PROGRAMS", "10"))
 STEPS = 14
 READS: list[Callable[[], Any]] = [
     lambda: select(User.name).order_by(User.id),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.services.processes import wait_until
-from tests.services.redis import CLUSTERED, RedisCluster, RedisKind, Valkey, Variant
+from tests.services.redis import GROUPED, RedisCluster, RedisKind, Valkey, Variant
 from tests.services.redis.groups import is_attached
 from tests.support.ledger import Ledger, is_hit, leave_loops
 from yokedcache import YokedCache
@@ -37,7 +37,7 @@ On islands of three nodes, with the tag of everything.
 """
 
 
-@pytest.fixture(params=CLUSTERED, ids=lambda kind: kind.name)
+@pytest.fixture(params=GROUPED, ids=lambda kind: kind.name)
 def cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
     """
     Give a Cluster that the test may break: three primaries, each with a replica.

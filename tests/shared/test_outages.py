@@ -77,11 +77,10 @@ def rename(engine: Engine) -> None:
         session.commit()
 
 
-def test_commit_waits_for_a_server_that_is_soon_back(
-    engine: Engine, open_through: Any
-) -> None:
-    cache, proxy = open_through(on_unreachable="refuse", announce_timeout=20.0)
-    cut(proxy)
+def committing(engine: Engine) -> tuple[threading.Thread, list[StoreError]]:
+    """
+    Commit in a thread of its own; give that, and where it says why it was refused.
+    """
     failed: list[StoreError] = []
 
     def commit() -> None:
@@ -92,6 +91,15 @@ def test_commit_waits_for_a_server_that_is_soon_back(
 
     writer = threading.Thread(target=commit)
     writer.start()
+    return writer, failed
+
+
+def test_commit_waits_for_a_server_that_is_soon_back(
+    engine: Engine, open_through: Any
+) -> None:
+    cache, proxy = open_through(on_unreachable="refuse", announce_timeout=20.0)
+    cut(proxy)
+    writer, failed = committing(engine)
     wait_until(lambda: cache.stats().store_failures > 0)
     proxy.restore()
     writer.join(30)
@@ -176,16 +184,7 @@ def test_commit_insists_again_once_an_outage_is_over(
     server = cache.machine.store.server
     server._patience = 20.0
     failures = cache.stats().store_failures
-    failed: list[StoreError] = []
-
-    def commit() -> None:
-        try:
-            rename(engine)
-        except StoreError as error:
-            failed.append(error)
-
-    writer = threading.Thread(target=commit)
-    writer.start()
+    writer, failed = committing(engine)
     wait_until(lambda: cache.stats().store_failures > failures)
     proxy.restore()
     writer.join(30)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.services.processes import wait_until
-from tests.services.redis import KINDS, RedisKind, SentinelGroup, Variant
+from tests.services.redis import GROUPED, RedisKind, SentinelGroup, Variant
 from tests.services.redis.groups import is_attached
 from tests.support.ledger import Ledger, is_hit, leave_loops
 from yokedcache import YokedCache
@@ -218,7 +218,7 @@ def test_a_dead_sentinel_costs_nothing_but_a_try(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", GROUPED, ids=lambda kind: kind.name)
 def test_nothing_is_stale_in_a_failover(
     kind: RedisKind, open_cache: Callable[..., YokedCache]
 ) -> None:

@@ -4,6 +4,7 @@ Several workers of one application on one database, and one cache between them.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["environment", "run_directory", "start", "url"]
 
-# several interpreters start in each
+PLACES = [("postgresql", "redis"), ("sqlite", "sqlite")]
+NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
+
+# several interpreters start in each, and the gate has minutes
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(180),
     pytest.mark.parametrize(
         ("url", "place"),
-        [("postgresql", "redis"), ("sqlite", "sqlite")],
-        ids=["postgresql-redis", "sqlite-sqlite"],
+        PLACES if NIGHT else PLACES[:1],
+        ids="-".join,
         indirect=True,
     ),
 ]

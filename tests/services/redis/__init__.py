@@ -11,7 +11,7 @@ from __future__ import annotations
 from tests.services.redis.cluster import RedisCluster
 from tests.services.redis.groups import ReplicaPair, SentinelGroup
 from tests.services.redis.kinds import (
-    CLUSTERED,
+    GROUPED,
     KINDS,
     NewRedis,
     Redis,
@@ -22,7 +22,7 @@ from tests.services.redis.server import RedisServer
 from tests.services.redis.settings import Variant
 
 __all__ = [
-    "CLUSTERED",
+    "GROUPED",
     "KINDS",
     "NewRedis",
     "Redis",

@@ -150,11 +150,11 @@ KINDS: tuple[RedisKind, ...] = (
 The matrix on this machine.
 """
 
-CLUSTERED: tuple[RedisKind, ...] = (
+GROUPED: tuple[RedisKind, ...] = (
     KINDS if "YOKEDCACHE_EVERY_KIND" in os.environ else KINDS[-1:]
 )
 """
-Those of which Clusters are made: one in the gate, which has minutes; all in a night.
+Those of which groups are made: one in the gate, which has minutes; all in a night.
 """
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.services.redis import CLUSTERED, RedisCluster, RedisKind
+from tests.services.redis import GROUPED, RedisCluster, RedisKind
 from tests.support.redis_faces import FACES, TIMES, ClusterFace
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(scope="module", params=CLUSTERED, ids=lambda kind: kind.name)
+@pytest.fixture(scope="module", params=GROUPED, ids=lambda kind: kind.name)
 def cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
     """
     Give a Cluster of each kind, which the tests of a module share and don't break.

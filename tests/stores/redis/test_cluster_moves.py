@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.services.processes import wait_until
-from tests.services.redis import CLUSTERED, RedisCluster, RedisKind
+from tests.services.redis import GROUPED, RedisCluster, RedisKind
 from tests.services.redis.groups import catch_up, is_attached
 from tests.support.redis_faces import FACES, ClusterFace
 from yokedcache.errors import StoreError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(scope="module", params=CLUSTERED, ids=lambda kind: kind.name)
+@pytest.fixture(scope="module", params=GROUPED, ids=lambda kind: kind.name)
 def cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
     """
     Give a Cluster whose nodes may change places: all of them stay alive.

@@ -80,8 +80,10 @@ def play(call: StatementCall, plan: Hit) -> CursorResult[Any]:
     recording, kept = plan.recording, plan.kept
     if kept is not None:
         template = kept.template(call)
-        if template is not None and usable(
-            template, call.session, call.execution_options
+        if (
+            template is not None
+            and usable(template, call.session, call.execution_options)
+            and not _is_awaited(call)
         ):
             if plan.learn is not None:
                 plan.learn(call)
@@ -92,3 +94,19 @@ def play(call: StatementCall, plan: Hit) -> CursorResult[Any]:
             )
             return played  # type: ignore[no-any-return]
     return replay(call.prepared, recording)
+
+
+def _is_awaited(call: StatementCall) -> bool:
+    """
+    Tell whether an eager loader, begun by others of the same load, wants the instances.
+
+    It lies in the load above, by their path, and takes in who is loaded there by the
+    loader, whatever options that statement has itself.
+    """
+    above = (call.execution_options or {}).get("sa_top_level_orm_context")
+    if above is None:
+        return False
+    statement: Any = call.statement
+    path = statement._compile_options._current_path.path
+    length = len(path)
+    return any(len(k) > length and k[:length] == path for k in above.post_load_paths)

@@ -66,7 +66,8 @@ def _do_commit(original: Any, holder: Any) -> Any:
         return result
     lift_statement(state)
     try:
-        result = _announced(state, holder, functools.partial(original, holder))
+        send = functools.partial(original, holder)
+        result = _announced(state, holder, send, commit_announced)
     except StoreError:
         # it was not sent, which SQLAlchemy can't know: it takes a commit that failed
         # for the end of the transaction, and would give it to whoever comes next
@@ -80,7 +81,7 @@ def _announced(
     state: ConnectionState,
     holder: Any,
     send: Callable[[], Any],
-    announced: Callable[..., Any] = commit_announced,
+    announced: Callable[..., Any],
 ) -> Any:
     """
     Send a commit with its announcements; one that the server refused has an outcome.
@@ -136,7 +137,8 @@ def _do_release(original: Callable[..., Any], connection: Connection, name: str)
     sqlite = connection.dialect.name == "sqlite"
     if state is None or not state.dirty or not sqlite:
         return original(connection, name)
-    return _announced(state, holder, functools.partial(original, connection, name))
+    send = functools.partial(original, connection, name)
+    return _announced(state, holder, send, commit_announced)
 
 
 def _do_twophase(
@@ -159,8 +161,10 @@ def _do_twophase(
         state.note_unknown()
     if state.prepared is not None:
         result = _announced(state, holder, send, commit_prepared)
+    elif state.dirty:
+        result = _announced(state, holder, send, commit_announced)
     else:
-        result = _announced(state, holder, send) if state.dirty else send()
+        result = send()
     lift_prepared(state)  # the second phase may have begun with the first
     _committed(state)
     return result

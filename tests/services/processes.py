@@ -251,6 +251,9 @@ class Process:
         Let the server do nothing, with all its connections open, until `resume`.
         """
         self.popen.send_signal(signal.SIGSTOP)
+        # its threads go on until one of them has met the signal
+        ends = os.WSTOPPED | os.WEXITED | os.WNOWAIT
+        os.waitid(os.P_PID, self.popen.pid, ends)
 
     def resume(self) -> None:
         """

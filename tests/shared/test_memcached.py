@@ -15,11 +15,12 @@ import pytest
 from tests.services import MemcachedServer
 from tests.services.processes import wait_until
 from tests.support.ledger import Ledger, is_hit, leave_loops
-from tests.support.memcached import server_of, tag_on, url_of
+from tests.support.memcached import key_of, server_of, tag_on, url_of
 from yokedcache import YokedCache
 from yokedcache.errors import SettingsError, StoreError
 from yokedcache.settings import read
 from yokedcache.shared.tagging import EVERYTHING
+from yokedcache.stores.memcached.layout import read_tag
 from yokedcache.stores.memcached.ways import read_way
 
 if TYPE_CHECKING:
@@ -220,6 +221,28 @@ def test_what_is_owed_to_one_server_keeps_nothing_from_the_others(
     wait_until(lambda: cache.stats().owed == 1)
     servers[0].restart()
     wait_until(lambda: cache.stats().owed == 0)
+
+
+def test_fences_on_the_others_are_vouched_for_while_one_is_dead(
+    servers: list[MemcachedServer], open_cache: Callable[..., YokedCache]
+) -> None:
+    cache = open_cache(servers, announce_timeout=0.3)
+    client, store = client_of(cache), cache.machine.store
+    raised = {}
+    for number in range(20):  # in whatever order they are vouched for
+        tag = f"tag {number}"
+        fence = store.fence([tag])
+        if server_of(client, servers, tag) is servers[1]:
+            raised[key_of(client, tag)] = fence.raised.token
+    servers[0].kill()
+    for key in raised:
+        servers[1].say("delete", key)
+
+    def back(key: bytes) -> bool:
+        kept = read_tag(servers[1].say("get", key))
+        return raised[key] in {fence.token for fence in kept.fences}
+
+    wait_until(lambda: all(map(back, raised)))
 
 
 def test_nothing_is_stale_when_a_server_hangs_and_goes_on(

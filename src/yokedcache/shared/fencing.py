@@ -277,5 +277,6 @@ class Fencing:
                     continue
                 try:
                     self._server.perform(self._server.commands.renew(fence.raised))
-                except StoreError:
-                    return
+                except StoreError as error:
+                    if not error.facts.get("partly"):
+                        return

@@ -59,3 +59,12 @@ def start() -> Iterator[Callable[..., Process]]:
     yield begin
     for process in started:
         process.close()
+
+
+@pytest.fixture(scope="module")
+def two_servers() -> Iterator[list[MemcachedServer]]:
+    """
+    Give two servers that the tests of a module share.
+    """
+    with MemcachedServer.several(2) as running:
+        yield running

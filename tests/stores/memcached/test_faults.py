@@ -228,6 +228,29 @@ def test_a_dead_server_takes_what_lies_there_and_nothing_else(
     assert server_of(one.client, servers, tags[1]) is dead  # nothing has moved
 
 
+def test_a_lift_that_is_tried_again_costs_nothing_on_the_servers_that_were_told(
+    start_servers: Callable[..., list[MemcachedServer]], start: Callable[..., Process]
+) -> None:
+    servers = start_servers(2)
+    one, other = start(servers), start(servers)
+    dead, alive = (tag_on(one.client, servers, server) for server in servers)
+    raised = one.fence(dead, alive)
+    servers[0].kill()
+    with pytest.raises(StoreError):
+        one.lift(raised)
+    stamp = other.stamp(alive)
+    assert stamp.unusable is None
+    with pytest.raises(StoreError):
+        one.lift(raised)
+    assert other.stamp(alive).vector == stamp.vector
+    servers[0].restart()
+    one.lift(raised)
+    assert other.stamp(alive).vector == stamp.vector
+    # once all were told it is a lift like any other
+    one.lift(raised)
+    assert other.stamp(alive).vector != stamp.vector
+
+
 def on(process: Process, key: str) -> int:
     made: Any = process.commands
     client: Any = process.client

@@ -95,25 +95,6 @@ def test_a_new_process_relies_on_tags_that_it_finds_and_not_on_those_it_makes(
     assert tokens(new, "made") == [BORN]
 
 
-def test_a_new_process_relies_on_a_server_that_has_lost_nothing(
-    server: MemcachedServer, start: Callable[..., Process]
-) -> None:
-    one = start([server], sure=False, lease=0.01)
-    memory = one.client.peers[0].memory
-    one.stamp()
-    stats = server.say("stats")
-    memory._life = None
-    memory.observe({**stats, b"uptime": 100}, 1000.0)
-    assert not memory.is_young(b"origin", 90_000, 1000.0)
-    assert memory.is_young(b"origin", 100_000, 1000.0)
-    memory.observe({**stats, b"uptime": 100, b"evictions": 1}, 1001.0)
-    assert memory.is_young(b"origin", 90_000, 1090.0)
-    assert not memory.is_young(b"origin", 90_000, 1092.0)
-    assert memory.is_young(b"another", 90_000, 1092.0)
-    memory.observe({**stats, b"uptime": 1, b"evictions": 1}, 1200.0)  # restarted
-    assert memory.is_young(b"another", 90_000, 1201.0)
-
-
 def test_a_lost_tag_is_never_what_it_was(
     server: MemcachedServer, start: Callable[..., Process]
 ) -> None:

@@ -204,11 +204,13 @@ class SpreadTags(answers.TagSet):
     Tags that are asked for together, though they lie on several servers.
     """
 
-    __slots__ = ("shares",)
+    __slots__ = ("lifted", "shares")
 
     def __init__(self, digests: bytes, shares: tuple[Share, ...]) -> None:
         super().__init__(digests)
         self.shares = shares
+        self.lifted: dict[bytes, set[int]] = {}
+        """By its token, the servers where a fence is down that couldn't be lifted on all."""
 
 
 class Place(NamedTuple):

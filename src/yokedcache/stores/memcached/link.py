@@ -184,18 +184,17 @@ class Link:
         return int(largest) - _HEAD
 
     def _observe(self) -> None:
-        before = time.monotonic()
-        self._memory.observe(self._client.stats(), before)
+        asked = time.monotonic()
+        stats = self._client.stats()
+        self._memory.observe(stats, asked, time.monotonic())
         known = read_counter(self._client.get(self._names.counter))
         if known is not None:
             self._names.check_ring(known[1])
 
     def _now(self) -> int:
-        now = self._memory.time(time.monotonic())
-        if now is None:
-            self._observe()
-            now = self._memory.time(time.monotonic())
-        return now or 0
+        while (now := self._memory.time(time.monotonic())) is None:
+            self._observe()  # until its time is over
+        return now
 
     def _get(self, keys: list[bytes]) -> Seen:
         now = self._now()

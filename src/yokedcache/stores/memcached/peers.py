@@ -143,6 +143,7 @@ class Peer:
         """
         _inherited.extend(self._free)
         self._free.clear()
+        self.memory.begin_anew()
 
 
 def drop(link: Link) -> None:

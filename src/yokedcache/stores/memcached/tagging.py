@@ -98,15 +98,22 @@ def _everywhere(
     tags: SpreadTags,
     lease: int,
     decide: Callable[[Kept, Moment], Write | Leave],
+    told: set[int] | None = None,
     **how: bool,
 ) -> Steps[Changed]:
     """
     Change tags on one server after the other; on all that can be asked, if not on all.
 
+    Args:
+        told: servers that needn't be asked any more; those that were are added.
+
     Raises:
         StoreError: a server couldn't be asked; the others were.
     """
-    shares = tags.shares or (Share(0, [], []),)
+    done = set() if told is None else told
+    shares = [share for share in tags.shares if share.server not in done]
+    if not tags.shares:
+        shares.append(Share(0, [], []))
     whole, failed = None, None
     for place, share in enumerate(shares):
         change = Change(names, share, lease, decide, **how)
@@ -115,6 +122,7 @@ def _everywhere(
         except StoreError as error:
             failed = failed or error
             continue
+        done.add(share.server)
         if whole is not None:
             changed.told.update(whole.told)
         whole = changed
@@ -158,9 +166,14 @@ def _renumber(kept: Kept, moment: Moment, *, token: bytes) -> Write | Leave:
 def lift(names: Names, tags: SpreadTags, lease: int, token: bytes) -> Steps[Lifted]:
     """
     Bump a fence's tags and take it down, also where it is gone already.
+
+    Where not all could be told, those that were are left out when it is tried again:
+    each time would cost what was loaded since.
     """
     decide = partial(_renumber, token=token)
-    changed = yield from _everywhere(names, tags, lease, decide, make=False)
+    told = tags.lifted.setdefault(token, set())
+    changed = yield from _everywhere(names, tags, lease, decide, told, make=False)
+    tags.lifted.pop(token, None)
     missing = sum(not found for found in changed.told.values())
     return Lifted(changed.version, missing)
 
@@ -206,8 +219,7 @@ def adopt(
             return Leave(told=False)
         return Write(tuple(moment.without(kept.fences, token)), told=True)
 
-    how = {"make": False, "draw": False}
-    changed = yield from _everywhere(names, tags, lease, decide, **how)
+    changed = yield from _everywhere(names, tags, lease, decide, make=False, draw=False)
     return [changed.told[place] for place in range(tags.count)]
 
 

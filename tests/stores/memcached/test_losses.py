@@ -10,7 +10,12 @@ import pytest
 
 from tests.support.memcached import key_of
 from yokedcache.stores.answers import BORN, Times
-from yokedcache.stores.memcached.layout import MOST_SECONDS, read_tag, write_tag
+from yokedcache.stores.memcached.layout import (
+    MOST_SECONDS,
+    Fence,
+    read_tag,
+    write_tag,
+)
 from yokedcache.stores.versions import not_after
 from yokedcache.testing.stores.processes import TIMES
 
@@ -110,6 +115,20 @@ def test_a_lost_tag_is_never_what_it_was(
         assert version not in given
         given.add(version)
         assert other.read("k", "t") == "changed"
+
+
+def test_a_fence_is_heeded_whatever_the_version(
+    server: MemcachedServer, start: Callable[..., Process]
+) -> None:
+    # each fence comes with a version of its own; this one is put there without
+    one = start([server])
+    one.fill("k", b"x", "t")
+    stamp, key = one.stamp("t"), key_of(one.client, "t")
+    kept = read_tag(server.say("get", key))
+    fence = Fence(b"token", kept.until, b"")
+    server.say("set", key, write_tag(kept.version, kept.until, [fence]))
+    assert one.read("k", "t") == "commit_in_flight"
+    assert one.put("k", b"y", stamp) == "commit_in_flight"
 
 
 def test_a_counter_that_is_lost_begins_anew(

@@ -56,13 +56,15 @@ Whoever makes a tag can't see whether it had been there. So the server is asked 
 has lost (`stats`: evictions, flushes, restarts), after the tag was found missing; unless
 that is nothing for a lease, as this process has watched it, the tag is born fenced
 for a lease, in which living writers put their fences back. A counter that began anew
-counts as a loss. A process that is new on a server that has evicted something relies on
+counts as a loss, and so does a page of memory that is being moved: what that costs is
+counted when it is done. A process that is new on a server that has evicted something relies on
 tags that it finds, and for its first lease on none that it makes.
 
 **Time.** Servers count whole seconds and take more than thirty days for a date: what is
 told to live is told a second or two more, and thirty days at most. Deadlines of fences
 are on the server's clock, which `stats` tells; processes may differ about it by two
-seconds, and by so much longer stand the fences that only time ends. A tag says until when
+seconds, and by so much longer stand the fences that only time ends; so a server that took
+long to tell the time, or has hung and tells an old one, is asked again. A tag says until when
 it is kept, so that an entry that lives shorter doesn't shorten its life.
 
 **Restarts.** A server that was started to keep its memory over restarts (`-e`) is

@@ -5,6 +5,7 @@ The shipped suites over Memcached: one server, and three.
 from __future__ import annotations
 
 import itertools
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -36,6 +37,7 @@ def three_servers() -> Iterator[list[MemcachedServer]]:
 
 class OnMemcached(StoreSuite):
     lease: ClassVar[float] = 30.0
+    examples: ClassVar[int] = 30 if "YOKEDCACHE_EVERY_KIND" in os.environ else 15
     servers: list[MemcachedServer]
 
     @pytest.fixture

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from yokedcache.runtime.drive import AsyncHost
     from yokedcache.settings import Settings
+    from yokedcache.shared.journal import Journal
     from yokedcache.stores.contract import Client
 
 
@@ -55,8 +56,21 @@ def open_store(
         grace=settings.orphan_grace,
         near=settings.near,
         refuse=settings.on_unreachable == "refuse",
+        journal=_journal(settings),
     )
     return store, Asker(server)
+
+
+def _journal(settings: Settings) -> Journal | None:
+    if settings.journal is None:
+        return None
+    from pathlib import Path
+
+    from yokedcache.shared.journal import Journal
+
+    return Journal(
+        Path(settings.journal).absolute(), settings.url or "", settings.prefix
+    )
 
 
 def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:

@@ -67,6 +67,9 @@ class Settings:
     announce_timeout: float = 1.0
     """How long a commit tries to tell the shared store of it, in seconds; what then
     becomes of it, `on_unreachable` says."""
+    journal: str | None = None
+    """A folder that keeps what a shared store couldn't be told of, should the process die
+    before it can be."""
     near: float = 0.0
     """How long an answer of a shared store may be given out again without asking, in
     seconds; given as `True` (0.1) or `{"max_staleness": 0.5, "entries": 10_000}`."""
@@ -82,7 +85,7 @@ NEAR: Final = 0.1
 """Seconds of staleness that `near=True` allows."""
 _NEAR: Final = frozenset({"max_staleness", "entries"})
 _SHARES: Final = {"jitter": "0 <= jitter < 1", "verify": "0 <= verify <= 1"}
-_TEXTS: Final = frozenset({"url", "prefix"})
+_TEXTS: Final = frozenset({"url", "prefix", "journal"})
 _CHOICES: Final = {"on_unreachable": ("commit", "refuse")}
 _SWITCH: Final = {"true": True, "1": True, "false": False, "0": False}
 _FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
@@ -243,6 +246,7 @@ def _checked(name: str, value: Any) -> Any:
         wanted = " or ".join(map(repr, _CHOICES[name]))
         _require(value in _CHOICES[name], name, value, wanted)
     elif name in _TEXTS:
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
         fine = isinstance(value, str) and value != ""
         _require(fine, name, value, "a non-empty string")
     elif name == "prefixes":

@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from tests.explorer.search import Breach
 from yokedcache.core import operations as ops
 from yokedcache.core.capture import Capture
 from yokedcache.core.entry import Entry, Lifetime
@@ -31,12 +32,6 @@ _TAKING = ("looks who waits", "fetches what remains", "has it all")
 
 MOST_WAITS = 2
 """How many flights a caller may wait for, one after the other."""
-
-
-class Breach(AssertionError):  # noqa: N818 - a finding
-    """
-    A promise that was broken.
-    """
 
 
 class CancelledHere(BaseException):

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.explorer.actors import STATEMENTS, Breach, Loader
+from tests.explorer.actors import STATEMENTS, Loader
+from tests.explorer.search import Breach
 from yokedcache.core import operations as ops
 from yokedcache.core.freshness import Verdict, judge
 from yokedcache.core.plans import Answer, answer_call, answer_statement, lead

@@ -13,7 +13,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.explorer.search import Outcome, explore
+from tests.explorer.search import Outcome
+from tests.explorer.search import explore as explored
 from tests.explorer.world import Scope, World
 
 F, C, S, H = "function", "captured", "statement", "connected"
@@ -97,6 +98,10 @@ def test_no_order_of_events_breaks_a_promise_in_larger_worlds(
     outcome = explore(LARGE[name])
     print(f"{name}: {outcome.states} states")  # noqa: T201 - asked for
     assert not outcome.story, f"\n{outcome}"
+
+
+def explore(scope: Scope) -> Outcome:
+    return explored(functools.partial(World, scope))
 
 
 def scope_for(rule: str, *, off: bool) -> Scope:

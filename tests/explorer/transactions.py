@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.explorer.actors import Actor, Breach
+from tests.explorer.actors import Actor
+from tests.explorer.search import Breach
 from yokedcache.core import operations as ops
 from yokedcache.core.entry import Entry, Lifetime
 from yokedcache.core.flights import Role, Seat

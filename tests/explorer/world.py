@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.explorer.actors import Actor, Breach
+from tests.explorer import portraits
 from tests.explorer.readers import Reader, Refresher
+from tests.explorer.search import Breach
 from tests.explorer.transactions import Transaction
 from tests.explorer.writers import Orphan, Writer
 from yokedcache.core.flights import FlightTable
@@ -21,8 +22,9 @@ from yokedcache.core.tags import holds
 from yokedcache.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
+    from tests.explorer.actors import Actor
     from yokedcache.core.operations import Refresh
 
 KEY = "answer"
@@ -102,6 +104,18 @@ class World:
             yield from (f"{actor.name}: {deed}" for deed in actor.deeds())
         for orphan in self.orphans:
             yield from (f"{orphan.name}: {deed}" for deed in orphan.deeds())
+
+    def distinct(self) -> list[str]:
+        """
+        Name the same, but of actors who are alike only one's.
+        """
+        return portraits.distinct(self)
+
+    def portrait(self) -> Hashable:
+        """
+        Draw the world so that worlds of equal pictures have equal futures.
+        """
+        return portraits.portrait(self)
 
     def do(self, choice: str) -> None:
         """

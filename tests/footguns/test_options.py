@@ -81,6 +81,7 @@ ELSEWHERE = {
     "store_timeout": "tests/shared/test_weather.py",
     "announce_timeout": "tests/shared/test_weather.py",
     "on_unreachable": "tests/shared/test_weather.py",
+    "journal": "tests/shared/test_journal.py",
     "watch_files": "tests/workers/test_file_watch.py",
 }
 

@@ -55,21 +55,18 @@ def pytest_runtest_makereport(
     Judge a test by its alarms alone.
     """
     report: pytest.TestReport = yield
-    if call.when == "setup":
-        _found.clear()
-    elif call.when == "call":
-        checked = sum(kind == CHECKED for kind, _ in _found)
-        alarms = [str(what) for kind, what in _found if kind == ALARM]
-        report.user_properties += [
-            (CHECKED, checked),
-            *((ALARM, sql) for sql in alarms),
-        ]
-        if alarms:
-            report.outcome = "failed"
-            report.longrepr = "\n".join(["these answers differed:", *alarms])
-        elif report.failed:
-            report.outcome = "skipped"
-            report.wasxfail = "an audited hit is a statement"  # type: ignore[attr-defined]
+    found, _found[:] = list(_found), []
+    alarms = [str(what) for kind, what in found if kind == ALARM]
+    report.user_properties += [
+        (CHECKED, len(found) - len(alarms)),
+        *((ALARM, sql) for sql in alarms),
+    ]
+    if alarms:
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["these answers differed:", *alarms])
+    elif report.failed:  # fixtures count statements, too
+        report.outcome = "skipped"
+        report.wasxfail = "an audited hit is a statement"  # type: ignore[attr-defined]
     return report
 
 
@@ -84,12 +81,11 @@ class Totals:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """
-        Add a test's.
+        Add those of one phase of a test.
         """
-        if report.when == "call":
-            found = [kind for kind, _ in report.user_properties]
-            self.checked += sum(n for k, n in report.user_properties if k == CHECKED)  # type: ignore[misc]
-            self.alarms += found.count(ALARM)
+        found = report.user_properties
+        self.checked += sum(n for kind, n in found if kind == CHECKED)  # type: ignore[misc]
+        self.alarms += sum(kind == ALARM for kind, _ in found)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """

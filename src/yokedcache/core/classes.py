@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import itertools
 import sys
-from functools import cached_property, lru_cache
+from functools import cached_property
 from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +38,42 @@ class Learnt(Protocol[T_co]):
         """
 
 
+_MOST_CLASSES: Final = 4096
+
+
+class _PerClass(Generic[T_co]):
+    """
+    What a function says about classes; none is kept alive by it.
+
+    An application may make classes on the fly: each `sessionmaker` has one of its own,
+    which leads to its engine.
+    """
+
+    def __init__(self, function: Callable[..., T_co]) -> None:
+        self._function = function
+        self._known: dict[object, T_co] = {}
+
+    def __call__(self, *classes: type) -> T_co:
+        # a class has one reference, and that of one that is gone equals no other
+        key = ref(classes[0]) if len(classes) == 1 else tuple(map(ref, classes))
+        try:
+            return self._known[key]
+        except KeyError:
+            pass
+        if len(self._known) >= _MOST_CLASSES:
+            self._known.clear()
+        fact = self._known[key] = self._function(*classes)
+        return fact
+
+    def cache_clear(self) -> None:
+        self._known.clear()
+
+
 def per_class(function: Callable[..., T_co]) -> Learnt[T_co]:
     """
     Remember what a function says about a class, for a bounded number of them.
     """
-    return cast("Learnt[T_co]", lru_cache(maxsize=4096)(function))
+    return _PerClass(function)
 
 
 _ATTRS_HASH: Final = "_attrs_cached_hash"

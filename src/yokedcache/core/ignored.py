@@ -9,6 +9,7 @@ over the MRO, so that no library is imported to be recognised.
 from __future__ import annotations
 
 from typing import Final
+from weakref import ref
 
 from yokedcache.core.classes import dotted_names
 
@@ -55,7 +56,7 @@ _NAMES: Final = {
 }
 
 _TYPES: Final[set[type]] = set()
-_known: dict[type, bool] = {}
+_known: dict[ref[type], bool] = {}
 _MOST_CLASSES: Final = 4096
 
 
@@ -78,7 +79,7 @@ def is_ignored(value: object) -> bool:
     Tell whether a value is no part of a key.
     """
     # type() and not __class__, which a proxy answers for somebody else.
-    known = _known.get(type(value))
+    known = _known.get(ref(type(value)))
     return is_ignored_class(type(value)) if known is None else known
 
 
@@ -90,5 +91,5 @@ def is_ignored_class(cls: type) -> bool:
         _known.clear()
     named = not _NAMES.isdisjoint(dotted_names(cls))
     verdict = named or not _TYPES.isdisjoint(cls.__mro__)
-    _known[cls] = verdict
+    _known[ref(cls)] = verdict
     return verdict

@@ -9,35 +9,32 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Guard:
+_Lock: Any = type(threading.RLock())
+
+
+# taken around each write, so without frames of its own
+class Guard(_Lock):  # type: ignore[misc]
     """
     A reentrant lock for `with`, new in each process.
     """
 
-    __slots__ = ("__weakref__", "_lock")
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
         _guards.add(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
     def renew(self) -> None:
         """
         Forget who held it.
         """
-        self._lock = threading.RLock()
+        self._at_fork_reinit()
 
 
 _guards: Final[WeakSet[Guard]] = WeakSet()

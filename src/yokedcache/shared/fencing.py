@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from yokedcache.core.tags import Fence
 from yokedcache.errors import StoreError
 from yokedcache.runtime.log import once
+from yokedcache.shared.debts import Debts
 from yokedcache.shared.orphans import Orphans
 from yokedcache.stores.answers import BORN, RaisedFence
 from yokedcache.stores.versions import word
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from yokedcache.core.tags import Tag
+    from yokedcache.shared.debts import Note
+    from yokedcache.shared.journal import Journal
     from yokedcache.shared.server import Server
     from yokedcache.stores.answers import Operation, TagState
 
@@ -39,7 +42,7 @@ class SharedFence(Fence):
     A fence in this process, and the one in the shared store that goes with it.
     """
 
-    __slots__ = ("__weakref__", "lock", "names", "over", "owner", "raised")
+    __slots__ = ("__weakref__", "lock", "names", "note", "over", "owner", "raised")
 
     def __init__(
         self, tags: tuple[Tag, ...], names: tuple[str, ...], owner: str = ""
@@ -48,6 +51,8 @@ class SharedFence(Fence):
         self.names = names
         self.owner = owner
         self.raised: RaisedFence | None = None
+        self.note: Note | None = None
+        """What the journal says of it, if it couldn't be raised."""
         self.lock = threading.Lock()
         self.over = False
         """Its commit has ended: nobody may vouch for it any more."""
@@ -60,6 +65,7 @@ class Fencing:
     Args:
         settled: takes a fence down in this process.
         refuse: a commit that can't be announced mustn't be sent.
+        journal: keeps what is owed, should this process die.
         grace: seconds after which a fence falls that nobody vouches for any more.
     """
 
@@ -70,22 +76,30 @@ class Fencing:
         *,
         refuse: bool,
         grace: float,
+        journal: Journal | None = None,
     ) -> None:
         self._server = server
         self._settled = settled
         self._refuse = refuse
         self._grace = grace
-        self.begin_anew()
+        self._debts = Debts(server, settled, journal)
+        self._begin()
         server.recovered = self._try_now
+        if self._debts.take_over():
+            # others' commits that nobody was told of: nothing is served before
+            server.distrust()
+            self._work()
 
     def begin_anew(self) -> None:
         """
         Forget all: in a forked child none of it is its own.
         """
+        self._debts.begin_anew()
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._settling = threading.Lock()
         self._raised: set[SharedFence] = set()
-        self._owed: list[SharedFence | tuple[str, ...]] = []
         self._wake = threading.Event()
         self._closed = False
         self._orphans = Orphans(self._server)
@@ -96,7 +110,7 @@ class Fencing:
         """
         Tell how many announcements the shared store is still to be told.
         """
-        return len(self._owed)
+        return len(self._debts)
 
     def raise_fence(self, fence: SharedFence) -> None:
         """
@@ -128,6 +142,8 @@ class Fencing:
                 "a commit is sent though the shared store can't be told before: %s",
                 str(error),
             )
+            # a fence that is up stands for a lease longer than its writer: this one not
+            fence.note = self._debts.note(fence.names)
         else:
             with self._lock:
                 self._raised.add(fence)
@@ -149,10 +165,12 @@ class Fencing:
             if fence.raised is not None:
                 self._server.announce(self._server.commands.lift(fence.raised))
         except BaseException as error:
-            self._owe(fence)
+            self._owe(fence, fence.note)
             if not isinstance(error, StoreError):
                 raise
             return
+        if fence.note is not None:
+            fence.note.strike()
         if settle:
             self._settled(fence)
 
@@ -163,7 +181,7 @@ class Fencing:
         try:
             yield self._server.commands.bump(names)
         except BaseException as error:
-            self._owe(names)
+            self._owe(names, self._debts.note(names))
             if not isinstance(error, StoreError):
                 raise
 
@@ -194,44 +212,21 @@ class Fencing:
                             (name,), fence.token, grace=self._grace
                         )
 
-    def settle_debts(self) -> bool:
-        """
-        Say what is owed; tell whether all of it was said.
-        """
-        with self._settling:  # the thread does it, and whoever closes the cache
-            for debt in list(self._owed):
-                try:
-                    self._say(debt)
-                except StoreError as error:
-                    if error.facts.get("partly"):
-                        continue  # others are owed to parts of the store that answer
-                    return False
-                if isinstance(debt, SharedFence) and debt.up:
-                    self._settled(debt)
-                with self._lock:
-                    self._owed.remove(debt)
-            return not self._owed
-
     def close(self) -> None:
         """
         Say what is owed, once, and work no more.
         """
-        if self._owed:
-            self.settle_debts()
+        if self._debts:
+            self._debts.settle()
         self._closed = True
         self._orphans.close()
+        self._debts.close()
         self._wake.set()
 
-    def _say(self, debt: SharedFence | tuple[str, ...]) -> None:
-        commands = self._server.commands
-        if not isinstance(debt, SharedFence):
-            self._server.perform(commands.bump(debt))
-        elif debt.raised is not None:
-            self._server.perform(commands.lift(debt.raised))
-
-    def _owe(self, debt: SharedFence | tuple[str, ...]) -> None:
-        with self._lock:
-            self._owed.append(debt)
+    def _owe(
+        self, what: SharedFence | tuple[str, ...], note: Note | None = None
+    ) -> None:
+        self._debts.add(what, note)
         once(
             "owed",
             "",
@@ -240,8 +235,11 @@ class Fencing:
         self._work()
 
     def _try_now(self) -> None:
-        if self._owed:
-            self._wake.set()
+        """
+        The store answers again: tell it what is owed, by those as well who are no more.
+        """
+        if self._debts.take_over() or self._debts:
+            self._work()
 
     def _work(self) -> None:
         with self._lock:
@@ -250,19 +248,19 @@ class Fencing:
                     target=self._run, name="yokedcache-fences", daemon=True
                 )
                 self._thread.start()
-            elif self._owed:
+            elif self._debts:
                 self._wake.set()
 
     def _run(self) -> None:
         pause, idle = SOONEST, 0.0
         while idle < _IDLE and not self._closed:
-            waited = pause if self._owed else self._server.lease / 3
+            waited = pause if self._debts else self._server.lease / 3
             if self._wake.wait(waited):
                 self._wake.clear()
                 pause = SOONEST
-            idle = 0.0 if self._raised or self._owed else idle + waited
+            idle = 0.0 if self._raised or self._debts else idle + waited
             self._vouch()
-            done = self.settle_debts() if self._owed else True
+            done = self._debts.settle() if self._debts else True
             pause = SOONEST if done else min(LATEST, 2 * pause)
         with self._lock:
             if self._thread is threading.current_thread():

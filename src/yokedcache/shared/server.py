@@ -163,6 +163,12 @@ class Server:
                     raise
             Rest(_AGAIN).here()
 
+    def distrust(self) -> None:
+        """
+        Serve nothing before the store was told something: as after an outage.
+        """
+        self._doubted_until = inf
+
     def close(self) -> None:
         """
         Let the blocking client go.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from yokedcache.core.entry import Entry
     from yokedcache.core.tags import Fence, Stamp, Tag, Vector
+    from yokedcache.shared.journal import Journal
     from yokedcache.shared.server import Server
     from yokedcache.stores.silent import Asking
 
@@ -57,6 +58,7 @@ class SharedStore(Here, Claiming):
         refuse: bool = False,
         near: float = 0.0,
         grace: float = 60.0,
+        journal: Journal | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
@@ -68,7 +70,9 @@ class SharedStore(Here, Claiming):
         self._wall = wall
         self._timing = Timing(clock, wall)
         self._mirror = Mirror(self.tags, server.commands.tags)
-        self._fencing = Fencing(server, self._settled, refuse=refuse, grace=grace)
+        self._fencing = Fencing(
+            server, self._settled, refuse=refuse, grace=grace, journal=journal
+        )
 
     # what is stored
 

@@ -10,7 +10,6 @@ who share the connection share it, and it goes when the connection goes.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -40,8 +39,8 @@ _ISOLATING = re.compile(
     r"isolation|snapshot|uncommitted|repeatable|serializable", re.IGNORECASE
 )
 _MOST_TAGS = 1_000
-_open: Counter[str] = Counter()
-_writing: WeakSet[ConnectionState] = WeakSet()
+_open: dict[str, int] = {}
+"""How many connections have written what each tag stands for, and not ended."""
 _known: WeakSet[ConnectionState] = WeakSet()
 _guard = Guard()
 
@@ -82,6 +81,7 @@ class ConnectionState:
         self._watched: list[MemoryStore] = []
         self._locked: list[MemoryStore] = []
         self._published: tuple[str, ...] = ()
+        self._writing = False
         self._changes_catalogue = False
         with _guard:
             _known.add(self)
@@ -268,12 +268,9 @@ class ConnectionState:
         Let the caches take the short path again.
         """
         with _guard:
-            for name in self._published:
-                _open[name] -= 1
-                if not _open[name]:
-                    del _open[name]
+            _count((), self._published)
             self._published = ()
-            _writing.discard(self)
+            self._writing = False
             watched, self._watched = self._watched, []
         for store in watched:
             store.unwatch()
@@ -288,18 +285,29 @@ class ConnectionState:
         tags = self.tags()
         if self.database.dialect_name == "sqlite":
             tags = (*tags, database_tag(self.database.identity or ""))
+        each = tuple(set(tags))
         with _guard:
-            _writing.add(self)
-            _open.update(set(tags))
-            for name in self._published:
-                _open[name] -= 1
-                if not _open[name]:
-                    del _open[name]
-            self._published = tuple(set(tags))
+            self._writing = True
+            _count(each, self._published)
+            self._published = each
             fresh = [] if self._watched else [m.store for m in machines()]
             self._watched += fresh
         for store in fresh:
             store.watch()
+
+
+def _count(fresh: tuple[str, ...], gone: tuple[str, ...]) -> None:
+    """
+    Count what a connection has written, before what is in there no longer.
+    """
+    for name in fresh:
+        _open[name] = _open.get(name, 0) + 1
+    for name in gone:
+        left = _open[name] - 1
+        if left:
+            _open[name] = left
+        else:
+            del _open[name]
 
 
 def in_use() -> list[ConnectionState]:
@@ -307,7 +315,7 @@ def in_use() -> list[ConnectionState]:
     List the connections that somebody uses, or has written over what isn't committed.
     """
     with _guard:
-        return [state for state in _known if state.out or state in _writing]
+        return [state for state in _known if state.out or state._writing]
 
 
 def open_transaction(vector: Vector) -> bool:

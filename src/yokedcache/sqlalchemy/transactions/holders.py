@@ -6,9 +6,13 @@ Nothing here takes a round trip.
 
 from __future__ import annotations
 
+import contextlib
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Connection
 
     from yokedcache.sqlalchemy.transactions.connections import ConnectionState
@@ -21,8 +25,13 @@ def existing(holder: Any) -> ConnectionState | None:
     """
     Give the state of a pooled connection, or `None` for what the pool doesn't know.
     """
-    info = info_of(holder)
-    return None if info is None else info.get(KEY)
+    # asked many times a statement, so in one frame; a new one that is only tried, and
+    # what isn't a connection of a pool's, have no `info`
+    try:
+        info = holder.info
+    except (AttributeError, NotImplementedError):
+        return None
+    return info.get(KEY) if type(info) is dict else None
 
 
 def info_of(holder: Any) -> dict[Any, Any] | None:
@@ -93,18 +102,44 @@ def in_transaction(driver: Any) -> bool | None:
 
     `None` if it doesn't tell.
     """
+    kind = type(driver)
+    ask = _known.get(kind)
+    if ask is None:
+        if len(_known) >= _MOST_KINDS:
+            _known.clear()
+        ask = _known[kind] = _way_to_ask(driver)
+    return ask(driver)
+
+
+def _way_to_ask(driver: Any) -> Callable[[Any], bool | None]:
     for name in ("in_transaction", "is_in_transaction"):
         asked = getattr(driver, name, None)
         if asked is not None:
-            return bool(asked() if callable(asked) else asked)
-    status = getattr(getattr(driver, "info", None), "transaction_status", None)
-    if status is not None:
-        return _BY_STATUS.get(int(status))
+            read = attrgetter(name)
+            if callable(asked):
+                return lambda driver: bool(read(driver)())
+            return lambda driver: bool(read(driver))
+    for way in _BY_STATUS_OF_LIBPQ:
+        with contextlib.suppress(AttributeError):
+            way(driver)
+            return way
+    return _by_server_status
+
+
+def _by_server_status(driver: Any) -> bool | None:
     status = getattr(driver, "server_status", None)
     return bool(status & _SERVER_IN_TRANSACTION) if type(status) is int else None
 
 
+_MOST_KINDS = 100
+_known: dict[type[Any], Callable[[Any], bool | None]] = {}
+"""How the drivers' connections are asked, by their class: twice a statement."""
+
 _BY_STATUS = {0: False, 2: True, 3: True}
 """`PQTRANS_IDLE`, `PQTRANS_INTRANS` and `PQTRANS_INERROR` of libpq."""
+_BY_STATUS_OF_LIBPQ: tuple[Callable[[Any], bool | None], ...] = (
+    lambda driver: _BY_STATUS.get(driver.pgconn.transaction_status),  # psycopg
+    lambda driver: _BY_STATUS.get(driver.info.transaction_status),  # psycopg2
+)
 _SERVER_IN_TRANSACTION = 1
 """`SERVER_STATUS_IN_TRANS` of MySQL's protocol."""

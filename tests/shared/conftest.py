@@ -1,5 +1,5 @@
 """
-Caches that share a real server, or a file: two in one process stand for two processes.
+Caches that share a server, a database or a file: two in one process stand for two.
 
 What goes by SQLAlchemy's own hooks they hear of together; that takes real processes.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from sqlalchemy import create_engine
@@ -47,6 +47,17 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
+class Place(Protocol):
+    """
+    Where caches share their entries.
+    """
+
+    def url(self) -> str:
+        """
+        Give the URL of a cache there.
+        """
+
+
 class File:
     """
     A SQLite file that caches share.
@@ -59,13 +70,16 @@ class File:
         return f"sqlite:///{self.path}"
 
 
-@pytest.fixture(scope="module", params=["redis", "sqlite"])
-def place(request: pytest.FixtureRequest) -> Iterator[RedisServer | File]:
+@pytest.fixture(scope="module", params=["redis", "sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """
     Give each place that caches can share and that the tests of a module don't break.
     """
     if request.param == "redis":
         yield request.getfixturevalue("server")
+        return
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_module_database")
         return
     with tempfile.TemporaryDirectory() as folder:
         yield File(Path(folder))
@@ -78,7 +92,7 @@ def open_cache() -> Iterator[Callable[..., YokedCache]]:
     """
     with contextlib.ExitStack() as stack:
 
-        def opened(on: RedisServer | File, **settings: Any) -> YokedCache:
+        def opened(on: Place, **settings: Any) -> YokedCache:
             settings = {
                 "lease": LEASE,
                 "jitter": 0.0,
@@ -95,7 +109,7 @@ def open_cache() -> Iterator[Callable[..., YokedCache]]:
 
 @pytest.fixture
 def caches(
-    place: RedisServer | File, open_cache: Callable[..., YokedCache]
+    place: Place, open_cache: Callable[..., YokedCache]
 ) -> tuple[YokedCache, YokedCache]:
     """
     Give two caches with nothing in them.

@@ -18,12 +18,11 @@ from tests.workers.conftest import Worker, environment, run_directory, start, ur
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.services.redis import RedisServer
-    from tests.shared.conftest import File
+    from tests.shared.conftest import Place
 
 __all__ = ["environment", "run_directory", "start", "url"]
 
-PLACES = [("postgresql", "redis"), ("sqlite", "sqlite")]
+PLACES = [("postgresql", "redis"), ("sqlite", "sqlite"), ("postgresql", "postgresql")]
 NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
 
 # several interpreters start in each, and the gate has minutes
@@ -42,9 +41,7 @@ SERVED = {"statement": True, "function": True}
 
 
 @pytest.fixture
-def hire(
-    start: Callable[..., Worker], place: RedisServer | File
-) -> Callable[..., Worker]:
+def hire(start: Callable[..., Worker], place: Place) -> Callable[..., Worker]:
     """
     Give a function that starts workers on one store.
     """

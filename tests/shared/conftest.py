@@ -7,6 +7,7 @@ What goes by SQLAlchemy's own hooks they hear of together; that takes real proce
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,10 +25,32 @@ from yokedcache import YokedCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
+DAY = frozenset(
+    {"functions_are_shared", "keys_are_shared", "one_load_for_all", "weather"}
+)
+"""Files whose tests have all places in the gate; the others only those that are quick."""
+
 LEASE = 2.0
 """
 Seconds: a new server is trusted after one; a tag lives as long until something has it.
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Leave some tests on PostgreSQL to the night.
+    """
+    if not NIGHT:
+        items[:] = [item for item in items if not _takes_long(item)]
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    if item.path.parent != Path(__file__).parent:
+        return False
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    stem = item.path.stem.removeprefix("test_")
+    return params.get("place") == "postgresql" and stem not in DAY
 
 
 def look_ups(server: RedisServer) -> int:

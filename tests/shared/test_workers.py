@@ -4,7 +4,6 @@ Several workers of one application on one database, and one cache between them.
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.services.processes import wait_until
-from tests.shared.conftest import LEASE
+from tests.shared.conftest import LEASE, NIGHT
 from tests.workers.conftest import Worker, environment, run_directory, start, url
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["environment", "run_directory", "start", "url"]
 
 PLACES = [("postgresql", "redis"), ("sqlite", "sqlite"), ("postgresql", "postgresql")]
-NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
 
 # several interpreters start in each, and the gate has minutes
 pytestmark = [

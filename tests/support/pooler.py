@@ -82,6 +82,7 @@ class Pooler:
         self.user = user
         self.port = free_port()
         self.clients = 0
+        self._here: set[Line] = set()
         self.used: set[int] = set()
         """Which connections a transaction was ever on."""
         self._free: queue.Queue[Line] = queue.Queue()
@@ -105,6 +106,18 @@ class Pooler:
         self._listener.close()
         for line in self._lines:
             line.end.close()
+
+    def dismiss(self) -> int:
+        """
+        Send clients away that say nothing, as one does that has enough of them.
+        """
+        said = b"SFATAL\0VFATAL\0C08P01\0Mclient_idle_timeout\0\0"
+        message = b"E" + struct.pack(">i", len(said) + 4) + said
+        gone = list(self._here)
+        for client in gone:
+            client.end.sendall(message)
+            client.end.shutdown(socket.SHUT_RDWR)
+        return len(gone)
 
     def _join(self) -> list[bytes]:
         """
@@ -137,6 +150,7 @@ class Pooler:
         with client.end:
             try:
                 self._greet(client)
+                self._here.add(client)
                 while True:
                     kind, whole = client.message()
                     if kind == ord("X"):
@@ -152,6 +166,7 @@ class Pooler:
             except (EOFError, ConnectionError):
                 pass
             finally:
+                self._here.discard(client)
                 if server is not None:  # in the middle of a transaction
                     server.end.close()
                     self._join()

@@ -33,6 +33,9 @@ from yokedcache.testing.stores import Process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
+"""Whether there is time for more."""
+
 PREFIX = "suite"
 SCHEMA = f"yokedcache_{PREFIX}"
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.services.processes import wait_until
 from tests.support.postgres_held import Held
-from tests.support.postgres_stores import SCHEMA
+from tests.support.postgres_stores import NIGHT, SCHEMA
 from yokedcache.errors import StoreError
 from yokedcache.stores.postgresql.layout import numbers
 from yokedcache.stores.versions import is_next, not_after
@@ -214,7 +214,7 @@ def counter_or_none(process: Process) -> bytes | None:
 
 
 ORDERS = sorted(set(itertools.permutations("aaabbbfff")))
-A_SHARE = 40
+A_SHARE = 10 if NIGHT else 40
 
 
 class Row:

@@ -59,6 +59,16 @@ def test_all_of_a_store_goes_through_a_pooler(
     assert pooler.clients == 1
 
 
+def test_who_is_sent_away_comes_again(store: Store, role: str, face: str) -> None:
+    with Pooler(store.database, role) as pooler:
+        one = store.open(face, url=pooler.url)
+        for _ in range(3):
+            assert one.bump("t")
+            assert pooler.dismiss() == 1
+        assert one.read("k", "t") == "absent"
+        one.close()
+
+
 def everything(one: Process) -> None:
     commands, tags = one.commands, one.commands.tags(["t"])
     stamp = one.stamp("t")

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.services.processes import wait_until
-from tests.support.postgres_held import Held
+from tests.support.postgres_held import Held, close_all
 from tests.support.postgres_stores import SCHEMA, Store
 from yokedcache.errors import StoreError
 from yokedcache.stores.postgresql import talking
@@ -28,6 +28,7 @@ def role(store: Store) -> Iterator[str]:
     """
     store.say("CREATE ROLE modest LOGIN")
     yield "modest"
+    close_all()  # it may hold what is dropped now
     store.say(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
     store.say("DROP OWNED BY modest")
     store.say("DROP ROLE modest")

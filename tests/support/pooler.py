@@ -7,6 +7,7 @@ connection's than the one before, and a connection forgets all between two of th
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import struct
@@ -102,6 +103,7 @@ class Pooler:
 
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._end(b"")  # of a test that failed
         self._thread.join()
         self._listener.close()
         for line in self._lines:
@@ -113,10 +115,14 @@ class Pooler:
         """
         said = b"SFATAL\0VFATAL\0C08P01\0Mclient_idle_timeout\0\0"
         message = b"E" + struct.pack(">i", len(said) + 4) + said
-        gone = list(self._here)
+        return self._end(message)
+
+    def _end(self, message: bytes) -> int:
+        gone, self._here = self._here, set()
         for client in gone:
-            client.end.sendall(message)
-            client.end.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                client.end.sendall(message)
+                client.end.shutdown(socket.SHUT_RDWR)
         return len(gone)
 
     def _join(self) -> list[bytes]:

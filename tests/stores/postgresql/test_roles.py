@@ -150,6 +150,16 @@ def test_statements_that_may_not_take_long(store: Store, role: str, face: str) -
     assert one.read("k", "t") == b"x"
 
 
+def test_more_connections_than_may_be_open(store: Store, role: str, face: str) -> None:
+    set_for(store, role)
+    store.say(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+    one = as_role(store, role, face)
+    with pytest.raises(StoreError, match=r"can't be reached to bump: .* too many"):
+        one.bump("t")
+    store.say(f"ALTER ROLE {role} CONNECTION LIMIT 1")
+    assert one.bump("t")
+
+
 def test_sessions_that_may_not_be_idle(store: Store, role: str, face: str) -> None:
     set_for(store, role, "idle_session_timeout = '50ms'", OTHER)
     one = as_role(store, role, face)

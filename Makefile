@@ -47,7 +47,8 @@ nightly: export YOKEDCACHE_PASSED ?= .nightly/$(YOKEDCACHE_SEED)-$(shell git rev
 nightly: export YOKEDCACHE_EVERY_KIND = 1
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day; and what the gate has no time for
 	$(PY) $(PYTEST) tests/stores/redis tests/shared -k "cluster or redis_machine or sentinel or workers"
-	$(PY) $(PYTEST) tests/stores/memcached/test_interleavings.py tests/stores/memcached/test_suite.py
+	$(PY) $(PYTEST) tests/stores/memcached/test_interleavings.py tests/stores/memcached/test_suite.py \
+		tests/stores/postgresql tests/shared/test_objects_are_shared.py tests/shared/test_short_way.py
 	YOKEDCACHE_EXPLORE=deep $(PY) $(PYTEST) tests/explorer
 	$(PY) $(PYTEST) tests/differential
 

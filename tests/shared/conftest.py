@@ -1,5 +1,5 @@
 """
-Caches that share a real server, or a file: two in one process stand for two processes.
+Caches that share a server, a database or a file: two in one process stand for two.
 
 What goes by SQLAlchemy's own hooks they hear of together; that takes real processes.
 """
@@ -7,9 +7,10 @@ What goes by SQLAlchemy's own hooks they hear of together; that takes real proce
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from sqlalchemy import create_engine
@@ -24,10 +25,32 @@ from yokedcache import YokedCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
+DAY = frozenset(
+    {"functions_are_shared", "keys_are_shared", "one_load_for_all", "weather"}
+)
+"""Files whose tests have all places in the gate; the others only those that are quick."""
+
 LEASE = 2.0
 """
 Seconds: a new server is trusted after one; a tag lives as long until something has it.
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Leave some tests on PostgreSQL to the night.
+    """
+    if not NIGHT:
+        items[:] = [item for item in items if not _takes_long(item)]
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    if item.path.parent != Path(__file__).parent:
+        return False
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    stem = item.path.stem.removeprefix("test_")
+    return params.get("place") == "postgresql" and stem not in DAY
 
 
 def look_ups(server: RedisServer) -> int:
@@ -47,6 +70,17 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
+class Place(Protocol):
+    """
+    Where caches share their entries.
+    """
+
+    def url(self) -> str:
+        """
+        Give the URL of a cache there.
+        """
+
+
 class File:
     """
     A SQLite file that caches share.
@@ -59,13 +93,16 @@ class File:
         return f"sqlite:///{self.path}"
 
 
-@pytest.fixture(scope="module", params=["redis", "sqlite"])
-def place(request: pytest.FixtureRequest) -> Iterator[RedisServer | File]:
+@pytest.fixture(scope="module", params=["redis", "sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """
     Give each place that caches can share and that the tests of a module don't break.
     """
     if request.param == "redis":
         yield request.getfixturevalue("server")
+        return
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_module_database")
         return
     with tempfile.TemporaryDirectory() as folder:
         yield File(Path(folder))
@@ -78,7 +115,7 @@ def open_cache() -> Iterator[Callable[..., YokedCache]]:
     """
     with contextlib.ExitStack() as stack:
 
-        def opened(on: RedisServer | File, **settings: Any) -> YokedCache:
+        def opened(on: Place, **settings: Any) -> YokedCache:
             settings = {
                 "lease": LEASE,
                 "jitter": 0.0,
@@ -95,7 +132,7 @@ def open_cache() -> Iterator[Callable[..., YokedCache]]:
 
 @pytest.fixture
 def caches(
-    place: RedisServer | File, open_cache: Callable[..., YokedCache]
+    place: Place, open_cache: Callable[..., YokedCache]
 ) -> tuple[YokedCache, YokedCache]:
     """
     Give two caches with nothing in them.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.services.redis import RedisServer
-    from tests.shared.conftest import File
+    from tests.shared.conftest import Place
     from yokedcache import YokedCache
 
 Caches = "tuple[YokedCache, YokedCache]"
@@ -81,7 +81,7 @@ def test_a_tag_is_invalidated_for_everyone(caches: Caches, tags: list[str]) -> N
 
 
 def test_a_prefix_is_invalidated_for_everyone(
-    place: RedisServer | File, open_cache: Callable[..., YokedCache]
+    place: Place, open_cache: Callable[..., YokedCache]
 ) -> None:
     one, other = (open_cache(place, prefixes=["user"]) for _ in range(2))
     assert one.sync.set("user:1", 1)

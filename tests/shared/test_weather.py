@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.services.redis import RedisServer
-    from tests.shared.conftest import File
+    from tests.shared.conftest import Place
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -214,7 +214,7 @@ def test_a_server_that_lost_its_memory(
 
 
 def test_a_fence_stands_as_long_as_its_writer_lives(
-    place: RedisServer | File, open_cache: Callable[..., YokedCache]
+    place: Place, open_cache: Callable[..., YokedCache]
 ) -> None:
     one, other = (open_cache(place, lease=0.2) for _ in range(2))
     fence = one.machine.store.fence(["held"])
@@ -227,7 +227,7 @@ def test_a_fence_stands_as_long_as_its_writer_lives(
 
 
 def test_a_dead_writers_fence_falls_when_its_grace_is_over(
-    place: RedisServer | File, open_cache: Callable[..., YokedCache]
+    place: Place, open_cache: Callable[..., YokedCache]
 ) -> None:
     one, other, third = (
         open_cache(place, lease=0.2, orphan_grace=0.5) for _ in range(3)
@@ -247,7 +247,7 @@ def test_a_dead_writers_fence_falls_when_its_grace_is_over(
 
 
 def test_under_a_fence_nothing_is_served_anywhere(
-    place: RedisServer | File, open_cache: Callable[..., YokedCache]
+    place: Place, open_cache: Callable[..., YokedCache]
 ) -> None:
     one, other = open_cache(place), open_cache(place)
     # a tag that is new is not relied on until the server is a lease of these old
@@ -265,7 +265,7 @@ def test_under_a_fence_nothing_is_served_anywhere(
 
 
 def test_threads_may_share_a_cache(
-    place: RedisServer | File, open_cache: Callable[..., YokedCache]
+    place: Place, open_cache: Callable[..., YokedCache]
 ) -> None:
     one, other = open_cache(place), open_cache(place)
     wrong: list[Any] = []

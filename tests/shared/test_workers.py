@@ -4,7 +4,6 @@ Several workers of one application on one database, and one cache between them.
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +11,17 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.services.processes import wait_until
-from tests.shared.conftest import LEASE
+from tests.shared.conftest import LEASE, NIGHT
 from tests.workers.conftest import Worker, environment, run_directory, start, url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.services.redis import RedisServer
-    from tests.shared.conftest import File
+    from tests.shared.conftest import Place
 
 __all__ = ["environment", "run_directory", "start", "url"]
 
-PLACES = [("postgresql", "redis"), ("sqlite", "sqlite")]
-NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
+PLACES = [("postgresql", "redis"), ("sqlite", "sqlite"), ("postgresql", "postgresql")]
 
 # several interpreters start in each, and the gate has minutes
 pytestmark = [
@@ -42,9 +39,7 @@ SERVED = {"statement": True, "function": True}
 
 
 @pytest.fixture
-def hire(
-    start: Callable[..., Worker], place: RedisServer | File
-) -> Callable[..., Worker]:
+def hire(start: Callable[..., Worker], place: Place) -> Callable[..., Worker]:
     """
     Give a function that starts workers on one store.
     """

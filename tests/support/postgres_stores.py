@@ -7,20 +7,34 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.services.postgres import Postgres, PostgresDatabase, _runnable, _start
-from tests.services.processes import private_directory, wait_until
+from tests.services.postgres import (
+    Postgres,
+    PostgresDatabase,
+    PostgresServer,
+    _runnable,
+    _start,
+)
+from tests.services.processes import (
+    Process as ServerProcess,
+)
+from tests.services.processes import (
+    free_port,
+    private_directory,
+    run,
+    wait_until,
+)
 from yokedcache.stores.postgresql.client import PostgresClient
 from yokedcache.stores.postgresql.commands import Commands
 from yokedcache.testing.stores import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from tests.services.postgres import PostgresServer
-    from tests.services.processes import Process as ServerProcess
+NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
+"""Whether there is time for more."""
 
 PREFIX = "suite"
 SCHEMA = f"yokedcache_{PREFIX}"
@@ -70,6 +84,16 @@ class Store:
         )
         return int(count)
 
+    def waiting(self) -> int:
+        """
+        Count the connections that wait for a lock.
+        """
+        ((count,),) = self.say(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(count)
+
     def settle(self, process: Process) -> None:
         """
         Let it be relied on, though it is new.
@@ -111,6 +135,56 @@ class Server:
         wait_until(lambda: not _alive(pid))
         wait_until(self.server.answers)
 
+    def restart(self) -> None:
+        """
+        Have it end as it should, with all that is in its tables, and start it.
+        """
+        self.process.stop()
+        self.start()
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """
+        Let none of its processes do anything, with all connections open.
+        """
+        self.process.suspend()  # first: it starts no others, then
+        others = [pid for pid in _children(self.data) if pid != self.process.popen.pid]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in others:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            self.process.resume()
+
+    @contextlib.contextmanager
+    def standby(self) -> Iterator[Server]:
+        """
+        Give a server that follows this one.
+        """
+        program, *options = self.process.command
+        with private_directory("standby", in_memory=True) as directory:
+            data, server = (
+                directory / "data",
+                PostgresServer("127.0.0.1", free_port(), "postgres"),
+            )
+            ours = [f"--host={self.server.host}", f"--port={self.server.port}"]
+            copy = Path(program).with_name("pg_basebackup")
+            taking = ["-D", data, "-R", "-X", "stream", "-c", "fast", "-U", "postgres"]
+            run([copy, *taking, *ours], directory=directory)
+            options = ["-D", str(data), f"--port={server.port}", *map(str, options[3:])]
+            process = ServerProcess.start(
+                [program, *options], directory=directory, stop_signal=signal.SIGINT
+            )
+            process.wait_until(server.answers)
+            follower = Server(directory, server, process)
+            try:
+                yield follower
+            finally:
+                follower.process.stop()
+
 
 def _alive(pid: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
@@ -123,8 +197,6 @@ def _children(data: Path) -> list[int]:
     """
     Give the processes whose working directory is a server's data.
     """
-    from pathlib import Path
-
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -148,3 +220,26 @@ def own_server() -> Iterator[Server]:
             yield own
         finally:
             own.process.stop()
+
+
+def filled(process: Process) -> bytes:
+    """
+    Store something, and give a version of this life.
+    """
+    assert process.fill("k", b"x", "t") is None
+    assert process.fill("bare", b"x") is None
+    assert process.read("k", "t") == process.read("bare") == b"x"
+    return process.stamp("t").vector.versions[0]
+
+
+def empty(process: Process, version: bytes) -> None:
+    """
+    Hold a store to what it is after it lost its memory, whose last version is given.
+    """
+    assert isinstance(process.read("k", "t"), str)
+    assert isinstance(process.read("bare"), str)
+    young = process.stamp("t")
+    assert young.unusable == "commit_in_flight"
+    assert young.vector.versions[0].partition(b".")[0] != version.partition(b".")[0]
+    assert process.fill("k", b"x", "t") == "commit_in_flight"
+    assert isinstance(process.read("k", "t"), str)

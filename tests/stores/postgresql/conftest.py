@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.postgres_stores import SCHEMA, Store
+from tests.support.postgres_held import close_all
+from tests.support.postgres_stores import SCHEMA, Server, Store, own_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,3 +42,31 @@ def one(store: Store, face: str) -> Process:
     process = store.open(face)
     store.settle(process)
     return process
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """
+    Undo what a test has held open.
+    """
+    yield
+    close_all()
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[Server]:
+    """
+    Give a server that tests may break, and leave running.
+    """
+    with own_server() as running:
+        yield running
+
+
+@pytest.fixture
+def broken(server: Server) -> Iterator[Store]:
+    """
+    Give a store on the server that the test breaks.
+    """
+    store = Store(server.server.create_database())
+    yield store
+    store.close()

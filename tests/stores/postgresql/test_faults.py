@@ -13,7 +13,7 @@ import pytest
 
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy, Way
-from tests.support.postgres_stores import SCHEMA, Store
+from tests.support.postgres_stores import NIGHT, SCHEMA, Store
 from yokedcache.errors import StoreError
 from yokedcache.stores.postgresql import links
 from yokedcache.stores.postgresql.layout import numbers, place
@@ -83,6 +83,28 @@ def test_a_connection_that_is_cut_is_opened_again(
     assert one.read("k", "t") == "changed"
 
 
+@pytest.mark.parametrize("way", [Way.TO_CLIENT, Way.TO_SERVER])
+def test_a_connection_that_is_cut_anywhere_in_the_middle(
+    store: Store, proxy: Proxy, face: str, way: Way
+) -> None:
+    one, witness = through(store, proxy, face), store.open()
+    store.settle(one)
+    payload = bytes(range(256)) * 1000
+    assert one.fill("k", payload, "t") is None
+    for count in (1, 4, 30, 90, 150, 10_000, 200_000) if NIGHT else (4, 90, 10_000):
+        proxy.cut_after(count, way)
+        assert one.read("k", "t") == payload, count
+        proxy.cut_after(count, way)
+        fence = one.fence("u")
+        assert witness.stamp("u").unusable == "commit_in_flight", count
+        proxy.cut_after(count, way)
+        one.lift(fence)
+        assert witness.stamp("u").unusable is None, count
+        proxy.cut_after(count, way)
+        assert one.put("l", payload, one.stamp("u")) is None, count
+        assert witness.read("l", "u") == payload, count
+
+
 def test_a_connection_that_takes_longer_than_a_look_up_is_opened_by_several(
     store: Store, proxy: Proxy, face: str
 ) -> None:
@@ -113,6 +135,30 @@ def test_a_session_that_the_server_ends(store: Store, face: str) -> None:
         " WHERE application_name = 'yokedcache'"
     )
     assert one.read("k", "t") == b"x"
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        f"LOCK TABLE {SCHEMA}.tags",
+        f"SELECT pg_advisory_xact_lock(hashtextextended('yokedcache {SCHEMA}', 0))",
+    ],
+    ids=["a table", "the making"],
+)
+def test_who_has_given_up_does_not_wait_in_the_server(
+    store: Store, face: str, hold: str
+) -> None:
+    one = store.open(face)
+    if "LOCK TABLE" in hold:
+        store.settle(one)
+    with store.connect() as holder, holder.transaction():
+        holder.execute(hold)
+        for asked in (one.commands.read("k", ["t"]), one.commands.note()):
+            for _ in range(links.MOST):
+                with pytest.raises(StoreError, match="in time"):
+                    one.do(asked, 0.1)
+        wait_until(lambda: store.waiting() == 0)
+    assert one.read("k", "t") == "absent"
 
 
 def test_who_gives_up_leaves_nothing_to_others(store: Store) -> None:
@@ -194,78 +240,6 @@ def test_many_processes_begin_at_once(store: Store) -> None:
     assert len({version.partition(b".")[0] for version in versions}) == 1
     for process in processes:
         process.close()
-
-
-@pytest.fixture
-def role(store: Store) -> Iterator[str]:
-    """
-    Give a role that may connect, and nothing else.
-    """
-    store.say("CREATE ROLE modest LOGIN")
-    yield "modest"
-    store.say(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-    store.say("DROP OWNED BY modest")
-    store.say("DROP ROLE modest")
-
-
-def as_role(store: Store, role: str, face: str) -> Process:
-    server = store.database.server
-    url = f"postgresql://{role}@{server.host}:{server.port}/{store.database.name}"
-    return store.open(face, url=url)
-
-
-def test_a_role_that_may_not_create_is_told_what_to_say(
-    store: Store, role: str, face: str
-) -> None:
-    one = as_role(store, role, face)
-    said = f"CREATE SCHEMA {SCHEMA} AUTHORIZATION role"
-    with pytest.raises(StoreError, match=said) as raised:
-        one.read("k", "t")
-    assert raised.value.refusal == "NOPERM"
-    store.say(f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {role}")
-    one.bump()
-    store.settle(one)
-    assert one.fill("k", b"x", "t") is None
-    assert one.read("k", "t") == b"x"
-
-
-def test_a_schema_of_another_role_is_shared_by_leave(store: Store, role: str) -> None:
-    owner = store.open()
-    store.settle(owner)
-    one = as_role(store, role, "sync")
-    with pytest.raises(StoreError, match="GRANT USAGE ON SCHEMA"):
-        one.read("k", "t")
-    for what in ("USAGE ON SCHEMA", "ALL ON ALL TABLES IN SCHEMA"):
-        store.say(f"GRANT {what} {SCHEMA} TO {role}")
-    store.say(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {role}")
-    assert one.fill("k", b"x", "t") is None
-    assert owner.read("k", "t") == b"x"
-    one.close()
-
-
-@pytest.mark.parametrize(
-    "set_to",
-    [
-        "default_transaction_isolation = 'serializable'",
-        "default_transaction_isolation = 'repeatable read'",
-        "default_transaction_read_only = on",
-    ],
-)
-def test_a_role_whose_transactions_are_others(
-    store: Store, role: str, face: str, set_to: str
-) -> None:
-    store.say(f"GRANT CREATE ON DATABASE {store.database.name} TO {role}")
-    store.say(f"ALTER ROLE {role} SET {set_to}")
-    one = as_role(store, role, face)
-    one.bump()
-    store.settle(one)
-    assert one.fill("k", b"x", "t") is None
-    fence = one.fence("t")
-    assert one.read("k", "t") == "commit_in_flight"
-    assert one.lift(fence) == 0
-    assert one.read("k", "t") == "changed"
-    assert one.fill("k", b"y", "t") is None
-    assert one.read("k", "t") == b"y"
 
 
 @pytest.mark.parametrize(

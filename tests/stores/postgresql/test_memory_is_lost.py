@@ -6,61 +6,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.services.postgres import PostgresDatabase
-from tests.support.postgres_stores import SCHEMA, Server, Store, own_server
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from yokedcache.testing.stores import Process
+from tests.support.postgres_stores import SCHEMA, Server, Store, empty, filled
 
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with own_server() as running:
-        yield running
-
-
-@pytest.fixture
-def broken(server: Server) -> Iterator[Store]:
-    """
-    Give a store on the server that the test breaks.
-    """
-    store = Store(server.server.create_database())
-    yield store
-    store.close()
-
-
-def filled(process: Process) -> bytes:
-    """
-    Store something, and give a version of this life.
-    """
-    assert process.fill("k", b"x", "t") is None
-    assert process.fill("bare", b"x") is None
-    assert process.read("k", "t") == process.read("bare") == b"x"
-    return process.stamp("t").vector.versions[0]
-
-
-def empty(process: Process, version: bytes) -> None:
-    """
-    Hold a store to what it is after it lost its memory, whose last version is given.
-    """
-    assert isinstance(process.read("k", "t"), str)
-    assert isinstance(process.read("bare"), str)
-    young = process.stamp("t")
-    assert young.unusable == "commit_in_flight"
-    assert young.vector.versions[0].partition(b".")[0] != version.partition(b".")[0]
-    assert process.fill("k", b"x", "t") == "commit_in_flight"
-    assert isinstance(process.read("k", "t"), str)
-
-
-@pytest.mark.parametrize("face", ["sync", "async"])
 def test_one_of_its_processes_crashes(server: Server, broken: Store, face: str) -> None:
     # the server goes on, and has emptied what it doesn't log
     one = broken.open(face)

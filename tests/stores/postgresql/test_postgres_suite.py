@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from tests.support.postgres_stores import NIGHT
 from yokedcache.stores.postgresql.client import PostgresClient
 from yokedcache.stores.postgresql.commands import Commands
 from yokedcache.stores.postgresql.layout import numbers
@@ -26,7 +27,7 @@ class TestPostgres(StoreSuite):
     """
 
     lease: ClassVar[float] = 30.0
-    examples: ClassVar[int] = 20
+    examples: ClassVar[int] = 100 if NIGHT else 12
 
     @pytest.fixture
     def connect(

@@ -28,4 +28,7 @@ again, and is unservable from the start.
 them. It has a random origin, and says which files of which database it lies in and since
 when the server runs. Where that isn't so any more (a crash, a start, a standby promoted, a
 dump restored, a database copied), whoever changes something first begins another one.
+
+**Sessions.** Nothing is kept in one, so that poolers may give each transaction another.
+Whoever waits in the server for a lock gives up there a little before its caller does.
 """

@@ -81,7 +81,7 @@ class Commands:
         return Operation(
             "read",
             self._name("look"),
-            [*_entry(at, known), flag(value=True)],
+            [*_entry(at, known), flag(value=True), PATIENCE],
             lambda row: read_found(row, known),
             changes=False,
             raw=_KEY,
@@ -106,7 +106,7 @@ class Commands:
         return Operation(
             "read",
             self._name("look"),
-            [*_entry(at, known), flag(value=True), *told],
+            [*_entry(at, known), flag(value=True), PATIENCE, *told],
             lambda row: read_again(row, known),
             changes=False,
             raw=_KEY,
@@ -148,7 +148,7 @@ class Commands:
         """
         Tell whether there is an entry that holds.
         """
-        values = [*_entry(place(key), tag_set(tags)), flag(value=False)]
+        values = [*_entry(place(key), tag_set(tags)), flag(value=False), PATIENCE]
         return Operation(
             "exists",
             self._name("look"),
@@ -289,7 +289,7 @@ class Commands:
         Read the counter, before a snapshot is taken.
         """
         return Operation(
-            "note", self._name("note"), [], lambda row: row[0], changes=False
+            "note", self._name("note"), [PATIENCE], lambda row: row[0], changes=False
         )
 
     def _name(self, function: str) -> str:

@@ -25,7 +25,7 @@ CAREFUL: Final = frozenset({"YC001", "25006"})
 """The role's own transactions are not what a change needs."""
 
 _IN_TIME: Final = frozenset({"55P03", "57014"})
-_ENDED: Final = frozenset({"57P01", "57P02", "57P05"})
+_FATAL: Final = frozenset({b"FATAL", b"PANIC"})
 _FORBIDDEN: Final = "42501"
 _READ_ONLY: Final = "25006"
 _NO_FEATURE: Final = "0A000"
@@ -41,14 +41,9 @@ class RefusedError(Exception):
         self.code = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
         said = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
         self.text = said.decode("utf-8", "replace")
+        self.ended = result.error_field(DiagnosticField.SEVERITY_NONLOCALIZED) in _FATAL
+        """Whether the session is over: the server is stopped, or has enough of it."""
         super().__init__(self.text)
-
-    @property
-    def ended(self) -> bool:
-        """
-        Whether the session is over: the server is stopped, or has enough of it.
-        """
-        return self.code in _ENDED
 
 
 def check_url(url: str) -> dict[str, Any]:

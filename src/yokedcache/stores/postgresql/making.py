@@ -22,7 +22,11 @@ def making(schema: str) -> bytes:
     """
     parts = "\n".join(map(_read, _PARTS))
     text = _read("making").replace("@PARTS", parts).replace("@LAYOUT", LAYOUT)
-    whole = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {text} COMMIT"
+    # two make it, one after the other; who waits for the other too long is gone
+    begin = (
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '1s'"
+    )
+    whole = f"{begin}; {text} COMMIT"
     return whole.replace("@", schema).encode()
 
 

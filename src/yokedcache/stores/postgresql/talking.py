@@ -43,12 +43,16 @@ LONGEST: Final = 10.0
 _SHARE: Final = 0.25
 """The part of its time in which a connection must be open to be asked at once."""
 
+_PATIENCE: Final = 0.9
+"""The part of its time for which it may wait for a lock: the rest is for hearing of it."""
+
 _BEGIN: Final = (
     b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
     # whoever is suspended here has a lock that others wait for
     b" SET LOCAL idle_in_transaction_session_timeout = '1s'"
 )
 _COMMIT: Final = b"COMMIT"
+_ROLLBACK: Final = b"ROLLBACK"
 _WANTED: Final = {
     PollingStatus.OK: 0,
     PollingStatus.READING: READ,
@@ -150,13 +154,18 @@ def _call(link: Link, operation: Operation[Any], ends: float) -> Waits:
     wrapped = operation.changes and link.careful
     if wrapped:
         yield from _say(link, _BEGIN)
-    left = max(1, round((ends - time.monotonic()) * 1000))
+    left = max(1, round((ends - time.monotonic()) * 1000 * _PATIENCE))
     values = [
         str(left).encode() if value is PATIENCE else value for value in operation.values
     ]
     formats = [int(place in operation.raw) for place in range(len(values))]
     link.pg.send_query_params(operation.call, values, None, formats, 1)
-    result = yield from _answer(link)
+    try:
+        result = yield from _answer(link)
+    except RefusedError as error:
+        if wrapped and not error.ended:
+            yield from _say(link, _ROLLBACK)
+        raise
     if wrapped:
         yield from _say(link, _COMMIT)
     return [result.get_value(0, column) for column in range(result.nfields)]

@@ -275,7 +275,7 @@ DECLARE
     whole boolean;
 BEGIN
     PERFORM @.ready(patience);
-    counter := @.note();
+    counter := @.note(patience);
     mark := left(counter, 8);
     at := @.now();
     SELECT string_agg(t.version || coalesce(' ' || to_json(t.fences), ''), E'\n'

@@ -2,15 +2,17 @@
 
 -- Tags live as long as what carries them: a little longer, so that few have to write it.
 -- One that was swept away meanwhile stays away; one that was bumped does no harm. Who
--- waits here has locked no other tag than smaller ones, and who changes tags does as well.
+-- waits here has locked no other tag than smaller ones, and who changes tags does as well:
+-- so nothing is written that wasn't locked first, even if its time was made shorter since.
 CREATE FUNCTION @.keep(asked bigint[], until bigint, life bigint) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    locked bigint[] := ARRAY(
+        SELECT t.digest FROM @.tags t WHERE t.digest = ANY (asked) AND t.ends < until
+        ORDER BY t.digest FOR UPDATE);
 BEGIN
-    PERFORM FROM @.tags t WHERE t.digest = ANY (asked) AND t.ends < until
-        ORDER BY t.digest FOR UPDATE;
-    IF FOUND THEN
-        UPDATE @.tags t SET ends = until + life / 4
-            WHERE t.digest = ANY (asked) AND t.ends < until;
+    IF locked <> '{}' THEN
+        UPDATE @.tags t SET ends = until + life / 4 WHERE t.digest = ANY (locked);
     END IF;
 END
 $$;
@@ -82,7 +84,7 @@ DECLARE
     state text;
 BEGIN
     PERFORM @.ready(patience);
-    state := (@.look(asked_id, asked_key, asked, false)).state;
+    state := (@.look(asked_id, asked_key, asked, false, patience)).state;
     DELETE FROM @.entries e WHERE e.id = asked_id AND e.key = asked_key;
     RETURN FOUND AND state = 'hit';
 END
@@ -104,7 +106,7 @@ DECLARE
     own bigint[];
 BEGIN
     PERFORM @.ready(patience);
-    seen := @.look(asked_id, asked_key, asked, false);
+    seen := @.look(asked_id, asked_key, asked, false, patience);
     IF seen.state <> 'hit' THEN
         RETURN false;
     END IF;
@@ -135,10 +137,9 @@ CREATE FUNCTION @.claim(
 ) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM @.ready(patience);
-    seen := @.look(asked_id, asked_key, asked, true);
+    seen := @.look(asked_id, asked_key, asked, true, patience);
     SELECT c.token INTO holder FROM @.claims c WHERE c.id = asked_id AND c.ends > seen.at;
     IF holder IS NULL AND seen.state <> 'hit' THEN
-        PERFORM @.sweep_claims(seen.at);
         INSERT INTO @.claims AS c VALUES (asked_id, seen.at + lease, asked_token)
             ON CONFLICT (id) DO UPDATE SET ends = excluded.ends, token = excluded.token
             WHERE c.ends <= seen.at
@@ -146,7 +147,8 @@ BEGIN
         IF holder IS NULL THEN
             SELECT c.token INTO holder FROM @.claims c WHERE c.id = asked_id;
         END IF;
-        seen := @.look(asked_id, asked_key, asked, true);
+        seen := @.look(asked_id, asked_key, asked, true, patience);
+        PERFORM @.sweep_claims(seen.at); -- last: who waits for a claim has locked none
     END IF;
     holder := coalesce(holder, asked_token);
 END

@@ -1,4 +1,6 @@
--- Looking up: what only reads, and waits for nobody.
+-- Looking up: what only reads, and waits for nobody but who has a whole table to himself
+-- (`VACUUM FULL`): for that there is `patience`, in milliseconds. Who has given up must not
+-- stay in the server, where all who look up would gather.
 -- (What has a plan is PL/pgSQL throughout: that keeps it, where SQL plans at each call.)
 
 CREATE FUNCTION @.now() RETURNS bigint LANGUAGE sql VOLATILE AS $$
@@ -25,7 +27,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION @.note() RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION @.note(patience text) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    patient text := set_config('lock_timeout', patience, true);
 BEGIN
     RETURN @.origin() || '.' || @.drawn();
 END
@@ -52,6 +56,7 @@ CREATE FUNCTION @.look(
     asked_key bytea,
     asked bigint[],
     payload boolean,
+    patience text,
     known_versions text = NULL,
     known_born double precision = NULL,
     known_fresh double precision = NULL,
@@ -59,6 +64,7 @@ CREATE FUNCTION @.look(
     known_size integer = NULL
 ) RETURNS @.found LANGUAGE plpgsql STABLE AS $$
 DECLARE
+    patient text := set_config('lock_timeout', patience, true);
     seen @.found;
     entry record;
 BEGIN

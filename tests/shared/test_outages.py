@@ -17,9 +17,9 @@ from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
 from tests.support.models import Base, User
 from yokedcache import YokedCache
+from yokedcache.core import doubt
 from yokedcache.core.breaker import FAILURES
 from yokedcache.errors import StoreError
-from yokedcache.shared import server as way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +122,7 @@ def test_commit_after_an_outage_is_announced(engine: Engine, open_through: Any) 
 def test_nothing_is_served_until_others_have_told_of_their_changes(
     redis_server: RedisServer, open_through: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(way, "DOUBT", 60.0)
+    monkeypatch.setattr(doubt, "SECONDS", 60.0)
     writer, cut_off = open_through(announce_timeout=0.2)
     reader, proxy = open_through(announce_timeout=0.2)
     witness = YokedCache(redis_server.url(), lease=0.5, store_timeout=10.0)
@@ -145,28 +145,59 @@ def test_nothing_is_served_until_others_have_told_of_their_changes(
     witness.sync.close()
 
 
+def test_who_asked_once_in_vain_has_noticed_the_outage(
+    open_through: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubt, "SECONDS", 60.0)
+    settings = {"announce_timeout": 0.4, "store_timeout": 0.2}
+    writer, cut_off = open_through(**settings)
+    reader, proxy = open_through(**settings)
+    assert writer.sync.set("a", 1, tags=["t"])
+    assert reader.sync.get("a") == 1
+    for one in (cut_off, proxy):
+        cut(one)
+    writer.sync.invalidate_tags("t")
+    assert writer.stats().owed == 1
+    failed = reader.stats().store_failures
+    assert reader.sync.get("a") is None
+    assert reader.stats().store_failures == failed + 1
+    proxy.restore()
+    assert reader.sync.get("a") is None
+    cut_off.restore()
+
+
+def test_a_look_up_that_failed_between_others_is_no_outage(open_through: Any) -> None:
+    reader, proxy = open_through(announce_timeout=60.0)
+    assert reader.sync.set("a", 1)
+    proxy.cut()
+    reader.sync.get("a")
+    wait_until(lambda: reader.sync.get("a") == 1)
+
+
 def test_an_outage_so_soon_after_another_is_one_of_its_own(
     open_through: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, proxy = open_through(announce_timeout=0.2)
     now = [100.0]
-    monkeypatch.setattr(cache.machine.store.server, "_clock", lambda: now[0])
+    server: Any = cache.machine.store.server
+    for clock in (server, server._doubt):
+        monkeypatch.setattr(clock, "_clock", lambda: now[0])
     cut(proxy)
     for _ in range(5):
         assert cache.sync.get("settled") is None
     proxy.restore()
     wait_until(lambda: cache.sync.set("again", 1))
     # nothing is looked up while it isn't relied on, so this one is met by a single load
-    now[0] += 0.9 * way.DOUBT
+    now[0] += 0.9 * doubt.SECONDS
     cut(proxy)
     failures = cache.stats().store_failures
     assert cache.sync.get_or_set("other", lambda: 2) == 2
     assert cache.stats().store_failures - failures < FAILURES
     proxy.restore()
-    now[0] += 0.9 * way.DOUBT
+    now[0] += 0.9 * doubt.SECONDS
     wait_until(lambda: cache.sync.set("again", 3))
     assert cache.sync.get("settled") is None
-    now[0] += 1.1 * way.DOUBT
+    now[0] += 1.1 * doubt.SECONDS
     assert cache.sync.get("settled") == 1
 
 
@@ -194,7 +225,7 @@ def test_commit_insists_again_once_an_outage_is_over(
 def test_hits_come_back_after_an_outage(
     open_through: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(way, "DOUBT", 0.2)
+    monkeypatch.setattr(doubt, "SECONDS", 0.2)
     cache, proxy = open_through(announce_timeout=0.2)
     cut(proxy)
     for _ in range(5):

@@ -174,12 +174,12 @@ class Fencing:
         if settle:
             self._settled(fence)
 
-    def bumping(self, names: tuple[str, ...]) -> Generator[Operation[Any], Any, None]:
+    def bumping(self, names: tuple[str, ...]) -> Generator[Any, Any, None]:
         """
         Bump tags in the shared store, or owe it that.
         """
         try:
-            yield self._server.commands.bump(names)
+            yield from self._server.insisting(self._server.commands.bump(names))
         except BaseException as error:
             self._owe(names, self._debts.note(names))
             if not isinstance(error, StoreError):

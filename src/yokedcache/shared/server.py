@@ -7,17 +7,18 @@ greenlet of SQLAlchemy's `AsyncSession` lets its loop go on.
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from yokedcache.core.breaker import Breaker
+from yokedcache.core.doubt import Doubt
 from yokedcache.errors import StoreError
+from yokedcache.runtime.drive import run
 from yokedcache.runtime.log import logger, once
 from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.resting import Rest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
 
     from yokedcache.stores.answers import Operation
     from yokedcache.stores.contract import Client
@@ -34,12 +35,8 @@ _AGAIN: Final = 0.05
 _FOR_GOOD: Final = frozenset({"NOPERM", "NOAUTH", "WRONGPASS", "OTHERSERVERS"})
 """Refusals that don't go away while a commit waits."""
 
-DOUBT: Final = 1.0
-"""
-Seconds for which nothing is served by a store that answers again after an outage: so
-much time have others to tell it what they changed meanwhile, which they try every
-quarter of a second (`fencing`).
-"""
+_INSISTED: Final = 0.5
+"""The part of `announce_timeout` without an answer that makes an outage of one failure."""
 
 
 class Asker:
@@ -87,13 +84,13 @@ class Server:
         self.recovered: Callable[[], None] = lambda: None
         """Called when the store answers again after an outage."""
         self._clock = clock
-        self._doubted_until = 0.0
         self._ticket = ticket
         self._limit = limit
         self._patience = patience
         # a look-up is given up early, an announcement is not: each has its own
         self._asking = Breaker(clock)
         self._announcing = Breaker(clock)
+        self._doubt = Doubt(clock, insisted=_INSISTED * patience)
 
     def perform(self, operation: Operation[T]) -> T:
         """
@@ -104,13 +101,14 @@ class Server:
         """
         breaker, limit = self._admit(operation)
         operation.sent = self._ticket()
+        began = self._clock()
         try:
             result = self.client.perform(operation, limit)
         except StoreError as error:
             self._failed(breaker, error)
             raise
-        self._answered(breaker)
-        if self._doubted_until:
+        self._answered(breaker, began)
+        if self._doubt.until:
             self._rely(operation)
         return result
 
@@ -122,13 +120,14 @@ class Server:
             StoreError: it can't be done, or nothing is asked for now.
         """
         breaker, limit = self._admit(operation)
+        began = self._clock()
         try:
             result = await self.client.perform_async(operation, limit)
         except StoreError as error:
             self._failed(breaker, error)
             raise
-        self._answered(breaker)
-        if self._doubted_until:
+        self._answered(breaker, began)
+        if self._doubt.until:
             self._rely(operation)
         return result
 
@@ -145,6 +144,15 @@ class Server:
         """
         Do it where the caller is; if the way is lost, again and again for its time.
 
+        Raises:
+            StoreError: it can't be done in time.
+        """
+        return run(self.insisting(operation), self._here_or_rest)
+
+    def insisting(self, operation: Operation[T]) -> Generator[Any, Any, T]:
+        """
+        Do the same as a conversation.
+
         Once the store has failed for so long, whoever comes next tries only once.
 
         Raises:
@@ -154,20 +162,25 @@ class Server:
         once_only = self._announcing.failing
         while True:
             try:
-                return self.here(operation)
+                done: T = yield operation
             except StoreError as error:
                 for_good = error.facts.get("refusal") in _FOR_GOOD
                 # a part of the store that is left alone answers no sooner if asked again
                 for_good = for_good or error.facts.get("rests", False)
                 if once_only or for_good or self._clock() + _AGAIN >= ends:
                     raise
-            Rest(_AGAIN).here()
+            else:
+                return done
+            yield Rest(_AGAIN)
+
+    def _here_or_rest(self, op: Any) -> Any:
+        return op.here() if type(op) is Rest else self.here(op)
 
     def distrust(self) -> None:
         """
         Serve nothing before the store was told something: as after an outage.
         """
-        self._doubted_until = inf
+        self._doubt.begin()
 
     def close(self) -> None:
         """
@@ -195,7 +208,7 @@ class Server:
                 return breaker, self._limit
             message = f"it is left alone, having failed ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
-        if self._doubted_until:
+        if self._doubt.until:
             self._rely(operation)
         return breaker, self._patience if changes else self._limit
 
@@ -203,9 +216,7 @@ class Server:
         """
         Refuse to look up what others may not have told yet that they changed it.
         """
-        if self._clock() >= self._doubted_until:
-            self._doubted_until = 0.0
-        elif operation.asked in _LOOKS:
+        if self._doubt.holds and operation.asked in _LOOKS:
             message = f"it is not relied on so soon after an outage ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
 
@@ -214,9 +225,7 @@ class Server:
         if error.facts.get("partly"):  # the rest of it is asked as ever
             once("store_failed", error.message, "a shared store failed: %s", str(error))
             return
-        if self._doubted_until:
-            # another outage: so little is asked meanwhile that one failure has to do
-            self._doubted_until = inf
+        self._doubt.failed()
         if breaker.failed():
             logger.warning(
                 "a shared store fails again and again, so it is left alone for a "
@@ -226,12 +235,11 @@ class Server:
         else:
             once("store_failed", error.message, "a shared store failed: %s", str(error))
 
-    def _answered(self, breaker: Breaker) -> None:
+    def _answered(self, breaker: Breaker, began: float) -> None:
         over = breaker.answered()
         if breaker is self._asking and self._announcing.failing:
             # look-ups succeed again, others' as well: the next commit has to insist
             over = self._announcing.answered()
-        if over or self._doubted_until == inf:
-            self._doubted_until = self._clock() + DOUBT
+        if self._doubt.answered(began, over=over):
             self.recovered()
             logger.warning("the shared store answers again")

@@ -280,7 +280,7 @@ def test_one_that_fails_is_left_alone_and_then_doubted(
     with pytest.raises(StoreError, match="not relied on"):
         one.read("k", tags[0])
     one.bump(tags[0])
-    peer._doubted_until = 0.0
+    peer._doubt.until = 0.0
     one.read("k", tags[0])
 
 

@@ -7,13 +7,13 @@ a while when it answers again, as the near side does with a whole store.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.core.breaker import Breaker
+from yokedcache.core.doubt import Doubt
 from yokedcache.errors import StoreError
 from yokedcache.stores.memcached.link import CAUGHT, Link
 from yokedcache.stores.memcached.memory import Memory
@@ -22,12 +22,6 @@ from yokedcache.stores.memcached.steps import CHANGES, LOOKS
 if TYPE_CHECKING:
     from yokedcache.stores.memcached.layout import Names
     from yokedcache.stores.memcached.ways import Address
-
-DOUBT: Final = 1.0
-"""
-Seconds for which nothing is served by a server that answers again after an outage: so
-much time have others to tell it what they changed meanwhile.
-"""
 
 TOLD_AGAIN: Final = 0.2
 """Seconds after which a server that fails may be told of a change again."""
@@ -59,7 +53,8 @@ class Peer:
         self._free: deque[Link] = deque()
         self._breaker = Breaker(time.monotonic)
         self._told = 0.0
-        self._doubted_until = 0.0
+        # nobody insists on a server that is one of several
+        self._doubt = Doubt(time.monotonic, insisted=0.0)
 
     @property
     def partly(self) -> bool:
@@ -78,7 +73,7 @@ class Peer:
         if self._alone:
             return ends
         now = time.monotonic()
-        if asked in LOOKS and now < self._doubted_until:
+        if asked in LOOKS and self._doubt.holds:
             raise StoreError("it is not relied on so soon after an outage", rests=True)
         if not self._breaker.failing:
             return ends
@@ -117,17 +112,14 @@ class Peer:
         Note that it failed.
         """
         self._told = time.monotonic()
-        if self._told < self._doubted_until:
-            # another outage: so little is asked meanwhile that one failure has to do
-            self._doubted_until = math.inf
+        self._doubt.failed()
         self._breaker.failed()
 
     def answered(self) -> None:
         """
         Note that it answered.
         """
-        if self._breaker.answered() or self._doubted_until == math.inf:
-            self._doubted_until = time.monotonic() + DOUBT
+        self._doubt.answered(time.monotonic(), over=self._breaker.answered())
 
     def close(self) -> None:
         """

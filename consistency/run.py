@@ -18,6 +18,7 @@ from consistency.cells import PACE
 from consistency.contenders import CONTENDERS, Contender
 from consistency.crew import PlayerError
 from consistency.nemeses import NEMESES
+from consistency.places import PLACES, REDIS
 from consistency.stage import Load, Outcome, Stage
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LONG = 3600.0
 """Seconds that a contender may take if nothing else is said."""
+ANYWHERE = frozenset({"near", "uncached", "yokedcache"})
+"""Contenders that share by whatever there is."""
 LEAST_HITS = 0.1
 """A cache that answered a smaller share of the reads proves nothing."""
 
@@ -32,7 +35,7 @@ LEAST_HITS = 0.1
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
     print(f"seed {options.seed}\n", flush=True)
-    with Stage.set_up() as stage:
+    with Stage.set_up(options.store) as stage:
         if options.fault:
             load = load_of(CONTENDERS["yokedcache"], options)
             complaints = faults.main(stage, load, options)
@@ -87,6 +90,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rows", type=_positive, default=10)
     add("--writes", type=_share, help="share of writes in what these do")
     add("--burst", type=_positive, default=4, help="writes of one row at once")
+    add(
+        "--store",
+        choices=PLACES,
+        default=REDIS,
+        help="what is shared by; the faults and other libraries know Redis alone",
+    )
     add("--seed", type=int, default=random.randrange(10**6), help="for what is drawn")
     trouble = parser.add_argument_group("faults, for this library alone")
     add = trouble.add_argument
@@ -107,7 +116,15 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--grace", type=float, default=PACE.grace, help="its orphan_grace")
     add("--ttl", type=float, default=PACE.ttl, help="in seconds, all of them")
     add("--store-timeout", type=float, default=PACE.patience)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.store != REDIS:
+        options.only = options.only or ["yokedcache"]
+        if options.fault or not ANYWHERE.issuperset(options.only):
+            parser.error(
+                f"--store {options.store} is for {', '.join(sorted(ANYWHERE))} alone, "
+                "without --fault"
+            )
+    return options
 
 
 def load_of(contender: Contender, options: argparse.Namespace) -> Load:

@@ -1,5 +1,5 @@
 """
-Where a run takes place: a real PostgreSQL and a real Redis, and what came of the run.
+Where a run takes place: a real PostgreSQL and a real store, and what came of the run.
 
 `Stage.play` is made of steps that can be taken one by one (`opened`, `Crew`, `outcome`),
 so that whoever wants to do something to servers and processes meanwhile can do so.
@@ -20,9 +20,9 @@ from consistency.crew import Crew
 from consistency.data import prepare
 from consistency.environments import interpreter, surroundings
 from consistency.judge import Verdict, judge
+from consistency.places import PLACES, REDIS
 from consistency.player import Part
 from tests.services import Postgres, PostgresServer
-from tests.services.redis import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,15 +127,17 @@ class Stage:
     """
 
     postgres: PostgresServer
+    store: str = REDIS
+    """What is shared by, of `PLACES`."""
 
     @classmethod
     @contextlib.contextmanager
-    def set_up(cls) -> Iterator[Stage]:
+    def set_up(cls, store: str = REDIS) -> Iterator[Stage]:
         """
         Start a private PostgreSQL.
         """
         with Postgres().running() as postgres:
-            yield cls(postgres)
+            yield cls(postgres, store)
 
     @contextlib.contextmanager
     def opened(self, rows: int, redis: Shared | None = None) -> Iterator[Scene]:
@@ -145,7 +147,7 @@ class Stage:
         with contextlib.ExitStack() as stack:
             database = self.postgres.create_database()
             stack.callback(self.postgres.drop_database, database)
-            redis = redis or stack.enter_context(RedisServer.running())
+            redis = redis or stack.enter_context(PLACES[self.store](self.postgres))
             folder = tempfile.TemporaryDirectory(prefix="yc-history-")
             url = database.url("psycopg")
             prepare(url, rows)

@@ -4,6 +4,7 @@ Real runs, short ones: no cache is found innocent, a wrong one guilty.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -18,6 +19,7 @@ from consistency.crew import Crew, PlayerError
 from consistency.environments import PEERS, interpreter, surroundings
 from consistency.events import WRITE, Event
 from consistency.judge import judge
+from consistency.places import PLACES
 from consistency.stage import Load, Outcome, Stage, outcome
 
 if TYPE_CHECKING:
@@ -62,6 +64,22 @@ def test_no_cache_is_never_stale(stage: Stage) -> None:
     assert seen.ways == {0: ["write", "session"], 1: ["write", "session"]}
     assert run.wrong(contender, seen) == []
     assert report.examples(contender, seen) == []
+
+
+@pytest.mark.parametrize(
+    "store", PLACES if "YOKEDCACHE_EVERY_KIND" in os.environ else ["memcached"]
+)
+def test_each_store_has_the_same_history_check(
+    postgres_server: PostgresServer, store: str
+) -> None:
+    contender = CONTENDERS["yokedcache"]
+    quiet = Load(reads=2000, processes=2, tasks=4, writes=0.01)
+    seen = Stage(postgres_server, store).play(contender, quiet, QUIET)
+    assert seen.verdict.good
+    assert seen.verdict.reads == 2000
+    assert seen.verdict.writes
+    assert seen.failures == {}
+    assert seen.loads < 2000  # something was answered
 
 
 def test_delete_after_commit_is_found_out(stage: Stage) -> None:
@@ -196,3 +214,11 @@ def test_options_make_the_load() -> None:
     assert (load.reads, load.writes, load.seed) == (5, 0.5, 9)
     usual = run.load_of(CONTENDERS["yokedcache"], run.parsed(["--seed", "1"]))
     assert usual == Load(reads=1_000_000)
+
+
+def test_other_libraries_know_redis_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for told in (["--only", "by_hand"], ["--fault", "all"]):
+        with pytest.raises(SystemExit):
+            run.parsed(["--store", "memcached", *told])
+    assert "--store memcached is for" in capsys.readouterr().err
+    assert run.parsed(["--store", "sqlite"]).only == ["yokedcache"]

@@ -153,7 +153,8 @@ class Journal:
         place = f"{parts.netloc.rpartition('@')[2]}{parts.path} {prefix}"
         self._whose = blake2b(place.encode(), digest_size=_WHOSE_BYTES).hexdigest()
         self._folder = folder
-        self.begin_anew()
+        self._page: Page | None = None
+        self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._new_page().close()
@@ -165,10 +166,9 @@ class Journal:
         """
         Leave the parent its file, in a forked child.
         """
-        page: Page | None = getattr(self, "_page", None)
-        if page is not None:
-            page.abandon()
-        self._page: Page | None = None
+        if self._page is not None:
+            self._page.abandon()
+        self._page = None
         self._lock = threading.Lock()
 
     def page(self) -> Page:

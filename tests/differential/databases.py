@@ -130,6 +130,8 @@ def empty(schema: Schema, engine: Engine) -> None:
     with engine.begin() as connection:
         if schema.database == "postgresql":
             names = ", ".join(tables)
+            # a busy machine may clean up after programs that are over
+            connection.execute(text("SET LOCAL lock_timeout = '30s'"))
             connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
             return
         for name in tables:

@@ -169,8 +169,9 @@ class Arena:
                     wrong = dict(self._audit.differences)
                     return Difference(step, "what was kept and an audit", wrong, {})
         finally:
-            for side in sides:
-                side.close()
+            closed = [side.close() for side in sides]
+        if closed[0] != closed[1]:
+            return Difference(None, "closing", *closed)
         tables = [databases.content(self.schema, engine) for engine in self.sync]
         return None if tables[0] == tables[1] else Difference(None, "tables", *tables)
 

@@ -81,12 +81,17 @@ class Side:
             "other": state_of(self.sessions[1]),
         }
 
-    def close(self) -> None:
+    def close(self) -> list[tuple[str, str]]:
         """
-        End the run.
+        End the run; give the errors that closing its sessions has raised.
         """
+        errors = []
         for session in self.sessions:
-            session.close()
+            try:
+                session.close()
+            except Exception as error:  # noqa: BLE001 - the other side must raise it, too
+                errors.append((type(error).__name__, _message(error)))
+        return errors
 
 
 def _message(error: Exception) -> str:

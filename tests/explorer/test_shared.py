@@ -8,6 +8,7 @@ store that keeps to the contract; that each store does is the matter of
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import random
@@ -135,8 +136,9 @@ def test_without_the_rule_a_promise_breaks(rule: str) -> None:
     print(f"rule {rule} off: {what}\n{outcome}")  # noqa: T201 - shown by -rP
     assert outcome.story
     # with the rule the same story ends well
-    scope.off = ""
-    with closing(SharedWorld(scope)) as world:
+    ruled = copy.copy(scope)
+    ruled.off = ""
+    with closing(SharedWorld(ruled)) as world:
         for choice in outcome.story:
             if choice in world.choices():
                 world.do(choice)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from yokedcache.stores import answers
+    from yokedcache.stores.addresses import Address
     from yokedcache.stores.memcached.commands import Commands
     from yokedcache.stores.memcached.link import Link
     from yokedcache.stores.memcached.steps import Plan, Step
-    from yokedcache.stores.memcached.ways import Address
 
 T = TypeVar("T")
 

@@ -27,9 +27,9 @@ from yokedcache.stores.memcached.steps import Seen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from yokedcache.stores.addresses import Address
     from yokedcache.stores.memcached.layout import Names
     from yokedcache.stores.memcached.memory import Memory
-    from yokedcache.stores.memcached.ways import Address
 
 CAUGHT: Final = (MemcacheError, OSError, ValueError, LookupError, TypeError)
 """What means that the server, or the way to it, is at fault."""

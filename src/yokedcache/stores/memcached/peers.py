@@ -20,8 +20,8 @@ from yokedcache.stores.memcached.memory import Memory
 from yokedcache.stores.memcached.steps import CHANGES, LOOKS
 
 if TYPE_CHECKING:
+    from yokedcache.stores.addresses import Address
     from yokedcache.stores.memcached.layout import Names
-    from yokedcache.stores.memcached.ways import Address
 
 TOLD_AGAIN: Final = 0.2
 """Seconds after which a server that fails may be told of a change again."""

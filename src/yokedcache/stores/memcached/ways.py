@@ -10,13 +10,10 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from yokedcache.errors import SettingsError
-
-Address = tuple[str, int]
+from yokedcache.stores.addresses import Address, read_address
 
 PORT: Final = 11211
 FORM: Final = f"memcached://host:{PORT},host:{PORT}"
-
-_LAST_PORT: Final = 65535
 
 
 def read_way(url: str) -> tuple[Address, ...]:
@@ -36,7 +33,7 @@ def read_way(url: str) -> tuple[Address, ...]:
     if parts.path.strip("/") or parts.fragment:
         msg = f"Memcached has no databases, so the URL has no path: {FORM}"
         raise SettingsError(msg, form=FORM)
-    found = [_address(text) for text in parts.netloc.split(",")]
+    found = [read_address(text, PORT, FORM) for text in parts.netloc.split(",")]
     for address in found:
         if found.count(address) > 1:
             msg = f"the URL names {address_text(address)} more than once: {FORM}"
@@ -50,17 +47,3 @@ def address_text(address: Address) -> str:
     """
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _address(text: str) -> Address:
-    try:
-        one = urlsplit(f"//{text}")
-        host, given = one.hostname, one.port
-    except ValueError:
-        host, given = None, None
-    if not host or given == 0 or text.endswith(":"):
-        msg = (
-            f"{text!r} in the URL is no host with a port from 1 to {_LAST_PORT}: {FORM}"
-        )
-        raise SettingsError(msg, host=text, form=FORM)
-    return host, PORT if given is None else given

@@ -28,7 +28,8 @@ from yokedcache.errors import StoreError
 from yokedcache.stores.redis.faults import CAUGHT, address_of
 
 if TYPE_CHECKING:
-    from yokedcache.stores.redis.ways import Address, Way
+    from yokedcache.stores.addresses import Address
+    from yokedcache.stores.redis.ways import Way
 
 ASKED_AGAIN: Final = 1.0
 """Seconds for which what the sentinels said is relied on."""

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from yokedcache.errors import SettingsError
+from yokedcache.stores.addresses import Address, read_address
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-Address = tuple[str, int]
 
 SENTINEL: Final = "redis+sentinel"
 SENTINEL_PORT: Final = 26379
@@ -31,7 +31,6 @@ _FOR_SENTINELS: Final = "sentinel_"
 _CREDENTIALS: Final = ("username", "password")
 _TLS: Final = "ssl"
 _SAID: Final = {"true": True, "false": False}
-_LAST_PORT: Final = 65535
 
 
 class Way:
@@ -142,21 +141,7 @@ def _common(
 
 def _hosts(parts: SplitResult, port: int, form: str) -> tuple[Address, ...]:
     found = [
-        _address(text, port, form)
+        read_address(text, port, form)
         for text in parts.netloc.rpartition("@")[2].split(",")
     ]
     return tuple(dict.fromkeys(found))
-
-
-def _address(text: str, port: int, form: str) -> Address:
-    try:
-        one = urlsplit(f"//{text}")
-        host, given = one.hostname, one.port
-    except ValueError:
-        host, given = None, None
-    if not host or given == 0 or text.endswith(":"):
-        msg = (
-            f"{text!r} in the URL is no host with a port from 1 to {_LAST_PORT}: {form}"
-        )
-        raise SettingsError(msg, host=text, form=form)
-    return host, port if given is None else given

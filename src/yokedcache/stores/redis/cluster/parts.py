@@ -33,10 +33,10 @@ from yokedcache.stores.redis.wire import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
 
+    from yokedcache.stores.addresses import Address
     from yokedcache.stores.envelope import Times, Vector
     from yokedcache.stores.redis.cluster.layout import Island, Share
     from yokedcache.stores.redis.incarnation import Link
-    from yokedcache.stores.redis.ways import Address
     from yokedcache.stores.redis.wire import Steps
 
     T = TypeVar("T")

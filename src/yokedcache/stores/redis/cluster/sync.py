@@ -23,10 +23,11 @@ from yokedcache.stores.redis.faults import CAUGHT
 from yokedcache.stores.redis.sync import LIMIT, PLAIN, RedisStore, connect
 
 if TYPE_CHECKING:
+    from yokedcache.stores.addresses import Address
     from yokedcache.stores.redis.cluster.parts import Part
     from yokedcache.stores.redis.cluster.plans import Plan
     from yokedcache.stores.redis.operations import Operation
-    from yokedcache.stores.redis.ways import Address, Way
+    from yokedcache.stores.redis.ways import Way
 
 T = TypeVar("T")
 

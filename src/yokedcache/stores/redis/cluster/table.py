@@ -20,8 +20,8 @@ from yokedcache.stores.redis.cluster.layout import SLOTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from yokedcache.stores.addresses import Address
     from yokedcache.stores.redis.cluster.parts import Part
-    from yokedcache.stores.redis.ways import Address
 
 ASK_SLOTS: Final = ("CLUSTER", "SLOTS")
 

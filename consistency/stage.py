@@ -92,7 +92,7 @@ class Scene:
     """
 
     database: str
-    redis: Shared
+    store: Shared
     folder: Path
 
     def parts(self, contender: Contender, load: Load) -> list[Part]:
@@ -113,7 +113,7 @@ class Scene:
                 rows=load.rows,
                 seed=load.seed,
                 database=self.database,
-                store=self.redis.url(),
+                store=self.store.url(),
                 log=str(self.folder / f"{process}.log"),
             )
             for process, share in enumerate(shares)
@@ -140,18 +140,18 @@ class Stage:
             yield cls(postgres, store)
 
     @contextlib.contextmanager
-    def opened(self, rows: int, redis: Shared | None = None) -> Iterator[Scene]:
+    def opened(self, rows: int, store: Shared | None = None) -> Iterator[Scene]:
         """
         Give what a run needs, and remove it afterwards.
         """
         with contextlib.ExitStack() as stack:
             database = self.postgres.create_database()
             stack.callback(self.postgres.drop_database, database)
-            redis = redis or stack.enter_context(PLACES[self.store](self.postgres))
+            store = store or stack.enter_context(PLACES[self.store](self.postgres))
             folder = tempfile.TemporaryDirectory(prefix="yc-history-")
             url = database.url("psycopg")
             prepare(url, rows)
-            yield Scene(url, redis, Path(stack.enter_context(folder)))
+            yield Scene(url, store, Path(stack.enter_context(folder)))
 
     def play(
         self, contender: Contender, load: Load, told: Callable[[int], None]

@@ -24,13 +24,13 @@ from consistency.nemeses.killed_writer import under_way, usual
 from consistency.stage import Load, Stage
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
+from tests.services.redis import RedisServer
 from tests.services.redis.groups import is_attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.services import PostgresServer
-    from tests.services.redis import RedisServer
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -276,11 +276,13 @@ def crew(
     """
     contender = CONTENDERS["uncached"]
     load = Load(reads=10**6, processes=2, tasks=2, writes=0.5)
-    with Stage(postgres_server).opened(load.rows) as scene:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(RedisServer.running())
+        scene = stack.enter_context(Stage(postgres_server).opened(load.rows, server))
         parts = scene.parts(contender, load)
         python, environment = interpreter(contender), surroundings(contender)
         with Crew.ready(python, parts, environment, tmp_path) as ready:
-            yield ready, scene.redis
+            yield ready, server
 
 
 def test_writer_is_killed_in_mid_write_and_replaced(

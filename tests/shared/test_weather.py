@@ -19,6 +19,7 @@ from tests.support.models import User
 from yokedcache import YokedCache, cached
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis.aio import AsyncRedisStore
+from yokedcache.stores.redis.folding import Fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,12 +140,18 @@ async def test_a_fault_of_ours_is_a_miss_and_cancels_nobody(
     cache = YokedCache(server.url(), lease=0.2, store_timeout=10.0)
     await cache.get("a")
 
-    async def broken(*_: Any) -> Any:
+    async def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(AsyncRedisStore, "_using", broken)
-    assert await cache.get("a", "nothing") == "nothing"
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Fold, "share_out", None
+        )  # of what came over the open connection
+        assert await cache.get("a", "nothing") == "nothing"
     assert cache.stats().store_failures == 1
+    monkeypatch.setattr(AsyncRedisStore, "_using", broken)  # which opens another one
+    assert await cache.get("a", "nothing") == "nothing"
+    assert cache.stats().store_failures == 2
     await cache.close()
 
 

@@ -61,11 +61,18 @@ class AsyncCounting(redis.asyncio.Connection):
 
     sent = 0
 
-    async def send_packed_command(
-        self, command: Any, check_health: bool = True
-    ) -> None:
-        AsyncCounting.sent += 1
-        await super().send_packed_command(command, check_health)
+    async def _connect(self) -> None:
+        await super()._connect()
+        transport: Any = self._writer.transport  # type: ignore[union-attr]
+        write = transport.write
+
+        def counting(data: Any) -> None:
+            AsyncCounting.sent += 1
+            write(data)
+
+        transport.write = counting
+        # which joins what it is given, from Python 3.12 on without `write`
+        transport.writelines = lambda lines: counting(b"".join(lines))
 
 
 COUNTING: dict[str, Any] = {"sync": Counting, "async": AsyncCounting}

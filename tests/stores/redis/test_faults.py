@@ -275,7 +275,8 @@ def test_a_cancelled_look_up_leaves_no_answer_behind(
 
     def in_use() -> set[Any]:
         pool = face.store.pool
-        return set(pool._in_use_connections) - set(face.store._lasting)
+        staying = {line.connection for line in face.store._lasting}
+        return set(pool._in_use_connections) - staying
 
     async def cancelled() -> None:
         task = asyncio.create_task(face.store.perform(face.commands.read("k")))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import redis.asyncio
@@ -23,17 +24,21 @@ from yokedcache.stores.redis.faults import (
     store_error,
     whereabouts,
 )
-from yokedcache.stores.redis.folding import Fold
+from yokedcache.stores.redis.folding import folded
 from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
-from yokedcache.stores.redis.lockstep import lockstep, packet, sent_on, step
+from yokedcache.stores.redis.lasting import Lasting
+from yokedcache.stores.redis.lockstep import lockstep
 from yokedcache.stores.redis.sync import INFO, INFO_REPLICATION, LASTING, LIMIT
+from yokedcache.stores.redis.trips import Trip
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, fine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
+    from yokedcache.stores.redis.batches import Tell
     from yokedcache.stores.redis.operations import Operation
     from yokedcache.stores.redis.sentinel import AsyncPrimary
+    from yokedcache.stores.redis.wire import Steps
 
 T = TypeVar("T")
 
@@ -109,11 +114,12 @@ class AsyncRedisStore:
         self._primary = primary
         self.limit = limit
         self._ticket = ticket
-        self._batches = Batches(self.look_up)
+        self._batches = Batches(self.look_up, self._look_up_at_once)
         self.pool: Any = client.connection_pool
         # the pool has no queue, and fails whoever comes while all are in use
         self._places = asyncio.Semaphore(self.pool.max_connections)
-        self._lasting: list[Any] = []
+        self._lasting: list[Lasting] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._most_lasting = min(LASTING, self.pool.max_connections // 2)
 
     async def aclose(self) -> None:
@@ -130,7 +136,7 @@ class AsyncRedisStore:
         """
         seconds = self.limit if limit is None else limit
         if operation.look is not None:
-            shared: T = await self._batches.ask(operation, seconds)
+            shared: T = await self._batches.put(operation, seconds)
             return shared
         (result,) = await self.perform_all([operation], seconds)
         if isinstance(result, StoreError):
@@ -152,41 +158,99 @@ class AsyncRedisStore:
         """
         Do look-ups in one go; give the result of each, or its `StoreError`.
 
-        They go over a connection that stays with them, if there is one that is free.
+        The connection stays with the next ones.
         """
-        began = time.monotonic()
-        if self._lasting:
-            try:
-                return await self._using(
-                    self._fold, operations, seconds, self._lasting.pop()
-                )
-            except StoreError as error:
-                if not isinstance(error.__cause__, ConnectionLost):
-                    raise
-            # it was closed while nobody used it
-            seconds -= time.monotonic() - began
         return await self._using(self._fold, operations, seconds, lasts=True)
+
+    def _look_up_at_once(
+        self, operations: list[Operation[Any]], seconds: float, tell: Tell
+    ) -> bool:
+        """
+        Send look-ups over a connection that stayed, if there is one that is free.
+        """
+        if not self._lasting or (self._primary is not None and self._primary.due):
+            return False
+        line = self._lasting[-1]
+        if not self._leads_on(line):
+            return False
+        self._lasting.pop()
+        ticket = self._ticket()
+        for operation in operations:
+            operation.sent = ticket
+        Trip(line, operations, seconds, partial(self._over, tell)).begin()
+        return True
+
+    def _over(self, tell: Tell, trip: Trip, outcome: list[Any] | Exception) -> None:
+        """
+        Tell what came of look-ups; keep the connection, unless it isn't good any more.
+        """
+        connection, clean = trip.line.connection, False
+        if isinstance(outcome, list):
+            clean = self._told(outcome, trip.operations, connection)
+        elif isinstance(outcome, RefusedError):
+            clean = outcome.refusal.code != READ_ONLY
+        if clean and len(self._lasting) < self._most_lasting:
+            self._lasting.append(trip.line)
+        else:
+            self._soon(self._give_back(trip.line))
+        if isinstance(outcome, ConnectionLost):  # while nobody used it, maybe
+            self._soon(self._look_up_again(trip, tell))
+        elif isinstance(outcome, (*CAUGHT, RefusedError, StoreError)):
+            error = self._error(outcome, trip.operations[0].asked, connection)
+            error.__cause__ = outcome
+            tell(error)
+        else:
+            tell(outcome)
+
+    async def _look_up_again(self, trip: Trip, tell: Tell) -> None:
+        try:
+            left = max(trip.ends - time.monotonic(), 0.0)
+            tell(await self.look_up(trip.operations, left))
+        except BaseException as error:
+            tell(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _leads_on(self, line: Lasting) -> bool:
+        """
+        Tell whether a connection is open, and to the primary.
+        """
+        known: bool = self._primary is None or self.pool.owns_connection(
+            line.connection
+        )
+        return known and not line.lost
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _give_back(self, line: Lasting) -> None:
+        """
+        Close a connection that stayed, and let others have its place.
+        """
+        await line.connection.disconnect(nowait=True)
+        await self.pool.release(line.connection)
+        self._places.release()
 
     async def _using(
         self,
         follow: Callable[[Any, Any], Any],
         operations: list[Operation[Any]],
         seconds: float,
-        lasting: Any = None,
         *,
         lasts: bool = False,
     ) -> list[Any]:
         """
         Have operations followed on one connection, which may last for look-ups.
         """
-        pool, connection, asked = self.pool, lasting, operations[0].asked
-        clean, held = False, connection is not None
+        pool, connection, asked = self.pool, None, operations[0].asked
+        clean = held = False
         try:
             async with asyncio.timeout(seconds):
-                await self._check(connection)
-                if connection is None:
-                    held = await self._places.acquire()
-                    connection = await pool.get_connection()
+                await self._check()
+                held = await self._places.acquire()
+                connection = await pool.get_connection()
                 results: list[Any] = await follow(connection, operations)
             clean = self._told(results, operations, connection)
         except RefusedError as error:
@@ -197,26 +261,35 @@ class AsyncRedisStore:
         else:
             return results
         finally:
-            lasts = clean and (lasts or lasting is not None)
-            if lasts and len(self._lasting) < self._most_lasting:
-                self._lasting.append(connection)
-            elif connection is not None:
-                if not clean:
-                    # what is still to be answered must not answer somebody else
-                    await connection.disconnect(nowait=True)
-                await pool.release(connection)
-                self._places.release()
-            elif held:
-                self._places.release()
+            if not (lasts and clean and self._stays(connection)):
+                if connection is not None:
+                    if not clean:
+                        # what is still to be answered must not answer somebody else
+                        await connection.disconnect(nowait=True)
+                    await pool.release(connection)
+                if held:
+                    self._places.release()
 
-    async def _check(self, connection: Any) -> None:
+    def _stays(self, connection: Any) -> bool:
         """
-        Make sure that a connection, if there is one, still leads to the primary.
+        Keep a connection for the next look-ups, if there are too few that stay.
+        """
+        if len(self._lasting) >= self._most_lasting:
+            return False
+        line = Lasting.over(connection)
+        if line is not None:
+            self._lasting.append(line)
+        return line is not None
+
+    async def _check(self) -> None:
+        """
+        Make sure that what is open leads to the primary; let go of what doesn't.
         """
         if self._primary is not None:
             await self._primary.check()
-            if connection is not None and not self.pool.owns_connection(connection):
-                raise ConnectionLost("another server is the primary now")
+        for line in [one for one in self._lasting if not self._leads_on(one)]:
+            self._lasting.remove(line)
+            await self._give_back(line)
 
     def _told(
         self, results: list[Any], operations: list[Operation[Any]], connection: Any
@@ -240,24 +313,11 @@ class AsyncRedisStore:
         Have look-ups answered by one command, and what they ask then by others.
         """
         link: Link = connection.yokedcache
-        fold = Fold(operations)
         ticket = self._ticket()
         for operation in operations:
             operation.sent = ticket
-        if time.monotonic() - link.looked_at < TRUSTED:
-            answers = await _ask(connection, fold.request)
-        else:
-            answers = await self._look(connection, link, fold.request)
-        results: list[Any] = [None] * len(operations)
-        steps = [operation.steps(link) for operation in operations]
-        asked: dict[int, Request] = {}
-        for place, own in enumerate(fold.share_out(answers)):
-            next(steps[place])
-            step(steps[place], own, place, asked, results)
-        while asked:
-            answers = await _ask(connection, packet(asked))
-            asked = sent_on(steps, asked, answers, results)
-        return results
+        fresh = time.monotonic() - link.looked_at < TRUSTED
+        return await self._take(connection, folded(operations, link), fresh=fresh)
 
     async def _follow(
         self, connection: Any, operations: list[Operation[Any]]
@@ -270,10 +330,18 @@ class AsyncRedisStore:
         for operation in operations:
             operation.sent = self._ticket()
         steps = lockstep(operations, link)
+        return await self._take(connection, steps, fresh=fresh)
+
+    async def _take(
+        self, connection: Any, steps: Steps[list[Any]], *, fresh: bool
+    ) -> list[Any]:
+        """
+        Ask what steps ask for, one after the other; give what they end with.
+        """
         try:
             request = next(steps)
             if not fresh:
-                answers = await self._look(connection, link, request)
+                answers = await self._look(connection, connection.yokedcache, request)
                 request = steps.send(answers)
             while True:
                 request = steps.send(await _ask(connection, request))

@@ -10,14 +10,20 @@ is sent after everyone in it began.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
+    from typing import TypeAlias
 
     from yokedcache.stores.redis.operations import Operation
+
+    Tell: TypeAlias = Callable[[list[Any] | BaseException], None]
+    Begin: TypeAlias = Callable[[list[Operation[Any]], float, Tell], bool]
+    Waiting: TypeAlias = tuple[Operation[Any], list[Any]]
 
 MOST = 256
 """Operations in one packet."""
@@ -27,27 +33,25 @@ class Batches:
     """
     What is asked of one store in one event loop.
 
-    `do` has operations done: it gives the result of each, or its `StoreError`.
+    `do` has operations done: it gives the result of each, or its `StoreError`. `begin`
+    has them done without a task, if it can at once, and tells what came of it.
     """
 
     def __init__(
-        self, do: Callable[[list[Operation[Any]], float], Awaitable[list[Any]]]
+        self,
+        do: Callable[[list[Operation[Any]], float], Awaitable[list[Any]]],
+        begin: Begin | None = None,
     ) -> None:
         self._do = do
-        self._waiting: dict[Hashable, tuple[Operation[Any], list[Any]]] = {}
+        self._begin = begin
+        self._waiting: dict[Hashable, Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, operation: Operation[Any], limit: float) -> Any:
+    def put(self, operation: Operation[Any], limit: float) -> asyncio.Future[Any]:
         """
         Do an operation with whatever else is asked in this turn.
 
         Its `sent` is drawn when the packet is.
-        """
-        return await self.put(operation, limit)
-
-    def put(self, operation: Operation[Any], limit: float) -> asyncio.Future[Any]:
-        """
-        Have an operation done like that; give what will have its result.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -60,26 +64,37 @@ class Batches:
     def _send(self, limit: float) -> None:
         waiting, self._waiting = list(self._waiting.values()), {}
         for start in range(0, len(waiting), MOST):
-            task = asyncio.ensure_future(
-                self._answer(waiting[start : start + MOST], limit)
-            )
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            some = waiting[start : start + MOST]
+            operations = [operation for operation, _ in some]
+            tell = partial(_share_out, some)
+            if self._begin is None or not self._begin(operations, limit, tell):
+                task = asyncio.ensure_future(self._answer(operations, limit, tell))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     async def _answer(
-        self, waiting: list[tuple[Operation[Any], list[Any]]], limit: float
+        self, operations: list[Operation[Any]], limit: float, tell: Tell
     ) -> None:
-        operations = [operation for operation, _ in waiting]
         try:
             results = await self._do(operations, limit)
         except BaseException as error:
-            for _, futures in waiting:
-                _settle(futures, error, None)
+            tell(error)
             if not isinstance(error, Exception):
                 raise
-            return
-        for (operation, futures), result in zip(waiting, results, strict=True):
-            _settle(futures, result, operation.sent)
+        else:
+            tell(results)
+
+
+def _share_out(waiting: list[Waiting], outcome: list[Any] | BaseException) -> None:
+    """
+    Tell all who wait what came of what they asked.
+    """
+    if isinstance(outcome, BaseException):
+        for _, futures in waiting:
+            _settle(futures, outcome, None)
+        return
+    for (operation, futures), result in zip(waiting, outcome, strict=True):
+        _settle(futures, result, operation.sent)
 
 
 def _settle(futures: list[Any], result: Any, sent: float | None) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from yokedcache.stores.redis.lockstep import packet, sent_on, step
 from yokedcache.stores.redis.questions import GETEX
 from yokedcache.stores.redis.wire import WRONG_TYPE, Refusal, Request, bulk, fine
 
 if TYPE_CHECKING:
+    from yokedcache.stores.redis.incarnation import Link
     from yokedcache.stores.redis.layout import TagSet
     from yokedcache.stores.redis.operations import Operation
+    from yokedcache.stores.redis.wire import Steps
 
     Folded: TypeAlias = list[Operation[Any]]
 
@@ -55,6 +58,26 @@ class Fold:
             [value, cut[look.tags.digests]] if look.tags.count else [value]
             for look, value in zip(self._looks, values, strict=False)
         ]
+
+
+def folded(operations: Folded, link: Link) -> Steps[list[Any]]:
+    """
+    Have look-ups answered by one command, and what they ask then by others.
+
+    Gives the result of each, or the error that ended it.
+    """
+    fold = Fold(operations)
+    answers = yield fold.request
+    results: list[Any] = [None] * len(operations)
+    steps = [operation.steps(link) for operation in operations]
+    asked: dict[int, Request] = {}
+    for place, own in enumerate(fold.share_out(answers)):
+        next(steps[place])
+        step(steps[place], own, place, asked, results)
+    while asked:
+        answers = yield packet(asked)
+        asked = sent_on(steps, asked, answers, results)
+    return results
 
 
 def _short_key(tags: TagSet) -> bytes | None:

@@ -1,6 +1,9 @@
 # One entry point for people and for CI: `make <target>`; nothing but make and
 # a Python 3.11+ has to be there. `make test ARGS="tests/core -k tags"` narrows.
 
+# Tests start a few hundred interpreters; without bytecode each compiles for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY := .venv/bin/python
 PY20 := .venv-sqlalchemy20/bin/python
 ARGS ?=
@@ -16,11 +19,12 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	sentinel settings short_way stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
 	07_orphans_async 07_processes 09_differential 14_async 14_sessions)) hammer tenants/test_interleavings.py) \
+	-m "not night" \
 	-k "not mariadb and not asyncmy and not asyncpg and not (hole_14 and (postgresql or psycopg))")
 
-# What a Cluster does beside holding its promises, which the gate sees, and a machine
-# whose histories are like those of the store suite: once a night.
-NIGHT := $(if $(ARGS),,$(addprefix --ignore=tests/,$(addsuffix .py,\
+# What a Cluster does beside holding its promises, which the gate sees, a machine whose
+# histories are like those of the store suite, and tests that say so: once a night.
+NIGHT := $(if $(ARGS),,-m "not night" $(addprefix --ignore=tests/,$(addsuffix .py,\
 	$(addprefix stores/redis/test_,cluster_interleavings cluster_moves cluster_suite redis_machine) \
 	shared/test_functions_in_a_cluster shared/test_loads_in_a_cluster)))
 
@@ -50,6 +54,7 @@ nightly: .venv/.dev services  ## 100,000 random programs with a cache and withou
 	$(PY) $(PYTEST) tests/stores/memcached/test_interleavings.py tests/stores/memcached/test_suite.py \
 		tests/stores/postgresql tests/shared/test_objects_are_shared.py tests/shared/test_short_way.py \
 		tests/consistency/test_runs.py
+	$(PY) $(PYTEST) -m night tests --ignore=tests/explorer
 	YOKEDCACHE_EXPLORE=deep $(PY) $(PYTEST) tests/explorer
 	$(PY) $(PYTEST) tests/differential
 

@@ -240,7 +240,10 @@ def test_password_is_changed_and_back(ground: Any, during: Any) -> None:
         assert answers(server)
 
 
-@pytest.mark.parametrize("name", ["killed_primary", "handed_over"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("killed_primary", marks=pytest.mark.night), "handed_over"],
+)
 def test_primary_is_replaced_and_comes_back(take_group: Any, name: str) -> None:
     nemesis = take_group(name)
     group = nemesis.ground.redis

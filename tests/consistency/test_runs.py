@@ -4,7 +4,6 @@ Real runs, short ones: no cache is found innocent, a wrong one guilty.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -66,9 +65,8 @@ def test_no_cache_is_never_stale(stage: Stage) -> None:
     assert report.examples(contender, seen) == []
 
 
-@pytest.mark.parametrize(
-    "store", PLACES if "YOKEDCACHE_EVERY_KIND" in os.environ else ["memcached"]
-)
+@pytest.mark.night
+@pytest.mark.parametrize("store", PLACES)
 def test_each_store_has_the_same_history_check(
     postgres_server: PostgresServer, store: str
 ) -> None:

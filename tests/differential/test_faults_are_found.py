@@ -78,7 +78,11 @@ def _reads_of_one_table_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nothing_is_known_of_texts")
 @pytest.mark.parametrize(
-    "plant", [_commits_announce_nothing, _reads_of_one_table_are_forgotten]
+    "plant",
+    [
+        pytest.param(_commits_announce_nothing, marks=pytest.mark.night),
+        _reads_of_one_table_are_forgotten,
+    ],
 )
 def test_audits_find_a_planted_fault_without_another_database(
     make_places: Callable[[str], list[Any]],

@@ -13,6 +13,7 @@ import functools
 import os
 import random
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,15 @@ SCOPES = {
     "answers near a writer": (Scope(((1, F),), (1,), near=(1,), warm=(1,)), 10),
     "loads are claimed": (Scope(TWO, (), claims=True), 100),
 }
+NIGHT = {
+    "two processes and a writer",
+    "answers near by",
+    "2-before",
+    "1-late",
+    "3",
+    "4",
+}
+"""What takes longest; of the rules the explorer of one process has most, too."""
 LARGE = {
     "readers in one process": Scope(((1, F), (1, F)), (3,)),
     "a writer in a reader's process": Scope(TWO, (1,)),
@@ -105,13 +115,23 @@ def nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "secrets", TOKENS)
 
 
+def spread(names: dict[str, Any]) -> list[Any]:
+    """
+    List them, those for the night as such.
+    """
+    return [
+        pytest.param(name, marks=[pytest.mark.night] if name in NIGHT else [])
+        for name in names
+    ]
+
+
 def explored(scope: Scope) -> Outcome:
     return explore(functools.partial(SharedWorld, scope))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", SCOPES)
+@pytest.mark.parametrize("name", spread(SCOPES))
 def test_no_order_of_events_among_processes_breaks_a_promise(name: str) -> None:
     scope, least = SCOPES[name]
     outcome = explored(scope)
@@ -129,7 +149,7 @@ def test_no_order_of_events_in_larger_worlds_breaks_a_promise(name: str) -> None
     assert not outcome.story, f"\n{outcome}"
 
 
-@pytest.mark.parametrize("rule", WITHOUT)
+@pytest.mark.parametrize("rule", spread(WITHOUT))
 def test_without_the_rule_a_promise_breaks(rule: str) -> None:
     what, scope = WITHOUT[rule]
     outcome = explored(scope)

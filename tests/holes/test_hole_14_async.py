@@ -183,10 +183,23 @@ async def trace(maker: Any, steps: Sequence[Callable[[Any], Any]]) -> list[Any]:
     return seen
 
 
+TOLD = {"aiosqlite": None, "asyncpg": None, "psycopg": got, "asyncmy": selectin}
+"""Drivers, and the one read of them that the gate has time for, if not for all."""
+
+
 @pytest.mark.parametrize(
-    "read",
-    [scalars, scalar, rows, joined, selectin, got],
-    ids=lambda read: read.__name__,
+    ("async_blog", "read"),
+    [
+        pytest.param(
+            driver,
+            read,
+            marks=pytest.mark.night if read is not told and told is not None else [],
+        )
+        for driver, told in TOLD.items()
+        for read in (scalars, scalar, rows, joined, selectin, got)
+    ],
+    indirect=["async_blog"],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 async def test_hole_14_what_an_async_session_does_around_a_read(
     async_blog: AsyncBlog, clocked: YokedCache, read: Callable[[Any], Any]

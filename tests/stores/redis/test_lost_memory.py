@@ -92,7 +92,9 @@ class History:
 ORDERS = sorted(set(itertools.permutations("rrrwwwf")))
 
 
-@pytest.mark.parametrize("lost", ["everything", "tag", "counter"])
+@pytest.mark.parametrize(
+    "lost", ["everything", "tag", pytest.param("counter", marks=pytest.mark.night)]
+)
 def test_lost_between_any_two_steps_nothing_old_is_served(
     redis_server: RedisServer, open_face: Callable[..., Face], lost: str
 ) -> None:

@@ -51,7 +51,11 @@ class Trip:
         """
         Send them.
         """
-        request = next(self._steps)
+        try:
+            request = next(self._steps)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            self._over(self, error)
+            return
         if self._looks:
             packed = INFO_REPLICATION + request.packed
             request = Request(packed, request.count + 1)

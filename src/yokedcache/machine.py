@@ -341,7 +341,13 @@ def machines() -> list[Machine]:
     """
     List the caches of this process that are open.
     """
-    return [machine for kept in _open if (machine := kept()) is not None]
+    # asked a dozen times a transaction: without the frame that a comprehension takes
+    found = []
+    for kept in _open:
+        machine = kept()
+        if machine is not None:
+            found.append(machine)
+    return found
 
 
 def _list(new: Machine | None) -> None:

@@ -29,13 +29,12 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.attached import Attachment
 
 
-def on_begin(session: Session, transaction: Any, connection: Connection) -> None:
+def on_begin(session: Session, transaction: Any, connection: Connection) -> None:  # noqa: ARG001
     """
     A session begins to use a connection, for what its answers vary on now.
     """
-    sessions.on_begin(session, transaction, connection)
+    state = sessions.on_begin(session, connection)
     attachment = attachment_of(session)
-    state = existing(pooled(connection))
     if attachment is None or state is None or not callable(attachment.vary):
         return
     try:

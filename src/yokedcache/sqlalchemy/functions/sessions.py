@@ -37,9 +37,11 @@ _SEEN = "_yokedcache_seen"
 """Where a session keeps its vectors, one for each store."""
 
 
-def on_begin(session: Session, transaction: Any, connection: Connection) -> None:  # noqa: ARG001
+def on_begin(session: Session, connection: Connection) -> ConnectionState | None:
     """
     A session begins to use a connection: what is read over it is the session's.
+
+    Gives what is known of the connection.
     """
     _seen_by(session)
     remember(session)
@@ -49,6 +51,7 @@ def on_begin(session: Session, transaction: Any, connection: Connection) -> None
         float_before = float_of(session)
         if float_before is not None:
             state.outlook.floats.append(float_before)
+    return state
 
 
 def on_commit(session: Session) -> None:

@@ -170,6 +170,8 @@ class ConnectionState:
         Name what the write set changes.
         """
         unknown = self.unknown or self.handed
+        if not (unknown or self.writes):
+            return tuple(self._by_hand)
         tags = self.database.tags_written(self.writes, unknown=unknown)
         return (*tags, *self._by_hand) if self._by_hand else tags
 

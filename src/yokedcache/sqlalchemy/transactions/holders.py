@@ -68,18 +68,22 @@ def autocommit(connection: Connection) -> bool:
     """
     Tell whether what was sent, or will be sent next, is its own commit.
     """
+    holder = pooled(connection)
+    opened = driver_of(holder)
     if connection.dialect.name == "sqlite":
-        file = driver_of(pooled(connection))
-        if file.in_transaction:  # an app may send its own BEGIN
+        if opened.in_transaction:  # an app may send its own BEGIN
             return False
-        return file.isolation_level is None or getattr(file, "autocommit", None) is True
-    begun = in_transaction(driver_of(pooled(connection)))
+        return (
+            opened.isolation_level is None
+            or getattr(opened, "autocommit", None) is True
+        )
+    begun = in_transaction(opened)
     if begun is None:
-        state = existing(pooled(connection))
+        state = existing(holder)
         begun = state is not None and state.begun
     if begun:
         return False
-    driver: Any = pooled(connection).dbapi_connection
+    driver: Any = holder.dbapi_connection
     # MySQL's drivers have a method `autocommit` that sets it
     for name in ("get_autocommit", "autocommit"):
         mode = getattr(driver, name, None)

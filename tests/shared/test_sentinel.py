@@ -139,6 +139,20 @@ def test_the_primary_is_found(
     assert "db2" in group.primary().info("keyspace")
 
 
+def test_a_connection_to_the_primary_is_asked_again(
+    group: SentinelGroup, open_cache: Callable[..., YokedCache]
+) -> None:
+    cache = open_cache(f"{group.url()}/2?ttl=60", lease=0.2)
+    wait_until(lambda: cache.sync.set("a", 1))
+    failed = cache.stats().store_failures
+
+    async def ask() -> list[Any]:
+        return [await cache.get("a") for _ in range(5)]
+
+    assert asyncio.run(ask()) == [1] * 5
+    assert cache.stats().store_failures == failed
+
+
 def test_an_event_loop_that_ends_leaves_no_connection_open(
     group: SentinelGroup,
 ) -> None:

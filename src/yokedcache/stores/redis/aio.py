@@ -173,11 +173,11 @@ class AsyncRedisStore:
         line = self._lasting[-1]
         if not self._leads_on(line):
             return False
-        self._lasting.pop()
         ticket = self._ticket()
         for operation in operations:
             operation.sent = ticket
         Trip(line, operations, seconds, partial(self._over, tell)).begin()
+        self._lasting.pop()
         return True
 
     def _over(self, tell: Tell, trip: Trip, outcome: list[Any] | Exception) -> None:
@@ -215,9 +215,7 @@ class AsyncRedisStore:
         """
         Tell whether a connection is open, and to the primary.
         """
-        known: bool = self._primary is None or self.pool.owns_connection(
-            line.connection
-        )
+        known = self._primary is None or self._primary.leads(line.connection)
         return known and not line.lost
 
     def _soon(self, work: Coroutine[Any, Any, None]) -> None:

@@ -67,7 +67,12 @@ class Batches:
             some = waiting[start : start + MOST]
             operations = [operation for operation, _ in some]
             tell = partial(_share_out, some)
-            if self._begin is None or not self._begin(operations, limit, tell):
+            try:
+                begun = self._begin is not None and self._begin(operations, limit, tell)
+            except Exception as error:  # noqa: BLE001 - whoever waits is told
+                tell(error)
+                continue
+            if not begun:
                 task = asyncio.ensure_future(self._answer(operations, limit, tell))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

@@ -167,6 +167,15 @@ class AsyncPrimary(_Asked):
             if self.due:  # else another task has asked
                 await self._pool.get_master_address()
 
+    def leads(self, connection: Any) -> bool:
+        """
+        Tell whether a connection is one to the primary that was named last.
+
+        (The pool's own way to tell is broken in this client library.)
+        """
+        primary: Address | None = self._pool.master_address
+        return primary == (connection.host, connection.port)
+
     async def discover_master(self, service: str) -> Address:
         """
         Ask who the primary is.

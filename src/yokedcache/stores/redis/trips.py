@@ -51,11 +51,7 @@ class Trip:
         """
         Send them.
         """
-        try:
-            request = next(self._steps)
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
-            self._over(self, error)
-            return
+        request = next(self._steps)
         if self._looks:
             packed = INFO_REPLICATION + request.packed
             request = Request(packed, request.count + 1)

@@ -193,7 +193,10 @@ class AsyncFace(Face):
         self.store = aio.AsyncRedisStore(self.client, limit=limit)
 
     def do(self, operation: Operation[Any], limit: float | None = None) -> Any:
-        return self._runner.run(self.store.perform(operation, limit))
+        async def done() -> Any:
+            return await self.store.perform(operation, limit)
+
+        return self._runner.run(done())
 
     def run(self, coroutine: Any) -> Any:
         return self._runner.run(coroutine)

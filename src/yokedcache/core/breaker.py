@@ -30,6 +30,8 @@ class Breaker:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self.troubled = False
+        """It failed, and hasn't answered since."""
         self._failures = 0
         self._pause = 0.0
         self._until = 0.0
@@ -58,6 +60,7 @@ class Breaker:
         """
         Note that the store failed; tell whether that opens the breaker.
         """
+        self.troubled = True
         self._failures += 1
         if self._failures < FAILURES:
             return False
@@ -73,4 +76,5 @@ class Breaker:
         was = bool(self._pause)
         self._failures = 0
         self._pause = 0.0
+        self.troubled = False
         return was

@@ -29,13 +29,15 @@ class Doubt:
         insisted: seconds for which whoever changes something tries to tell it, at least.
     """
 
-    __slots__ = ("_clock", "_heard", "_insisted", "_missed", "until")
+    __slots__ = ("_clock", "_insisted", "heard", "missed", "until")
 
     def __init__(self, clock: Callable[[], float], *, insisted: float) -> None:
         self._clock = clock
         self._insisted = insisted
-        self._heard = clock()
-        self._missed = False
+        self.heard = clock()
+        """When that was sent which was answered last."""
+        self.missed = False
+        """Something was asked in vain, and nothing was answered since."""
         self.until = 0.0
         """When it ends; 0 if there is none, infinite if the store has to answer first."""
 
@@ -61,7 +63,7 @@ class Doubt:
         """
         Note that something was asked in vain.
         """
-        self._missed = True
+        self.missed = True
         if self.until:
             # another outage: so little is asked meanwhile that one failure has to do
             self.until = inf
@@ -74,10 +76,10 @@ class Doubt:
             began: when that was sent.
             over: it is known already to have ended.
         """
-        if self._missed:
-            self._missed = False
-            over = over or self._clock() - self._heard >= self._insisted
-        self._heard = began
+        if self.missed:
+            self.missed = False
+            over = over or self._clock() - self.heard >= self._insisted
+        self.heard = began
         if not (over or self.until == inf):
             return False
         self.until = self._clock() + SECONDS

@@ -203,7 +203,7 @@ class Server:
     def _admit(self, operation: Operation[Any]) -> tuple[Breaker, float]:
         changes = operation.asked in _CHANGES
         breaker = self._announcing if changes else self._asking
-        if breaker.open:
+        if breaker.troubled and breaker.open:
             if changes:  # a commit is worth a try, if a short one: it may be over
                 return breaker, self._limit
             message = f"it is left alone, having failed ({operation.asked})"
@@ -236,10 +236,16 @@ class Server:
             once("store_failed", error.message, "a shared store failed: %s", str(error))
 
     def _answered(self, breaker: Breaker, began: float) -> None:
+        doubt = self._doubt
+        if not (
+            breaker.troubled or self._announcing.troubled or doubt.missed or doubt.until
+        ):
+            doubt.heard = began  # nearly always: a call for each would cost more
+            return
         over = breaker.answered()
         if breaker is self._asking and self._announcing.failing:
             # look-ups succeed again, others' as well: the next commit has to insist
             over = self._announcing.answered()
-        if self._doubt.answered(began, over=over):
+        if doubt.answered(began, over=over):
             self.recovered()
             logger.warning("the shared store answers again")

@@ -38,7 +38,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Awaitable, Hashable, Iterable
 
     from yokedcache.stores.answers import (
         Claim,
@@ -224,7 +224,7 @@ class Client(Protocol):
         Do an operation in the calling thread, within so many seconds.
         """
 
-    async def perform_async(self, operation: Operation[T], limit: float) -> T:
+    def perform_async(self, operation: Operation[T], limit: float) -> Awaitable[T]:
         """
         Do an operation in the running event loop, which isn't held up.
 

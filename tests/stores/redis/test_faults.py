@@ -279,7 +279,7 @@ def test_a_cancelled_look_up_leaves_no_answer_behind(
         return set(pool._in_use_connections) - staying
 
     async def cancelled() -> None:
-        task = asyncio.create_task(face.store.perform(face.commands.read("k")))
+        task = asyncio.ensure_future(face.store.perform(face.commands.read("k")))
         for _ in range(20):
             await asyncio.sleep(0)
         assert len(in_use()) == 1

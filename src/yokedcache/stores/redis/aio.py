@@ -33,7 +33,7 @@ from yokedcache.stores.redis.trips import Trip
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, fine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from yokedcache.stores.redis.batches import Tell
     from yokedcache.stores.redis.operations import Operation
@@ -128,7 +128,9 @@ class AsyncRedisStore:
         """
         await (self._primary or self.client).aclose()
 
-    async def perform(self, operation: Operation[T], limit: float | None = None) -> T:
+    def perform(
+        self, operation: Operation[T], limit: float | None = None
+    ) -> Awaitable[T]:
         """
         Do an operation, connecting included, within so many seconds.
 
@@ -136,8 +138,10 @@ class AsyncRedisStore:
         """
         seconds = self.limit if limit is None else limit
         if operation.look is not None:
-            shared: T = await self._batches.put(operation, seconds)
-            return shared
+            return self._batches.put(operation, seconds)
+        return self._perform(operation, seconds)
+
+    async def _perform(self, operation: Operation[T], seconds: float) -> T:
         (result,) = await self.perform_all([operation], seconds)
         if isinstance(result, StoreError):
             raise result

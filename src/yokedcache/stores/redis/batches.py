@@ -55,10 +55,14 @@ class Batches:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        _, futures = self._waiting.setdefault(operation.same, (operation, []))
-        futures.append((operation, future))
-        if len(self._waiting) == 1 and len(futures) == 1:
+        waiting = self._waiting
+        if not waiting:
             loop.call_soon(self._send, limit)
+        same = waiting.get(operation.same)
+        if same is None:
+            waiting[operation.same] = (operation, [(operation, future)])
+        else:
+            same[1].append((operation, future))
         return future
 
     def _send(self, limit: float) -> None:

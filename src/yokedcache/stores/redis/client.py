@@ -5,15 +5,15 @@ A server of Redis' kind as this process reaches it: a blocking client, and one a
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 from yokedcache.stores.redis import aio, sync
 from yokedcache.stores.redis.sentinel import AsyncPrimary, Primary
 from yokedcache.stores.redis.ways import read_way
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from yokedcache.stores import answers
     from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
@@ -25,6 +25,8 @@ T = TypeVar("T")
 AnyStore: TypeAlias = "sync.RedisStore | ClusterStore"
 AnyAsyncStore: TypeAlias = "aio.AsyncRedisStore | AsyncClusterStore"
 Opened: TypeAlias = "tuple[AnyAsyncStore, AsyncGenerator[None]]"
+
+_NOWHERE: Final[tuple[Any, Any]] = (lambda: None, None)
 
 
 async def _staying(client: Any) -> AsyncGenerator[None]:
@@ -56,6 +58,8 @@ class RedisClient:
         self._limit = limit
         self._sync: AnyStore | None = None
         self._loops: WeakKeyDictionary[Any, Opened] = WeakKeyDictionary()
+        self._latest: tuple[Callable[[], Any], Any] = _NOWHERE
+        """The loop that asked last, and its client."""
 
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
         """
@@ -68,14 +72,23 @@ class RedisClient:
         done: T = store.perform(made, limit)
         return done
 
-    async def perform_async(self, operation: answers.Operation[T], limit: float) -> T:
+    def perform_async(
+        self, operation: answers.Operation[T], limit: float
+    ) -> Awaitable[T]:
         """
         Do an operation in the running event loop.
         """
         loop = asyncio.get_running_loop()
-        store, _ = self._loops.get(loop) or await self._open(loop)
+        # most processes have one loop, and a weak dictionary takes a while
+        latest, store = self._latest
         made: Any = operation
-        done: T = await store.perform(made, limit)
+        if latest() is not loop:
+            found = self._loops.get(loop)
+            if found is None:
+                return self._opened(loop, made, limit)
+            store = found[0]
+            self._latest = (ref(loop), store)
+        done: Awaitable[T] = store.perform(made, limit)
         return done
 
     def close(self) -> None:
@@ -91,6 +104,7 @@ class RedisClient:
         Let the running loop's client go, and the blocking one.
         """
         self.close()
+        self._latest = _NOWHERE
         _, stay = self._loops.pop(asyncio.get_running_loop(), (None, None))
         if stay is not None:
             await stay.aclose()
@@ -100,13 +114,21 @@ class RedisClient:
         Forget the parent's connections, in a child after a fork.
         """
         self._sync = None
+        self._latest = _NOWHERE
         self._loops = WeakKeyDictionary()
 
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> Opened:
-        store = self._open_async()
-        opened = self._loops[loop] = (store, _staying(store))
-        await anext(opened[1])
-        return opened
+    async def _opened(
+        self, loop: asyncio.AbstractEventLoop, operation: Any, limit: float
+    ) -> Any:
+        """
+        Do an operation in a loop that has no client yet, or has it since just now.
+        """
+        found = self._loops.get(loop)
+        if found is None:
+            store = self._open_async()
+            found = self._loops[loop] = (store, _staying(store))
+            await anext(found[1])
+        return await found[0].perform(operation, limit)
 
     def _open_sync(self) -> AnyStore:
         way, limit = self._way, self._limit

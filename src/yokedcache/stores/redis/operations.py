@@ -84,7 +84,10 @@ class Operation(answers.Operation[R_co]):
         same: Hashable = None,
         look: Lookup | Question | None = None,
     ) -> None:
-        super().__init__(asked, same=same)
+        # in one frame, as one is made for each look-up
+        self.asked = asked
+        self.same = same
+        self.at = self.sent = 0.0
         self.steps = steps
         self.late = late
         self.look = look

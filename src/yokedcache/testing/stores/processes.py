@@ -45,7 +45,10 @@ class Process:
         """
         if self._runner is None:
             return self.client.perform(operation, limit)
-        return self._runner.run(self.client.perform_async(operation, limit))
+        return self._runner.run(self._do_async(operation, limit))
+
+    async def _do_async(self, operation: Operation[Any], limit: float) -> Any:
+        return await self.client.perform_async(operation, limit)
 
     def stamp(self, *tags: str, keep: float = 60.0) -> Stamp:
         """

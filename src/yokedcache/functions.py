@@ -20,7 +20,11 @@ from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.runtime.drive import run, run_async
 from yokedcache.runtime.naming import named
-from yokedcache.runtime.surroundings import open_context, open_transaction
+from yokedcache.runtime.surroundings import (
+    note_sessions,
+    open_context,
+    open_transaction,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -86,6 +90,7 @@ class CachedCall:
         self._find_machine = find_machine
         self._shared_name: str | None = None
         named[self.token] = self
+        note_sessions()
         self._machine: Machine | None = None
         self._tally: Tally | None = None
         self._again: Again | None = None

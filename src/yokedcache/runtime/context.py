@@ -16,6 +16,7 @@ from weakref import ref
 
 from yokedcache.core.capture import Capture
 from yokedcache.core.tags import SESSIONS
+from yokedcache.runtime.surroundings import note_sessions
 from yokedcache.runtime.threads import carry
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def capturing(
     """
     Open a capture for the block; what it saw is handed on to the one around it.
     """
+    note_sessions()
     carry(_capture, _chain)
     outer = _capture.get()
     capture = OpenCapture(store, outer, varied=varied, varies=varies)

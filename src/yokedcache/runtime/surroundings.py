@@ -108,6 +108,11 @@ class Examiner(Protocol):
         Tell whether it does unless the function says what it varies on.
         """
 
+    def begin_noting(self) -> None:
+        """
+        Learn that it is noted from now on what sessions read.
+        """
+
     def take_down(self, value: object) -> Taken | None:
         """
         Take a value down that has mapped objects in it; `None` if it has none.
@@ -136,6 +141,19 @@ class Taken(Protocol):
         Estimate the bytes it takes.
         """
 
+
+class Noting:
+    """
+    Whether it is noted what sessions read: where no function is cached, nobody asks.
+    """
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on = False
+
+
+noting: Final = Noting()
 
 _examiners: list[Examiner] = []
 _installing = Guard()
@@ -166,10 +184,21 @@ def install_integrations() -> bool:
     return True
 
 
+def note_sessions() -> None:
+    """
+    Have it noted from now on what sessions read: a cached function may reach one.
+    """
+    if not noting.on:
+        noting.on = True  # before those that have read already are looked for
+        for examiner in _examiners:
+            examiner.begin_noting()
+
+
 def examine(values: Iterable[object]) -> Scene:
     """
     Tell what surrounds a call.
     """
+    note_sessions()
     for examiner in _examiners:
         return examiner(values)
     return NOTHING

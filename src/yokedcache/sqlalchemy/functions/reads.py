@@ -15,6 +15,7 @@ from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.log import own_fault
+from yokedcache.runtime.surroundings import noting
 from yokedcache.sqlalchemy.contexts.varying import unvaried
 from yokedcache.sqlalchemy.databases.several import capture_refusal
 from yokedcache.sqlalchemy.functions import sessions
@@ -50,6 +51,10 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
     """
     Note a read that is about to be sent over a connection.
     """
+    if not noting.on:  # nor is a capture open, then
+        if state.sessions:
+            state.database.learn(pooled(connection))
+        return
     capture = current_capture()
     users = state.sessions.alive() if state.sessions else []
     if (capture is None and not users) or not machines():

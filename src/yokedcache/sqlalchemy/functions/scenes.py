@@ -94,6 +94,12 @@ class SessionExaminer:
             sharing.install()
         fences.cover(machine.store)
 
+    def begin_noting(self) -> None:
+        """
+        Doubt what sessions hold: what they have read until now wasn't noted.
+        """
+        sessions.doubt_all()
+
     def open_context(self, vector: Vector) -> bool:
         """
         Tell whether somebody set something that an answer may depend on.

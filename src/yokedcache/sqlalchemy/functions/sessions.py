@@ -6,6 +6,11 @@ identity map holds, which no statement of the function read. So a session
 remembers the first version of each tag that it read since it last expired,
 rolled back or began; what it wrote counts as read before the write, which its
 own commit makes invalid unless the session expires with it.
+
+None of this is noted while the process has no cached function (`noting`). When the
+first one is made, all sessions that have been in use are doubted. One that begins to
+be, in another thread, is listed before it looks whether its reads are to be noted, and
+they are from before the list is gone through: so it does, or it is doubted.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
+from yokedcache.runtime.surroundings import noting
 from yokedcache.sqlalchemy.functions.vectors import Seen
 from yokedcache.sqlalchemy.functions.weak_sessions import WeakSessions
 from yokedcache.sqlalchemy.transactions.floating import float_of
@@ -43,8 +49,9 @@ def on_begin(session: Session, connection: Connection) -> ConnectionState | None
 
     Gives what is known of the connection.
     """
-    _seen_by(session)
     remember(session)
+    if noting.on:
+        _seen_by(session)
     state = existing(pooled(connection))
     if state is not None:
         state.sessions.add(session)
@@ -95,7 +102,8 @@ def note_vector(session: Session, store: MemoryStore, vector: Vector) -> None:
     if seen is None:
         seen = session.__dict__[_SEEN] = Seen()
         remember(session)
-    seen.add(store, vector)
+    if noting.on:
+        seen.add(store, vector)
 
 
 def note_read(
@@ -126,6 +134,13 @@ def note_unseen(sessions: Iterable[Session]) -> None:
         _seen_by(session).unseen = True
 
 
+def doubt_all() -> None:
+    """
+    Note of all sessions that were in use that nobody knows what they have read.
+    """
+    note_unseen(_alive)
+
+
 def _seen_by(session: Session) -> Seen:
     seen: Seen | None = session.__dict__.get(_SEEN)
     if seen is None:
@@ -137,7 +152,7 @@ def wrote(state: ConnectionState) -> None:
     """
     A connection is about to be written over: its sessions hold what they wrote.
     """
-    sessions = state.sessions.alive()
+    sessions = state.sessions.alive() if noting.on else ()
     if sessions:
         database = state.database
         tags = database.tags_read(frozenset(), database.catalogue)

@@ -199,6 +199,27 @@ class Postgres(Service):
             finally:
                 process.stop()
 
+    @contextlib.contextmanager
+    def with_standby(self) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+        """
+        Give a private server, and a standby that follows it and may be read.
+        """
+        with (
+            contextlib.ExitStack() as stack,
+            _runnable(self.require()) as binaries,
+            private_directory(self.name, in_memory=True) as directory,
+        ):
+            data = _initialise(binaries, directory)
+            copy = data.with_name("standby")
+            run(["cp", "-a", data, copy], directory=directory)
+            primary, process = _serve(binaries, data, directory)
+            stack.callback(process.stop)
+            run(["touch", copy / "standby.signal"], directory=directory)
+            to = f"host={primary.host} port={primary.port} user={primary.user}"
+            standby, process = _serve(binaries, copy, directory, primary_conninfo=to)
+            stack.callback(process.stop)
+            yield primary, standby
+
 
 def _major(directory: Path) -> int:
     name = directory.parent.name
@@ -223,11 +244,22 @@ def _runnable(program: Program) -> Iterator[Path]:
 
 
 def _start(binaries: Path, directory: Path) -> tuple[PostgresServer, Process]:
+    data = _initialise(binaries, directory)
+    return _serve(binaries, data, directory)
+
+
+def _initialise(binaries: Path, directory: Path) -> Path:
     data = directory / "data"
     options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]
     run([binaries / "initdb", "-D", data, *options], directory=directory)
+    return data
+
+
+def _serve(
+    binaries: Path, data: Path, directory: Path, **more: str
+) -> tuple[PostgresServer, Process]:
     server = PostgresServer("127.0.0.1", free_port(), "postgres")
-    settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    settings = [f"--{name}={value}" for name, value in {**SETTINGS, **more}.items()]
     process = Process.start(
         [binaries / "postgres", "-D", data, f"--port={server.port}", *settings],
         directory=directory,

@@ -64,9 +64,12 @@ def _postgresql(cursor: Any) -> str:
     # Asked for the right first: a refusal would abort the caller's transaction.
     cursor.execute(
         "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()',"
-        " 'execute')"
+        " 'execute'), pg_catalog.pg_is_in_recovery()"
     )
-    if not cursor.fetchone()[0]:
+    allowed, standby = cursor.fetchone()
+    if standby:
+        raise IdentityUnknown("it is a standby, and may be behind")
+    if not allowed:
         msg = "this role may not call pg_control_system()"
         raise IdentityUnknown(msg)
     cursor.execute(

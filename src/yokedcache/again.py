@@ -34,10 +34,11 @@ class Again:
     Asks for the entries of one function.
     """
 
-    __slots__ = ("_server", "_store", "_token")
+    __slots__ = ("_near", "_server", "_store", "_token")
 
     def __init__(self, store: Any, token: str) -> None:
         self._store = store
+        self._near = bool(store.near_for)
         self._server = store.server
         self._token = token
 
@@ -53,6 +54,9 @@ class Again:
         """
         Ask in the calling thread.
         """
+        if self._near and self._store.stays_near(entry):
+            entry.hits += 1
+            return Standing.SAME
         asking = self._store.asking(entry)
         try:
             found = self._server.here(asking)
@@ -64,6 +68,9 @@ class Again:
         """
         Ask in the running event loop.
         """
+        if self._near and self._store.stays_near(entry):
+            entry.hits += 1
+            return Standing.SAME
         asking = self._store.asking(entry)
         try:
             found = await self._server.perform_async(asking)

@@ -339,6 +339,8 @@ class CallHost:
         )
         if refused:
             self.tally.refuse(refused)
+        elif self.anew:
+            yield from self.machine.store.replacing(key)
         return refused
 
     def _land(self, op: Land) -> None:

@@ -64,6 +64,8 @@ class Stats:
     """Entries of a shared store that couldn't be read: corrupted, or of other code."""
     owed: int = 0
     """Changes that a shared store is still to be told of."""
+    near: str = ""
+    """By what answers near by end now: `heard` (others' changes are), or `age` alone."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ def count(machine: Machine) -> Stats:
         store_failures=machine.store.failures,
         unreadable=machine.store.unreadable,
         owed=machine.store.owed,
+        near=machine.store.near_by,
     )
 
 

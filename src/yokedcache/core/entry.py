@@ -113,6 +113,7 @@ class Entry:
     """
 
     __slots__ = (
+        "asked",
         "born",
         "careful",
         "copier",
@@ -151,6 +152,8 @@ class Entry:
         self.copier = copier
         self.vector = vector
         self.pulse: int | None = -1
+        self.asked: float = -math.inf
+        """When a shared store was asked last whether it holds, and said that it does."""
         self.proven: float = math.inf
         """Whoever drew a lower ticket began before it was last seen to hold, where
         that takes asking a store that processes share; see `core.flights`."""

@@ -8,14 +8,33 @@ processes of the same application make of the same call, or one that is this pro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.core.keys import canonical
+from yokedcache.core.keys import PLAIN, canonical
 from yokedcache.errors import KeyArgumentError
 from yokedcache.runtime.naming import named, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+
+_KEY_BYTES: Final = 15
+
+
+def key_tag(key: Hashable) -> str | None:
+    """
+    Name the tag that is announced where the answer of one call is dropped or loaded anew.
+
+    No entry has it, and it is never made. `None` if there is nothing to be announced of a
+    key: plain ones, and those that only this process understands.
+    """
+    if not isinstance(key, tuple) or not key or key[0] == PLAIN:
+        return None
+    raw = shared_key(key)
+    if raw is None:
+        return None
+    return f"key:{blake2b(raw, digest_size=_KEY_BYTES).hexdigest()}"
 
 
 def shared_key(key: Hashable) -> bytes | None:

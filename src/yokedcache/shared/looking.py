@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.tags import SESSIONS, holds, unfenced
 from yokedcache.errors import PayloadError, StoreError
-from yokedcache.shared.keys import shared_key
+from yokedcache.shared.keys import key_tag, shared_key
 from yokedcache.shared.payloads import imprint, unpack
 from yokedcache.shared.tagging import is_shared
-from yokedcache.stores.answers import SAME, Miss
+from yokedcache.stores.answers import SAME, Miss, digest_of
 from yokedcache.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from yokedcache.core.entry import Entry, Tally
     from yokedcache.shared.fencing import Fencing
+    from yokedcache.shared.hearing import Listener
     from yokedcache.shared.mirror import Mirror
     from yokedcache.shared.server import Server
     from yokedcache.shared.tagging import Asked
@@ -37,6 +38,7 @@ class Looking(MemoryStore):
     server: Server
     unreadable: int
     _fencing: Fencing
+    _listener: Listener | None
     _mirror: Mirror
     _timing: Timing
     _wall: Callable[[], float]
@@ -139,15 +141,45 @@ class Looking(MemoryStore):
         entry = self.entries.get(key)
         if entry is None or self.pulse.value is None:
             return None
-        if self._clock() >= entry.plain_until:
+        if self._clock() >= entry.plain_until and not self.stays_near(entry):
             return None
         return self._served(key, entry, owner)
+
+    def stays_near(self, entry: Entry) -> bool:
+        """
+        Tell whether an entry may be given out for longer, since all changes are heard.
+
+        Those under plain keys may not: others put other values there, and name no tag.
+        """
+        listener = self._listener
+        if listener is None:
+            return False
+        listener.wanted()
+        changed = key_tag(entry.key)
+        if changed is None:
+            return False
+        tags = (*self._digests(entry), digest_of(changed))
+        until = listener.backplane.until(entry.asked, tags)
+        entry.plain_until = min(entry.soft_until, until)
+        return self._clock() < entry.plain_until
+
+    def _digests(self, entry: Entry) -> tuple[bytes, ...]:
+        own = (str(tag.name) for tag, _ in entry.vector if is_shared(tag.name))
+        return self._mirror.asked(own).digests
 
     def _bring_near(self, entry: Entry, asked: float) -> None:
         """
         Let an entry be given out for a while after it was asked about.
+
+        Not if it was heard meanwhile that others were changing it (rule 8).
         """
+        entry.asked = asked
         until = asked + self.near_for if self.near_for else -math.inf
+        listener = self._listener
+        if listener is not None:
+            listener.wanted()
+            if listener.backplane.changed(asked, self._digests(entry)):
+                until = -math.inf
         entry.plain_until = min(entry.soft_until, until)
 
     def known(self, key: Hashable) -> Entry | None:

@@ -8,6 +8,7 @@ store's that was learnt. It may lag; what follows from that is said in `core.tag
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from yokedcache.core.keys import PLAIN
 from yokedcache.core.tags import LISTENERS
@@ -18,7 +19,7 @@ from yokedcache.shared.tagging import (
     TagSets,
     is_shared,
 )
-from yokedcache.stores.versions import of_incarnation
+from yokedcache.stores.versions import not_after, of_incarnation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -37,10 +38,20 @@ class Mirror:
     The shared tags as they were learnt last.
 
     Editors: callers hold the store's lock around what learns.
+
+    Args:
+        hears: it is told what others change (`unlearn`).
     """
 
-    def __init__(self, tags: TagTable, make: Callable[[Iterable[str]], Any]) -> None:
+    def __init__(
+        self,
+        tags: TagTable,
+        make: Callable[[Iterable[str]], Any],
+        *,
+        hears: bool = False,
+    ) -> None:
         self._tags = tags
+        self._hears = hears
         self._sets = TagSets(make)
         self.forget()
 
@@ -49,6 +60,7 @@ class Mirror:
         Know nothing of what has which tags.
         """
         self._lasting: dict[Tag, None] = {}
+        self._by_digest: WeakValueDictionary[bytes, Tag] = WeakValueDictionary()
         self._hints: dict[Hashable, tuple[str, ...]] = {}
         self._listeners = self._tags.tag(LISTENERS)
         self._heard: dict[Hashable, int] = {}
@@ -94,11 +106,13 @@ class Mirror:
         """
         Learn how tags stand.
         """
-        for name, state in zip(asked.names, stamp.states, strict=True):
+        each = zip(asked.names, asked.digests, stamp.states, strict=True)
+        for name, digest, state in each:
             version = state.version
             if version is not None and not of_incarnation(version, stamp.mark):
                 version = None
-            self._keep(self._tags.learn(name, version, fenced=bool(state.fences)))
+            fenced = bool(state.fences)
+            self._keep(digest, self._tags.learn(name, version, fenced=fenced))
 
     def learn_hit(self, names: tuple[str, ...], found: Hit) -> Vector | None:
         """
@@ -110,9 +124,24 @@ class Mirror:
         if asked.tags.digests != found.vector.digests:
             return None
         versions = found.vector.versions
-        for name, version in zip(asked.names, versions, strict=True):
-            self._keep(self._tags.learn(name, version, fenced=False))
+        for name, digest, version in zip(
+            asked.names, asked.digests, versions, strict=True
+        ):
+            self._keep(digest, self._tags.learn(name, version, fenced=False))
         return self._tags.stamp(names).vector
+
+    def unlearn(self, version: bytes, digests: Iterable[bytes]) -> None:
+        """
+        Unlearn how some tags stand that have changed elsewhere, under a version.
+
+        Not those that are known to have that one or a later one: what this process has
+        changed itself is told to it as well.
+        """
+        for digest in digests:
+            tag = self._by_digest.get(digest)
+            if tag is None or (tag.shared and not_after(version, tag.shared)):
+                continue
+            self.doubt((tag,))
 
     def doubt(self, tags: Iterable[Tag]) -> None:
         """
@@ -142,10 +171,12 @@ class Mirror:
             return True
         return self._heard.get(_kind(key)) == self._listeners.version
 
-    def _keep(self, tag: Tag) -> None:
+    def _keep(self, digest: bytes, tag: Tag) -> None:
         """
         Keep what was learnt last alive: it spares asking.
         """
+        if self._hears:
+            self._by_digest[digest] = tag
         self._lasting.pop(tag, None)
         self._lasting[tag] = None
         if len(self._lasting) > _MOST_LASTING:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 _CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
 """What others must be told, where a look-up may as well be left out."""
 
-_LOOKS: Final = frozenset({"read", "exists", "claim"})
+_LOOKS: Final = frozenset({"read", "exists", "claim", "follow"})
 
 _AGAIN: Final = 0.05
 """Seconds after which an announcement is tried again whose way was lost."""
@@ -222,7 +222,8 @@ class Server:
 
     def _failed(self, breaker: Breaker, error: StoreError) -> None:
         self.failures += 1
-        if error.facts.get("partly"):  # the rest of it is asked as ever
+        refused = error.facts.get("asked") == "follow" and "refusal" in error.facts
+        if refused or error.facts.get("partly"):  # the rest of it is asked as ever
             once("store_failed", error.message, "a shared store failed: %s", str(error))
             return
         self._doubt.failed()

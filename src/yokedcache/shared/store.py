@@ -18,14 +18,16 @@ from yokedcache.core.tags import holds, unfenced
 from yokedcache.errors import StoreError, ValueNotStorableError
 from yokedcache.shared.claiming import Claiming
 from yokedcache.shared.fencing import Fencing, SharedFence
+from yokedcache.shared.hearing import listener
 from yokedcache.shared.here import Here
-from yokedcache.shared.keys import shared_key
+from yokedcache.shared.keys import key_tag, shared_key
 from yokedcache.shared.mirror import Mirror
 from yokedcache.shared.payloads import imprint, pack
 from yokedcache.shared.tagging import EVERYTHING, MOST, is_shared, written
 from yokedcache.shared.timing import Timing
 from yokedcache.stores.answers import Stamp as SharedStamp
 from yokedcache.stores.answers import TagState
+from yokedcache.stores.contract import Following
 from yokedcache.stores.memory import MemoryStore
 from yokedcache.stores.versions import MARK, is_next, not_after
 
@@ -69,7 +71,9 @@ class SharedStore(Here, Claiming):
         self.unreadable = 0
         self._wall = wall
         self._timing = Timing(clock, wall)
-        self._mirror = Mirror(self.tags, server.commands.tags)
+        self._listener = listener(server, clock, self._unlearn, near)
+        hears = self._listener is not None
+        self._mirror = Mirror(self.tags, server.commands.tags, hears=hears)
         self._fencing = Fencing(
             server, self._settled, refuse=refuse, grace=grace, journal=journal
         )
@@ -200,6 +204,20 @@ class SharedStore(Here, Claiming):
         )
         return None if dated else "changed_meanwhile"
 
+    def _unlearn(self, version: bytes, digests: Iterable[bytes]) -> None:
+        with self._lock:
+            self._mirror.unlearn(version, digests)
+
+    @property
+    def near_by(self) -> str:
+        """
+        Tell by what answers near by end now.
+        """
+        if not self.near_for:
+            return ""
+        heard = self._listener is not None and self._listener.follows
+        return "heard" if heard else "age"
+
     # what is changed
 
     def fence(self, names: Iterable[str], owner: str = "") -> Fence:
@@ -256,9 +274,21 @@ class SharedStore(Here, Claiming):
         if raw is None:
             return False
         try:
-            return bool((yield self.server.commands.remove(raw, tags)))
+            dropped = bool((yield self.server.commands.remove(raw, tags)))
         except StoreError:
             return False
+        yield from self.replacing(key)
+        return dropped
+
+    def replacing(self, key: Hashable) -> Asking[None]:
+        """
+        Tell those who have the answer of a call near that there is another one, or none.
+
+        Only when that is so: who hears of it asks again.
+        """
+        name = key_tag(key)
+        if name is not None and isinstance(self.server.commands, Following):
+            yield from self._fencing.bumping((name,))
 
     def renewing(self, key: Hashable, entry: Entry, ttl: float) -> Asking[bool]:
         """
@@ -290,6 +320,8 @@ class SharedStore(Here, Claiming):
         """
         Say what is owed, if that can be done now, and let the connections go.
         """
+        if self._listener is not None:
+            self._listener.close()
         self._fencing.close()
         self.server.close()
 
@@ -307,3 +339,5 @@ class SharedStore(Here, Claiming):
         self.server.begin_anew()
         self._fencing.begin_anew()
         self._mirror.forget()
+        if self._listener is not None:
+            self._listener.begin_anew()

@@ -50,16 +50,17 @@ class Asked:
     A set of tags as it is asked for, with their names in the order of the answers.
     """
 
-    __slots__ = ("names", "tags")
+    __slots__ = ("digests", "names", "tags")
 
     def __init__(
         self, names: Iterable[str], make: Callable[[Iterable[str]], Any]
     ) -> None:
         self.tags = make(names)
         by_digest = {make((name,)).digest(0): name for name in names}
-        self.names = tuple(
-            by_digest[self.tags.digest(place)] for place in range(self.tags.count)
+        self.digests = tuple(
+            self.tags.digest(place) for place in range(self.tags.count)
         )
+        self.names = tuple(by_digest[digest] for digest in self.digests)
 
 
 class TagSets:

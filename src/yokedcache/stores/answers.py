@@ -147,6 +147,12 @@ class TagSet:
         """
         return self.digests[place * TAG_BYTES : (place + 1) * TAG_BYTES]
 
+    def each(self) -> list[bytes]:
+        """
+        Return the digests of all.
+        """
+        return [self.digest(place) for place in range(self.count)]
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TagSet) and self.digests == other.digests
 
@@ -269,6 +275,21 @@ class RaisedFence:
         self.token = token
         self.owner = owner
         self.version = version
+
+
+class Followed:
+    """
+    What was announced since a position: versions, each with its tags.
+
+    It is `None` where that can't be told any more, and `position` is one to begin anew
+    from: all that is announced after the asking began will be told from there.
+    """
+
+    __slots__ = ("position", "told")
+
+    def __init__(self, position: bytes, told: list[tuple[bytes, TagSet]] | None) -> None:
+        self.position = position
+        self.told = told
 
 
 class Lifted:

@@ -35,13 +35,21 @@ takes longer the more entries a tag has.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Hashable, Iterable
 
     from yokedcache.stores.answers import (
         Claim,
+        Followed,
         Lifted,
         Miss,
         Operation,
@@ -202,6 +210,25 @@ class Commands(Protocol):
     def note(self) -> Operation[bytes | None]:
         """
         Read the counter, before a snapshot is taken (rule 6).
+        """
+
+
+@runtime_checkable
+class Following(Protocol):
+    """
+    What `Commands` have besides where a store tells what was changed: the backplane.
+
+    **Announcements (rule 8).** Whatever bumps, fences, lifts or adopts announces its tags,
+    in the same step, whether they are there or not. Who follows is told of each that was
+    announced since, in order, or that this can't be told: of what was trimmed, lost or
+    emptied, or is of another incarnation. Nothing is left out in silence.
+    """
+
+    def follow(self, position: bytes | None = None) -> Operation[Followed]:
+        """
+        Give what was announced since a position, and the position that follows.
+
+        Without one, or where it can't be told, a position to begin from.
         """
 
 

@@ -52,6 +52,13 @@ class Silent:
         """
         return 0
 
+    @property
+    def near_by(self) -> str:
+        """
+        Tell by what answers near by end now: `heard` or `age`, if there are any.
+        """
+        return ""
+
     def look(
         self: Any,
         key: Hashable,
@@ -121,6 +128,12 @@ class Silent:
         """
         yield from ()
         return bool(self.remove(key))
+
+    def replacing(self: Any, key: Hashable) -> Asking[None]:  # noqa: ARG002
+        """
+        Tell other processes that another answer is under a key now, or none: there are none.
+        """
+        yield from ()
 
     def renewing(
         self: Any,

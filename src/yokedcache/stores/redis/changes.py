@@ -26,13 +26,14 @@ NONCE_BYTES = 6
 
 class Scope:
     """
-    What a change is about: some tags, their counter, and a lease in milliseconds.
+    What a change is about: some tags, their counter and log, and a lease in milliseconds.
     """
 
-    __slots__ = ("counter", "lease", "tags")
+    __slots__ = ("counter", "lease", "log", "tags")
 
-    def __init__(self, counter: bytes, tags: TagSet, lease: int) -> None:
+    def __init__(self, counter: bytes, log: bytes, tags: TagSet, lease: int) -> None:
         self.counter = counter
+        self.log = log
         self.tags = tags
         self.lease = lease
 
@@ -40,9 +41,20 @@ class Scope:
         """
         Run a script that gives versions; give its answer.
         """
+        return self._run(name, (), link, words)
+
+    def tell(self, name: str, link: Link, *words: bytes) -> Steps[Any]:
+        """
+        Run one that announces what it changes.
+        """
+        return self._run(name, (self.log,), link, words)
+
+    def _run(
+        self, name: str, log: tuple[bytes, ...], link: Link, words: tuple[bytes, ...]
+    ) -> Steps[Any]:
         server, nonce = link.server, word(link.draw(NONCE_BYTES))
         told = [server.mark, nonce, b"%d" % self.lease, b"%d" % server.evicts]
-        keys = [self.counter, *self.tags.keys]
+        keys = [self.counter, *self.tags.keys, *log]
         return (yield from run_script(name, keys, [*told, *words]))
 
 
@@ -74,14 +86,14 @@ def bump(scope: Scope, link: Link) -> Steps[bytes]:
     """
     Make everything that depends on one of the tags unservable; give the version.
     """
-    return scope.run("bump", link)
+    return scope.tell("bump", link)
 
 
 def fence(scope: Scope, token: bytes, owner: str, link: Link) -> Steps[RaisedFence]:
     """
     Bump tags and fence them: a commit is about to be sent.
     """
-    version = yield from scope.run("fence", link, token, word(owner.encode()))
+    version = yield from scope.tell("fence", link, token, word(owner.encode()))
     return RaisedFence(scope.tags, token, owner, version)
 
 
@@ -89,7 +101,7 @@ def lift(scope: Scope, token: bytes, link: Link) -> Steps[Lifted]:
     """
     Bump a fence's tags and take it down; tags whose fence was lost are bumped too.
     """
-    version, found = yield from scope.run("lift", link, token)
+    version, found = yield from scope.tell("lift", link, token)
     return Lifted(version, scope.tags.count - found)
 
 
@@ -100,7 +112,7 @@ def renew(scope: Scope, token: bytes, owner: str, link: Link) -> Steps[int]:
     Where it was lost it is put back. So this must not be sent after the lift: whoever
     renews a fence and whoever lifts it have to agree on who comes last.
     """
-    return scope.run("renew", link, token, word(owner.encode()))
+    return scope.tell("renew", link, token, word(owner.encode()))
 
 
 def adopt(scope: Scope, token: bytes, grace: int, link: Link) -> Steps[list[bool]]:
@@ -110,5 +122,5 @@ def adopt(scope: Scope, token: bytes, grace: int, link: Link) -> Steps[list[bool
     The caller knows that its transaction is over, or waits for `grace` milliseconds
     past its deadline.
     """
-    done = yield from scope.run("adopt", link, token, b"%d" % grace)
+    done = yield from scope.tell("adopt", link, token, b"%d" % grace)
     return [one == 1 for one in done]

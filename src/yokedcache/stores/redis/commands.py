@@ -19,6 +19,7 @@ from yokedcache.stores.redis.changes import (
 )
 from yokedcache.stores.redis.claims import claim, release
 from yokedcache.stores.redis.layout import TagSet
+from yokedcache.stores.redis.log import follow
 from yokedcache.stores.redis.operations import (
     Lookup,
     Operation,
@@ -207,5 +208,15 @@ class Commands:
         """
         return Operation("note", partial(note, self.layout), late=True)
 
+    def follow(
+        self, position: bytes | None = None
+    ) -> Operation[answers.Followed]:
+        """
+        Give what was announced since a position, or a new one to begin from.
+        """
+        steps = partial(follow, self._scope(()), position)
+        return Operation("follow", steps, late=position is not None)
+
     def _scope(self, tags: Tags) -> Scope:
-        return Scope(self.layout.counter, self.tags(tags), self.lease)
+        layout = self.layout
+        return Scope(layout.counter, layout.log, self.tags(tags), self.lease)

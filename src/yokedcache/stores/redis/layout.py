@@ -1,9 +1,10 @@
 """
 Where things lie on a server of Redis' kind, and how a tag's value reads.
 
-Four kinds of keys, under one prefix:
+Five kinds of keys, under one prefix:
 
     {prefix}:n           the counter      origin.number.birth
+    {prefix}:l           the log          a stream of numbers and the digests of tags
     {prefix}:t:{digest}  a tag            origin.number;token,deadline,owner;...
     {prefix}:e:{digest}  an entry         see `stores.envelope`
     {prefix}:f:{digest}  a claim          token of the process that loads the entry
@@ -18,8 +19,8 @@ it stands on a tag whose memory may have been lost with somebody's fence in it.
 A tag's value that doesn't read like this isn't ours. Nothing is served or stored on
 such a tag; the first script that meets it replaces it, as a tag that was lost.
 
-In a Cluster there are many counters, each with the tags that draw from it in one slot:
-see `cluster`.
+What the log is, `log` says. In a Cluster there are many counters, each with its log and
+the tags that draw from it in one slot: see `cluster`.
 """
 
 from __future__ import annotations
@@ -153,6 +154,7 @@ class Layout:
             )
         self.prefix = prefix
         self.counter = f"{prefix}:n".encode()
+        self.log = f"{prefix}:l".encode()
         self._entry = f"{prefix}:e:".encode()
         self._claim = f"{prefix}:f:".encode()
         self._tag = f"{prefix}:t:".encode()

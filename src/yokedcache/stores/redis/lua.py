@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from yokedcache.stores.redis.wire import Steps
 
 NAMES: Final = (
-    *("adopt", "bump", "fence", "hold", "lift"),
-    *("open", "release", "renew", "store"),
+    *("adopt", "bump", "fence", "follow", "hold"),
+    *("lift", "open", "release", "renew", "store"),
 )
 
 ALONE: Final = frozenset({"hold", "release", "store"})

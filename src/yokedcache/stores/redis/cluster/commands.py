@@ -182,6 +182,13 @@ class ClusterCommands(Commands):
         """
         return Plan("bump", partial(tagging.bump, self.tags(tags), self.lease))
 
+    def follow(self, position: bytes | None = None) -> Plan[answers.Followed]:
+        """
+        Give what was announced on all islands since a position, or a new one.
+        """
+        steps = partial(tagging.follow, self.layout, position, self.lease)
+        return Plan("follow", steps)
+
     def note(self) -> Plan[bytes | None]:
         """
         Read the counters, before a snapshot is taken.

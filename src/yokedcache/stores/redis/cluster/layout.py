@@ -2,6 +2,7 @@
 Where things lie in a Cluster.
 
     {prefix}:{name}:n           an island's counter
+    {prefix}:{name}:l           its log
     {prefix}:{name}:t:{digest}  a tag of it
     {prefix}:e:{digest}         an entry
 
@@ -44,11 +45,12 @@ class Island:
     The slot of a share of the tags, and how its keys begin.
     """
 
-    __slots__ = ("counter", "slot", "tag")
+    __slots__ = ("counter", "log", "slot", "tag")
 
     def __init__(self, prefix: str, name: int) -> None:
         self.slot = slot_of(b"%d" % name)
         self.counter = f"{prefix}:{{{name}}}:n".encode()
+        self.log = f"{prefix}:{{{name}}}:l".encode()
         self.tag = f"{prefix}:{{{name}}}:t:".encode()
 
 

@@ -15,7 +15,8 @@ from yokedcache.stores.envelope import seal
 from yokedcache.stores.redis.changes import Scope
 from yokedcache.stores.redis.claims import release
 from yokedcache.stores.redis.cluster.layout import SpreadTags, slot_of
-from yokedcache.stores.redis.layout import of_incarnation
+from yokedcache.stores.redis.layout import TagSet, of_incarnation
+from yokedcache.stores.redis.log import follow
 from yokedcache.stores.redis.lua import run_script
 from yokedcache.stores.redis.operations import Operation, own_counter
 from yokedcache.stores.redis.questions import GETEX
@@ -273,8 +274,17 @@ def changing(
     """
     Make the part that does to a share of the tags what is done on a single server.
     """
-    scope = Scope(share.island.counter, share.tags, lease)
+    scope = Scope(share.island.counter, share.island.log, share.tags, lease)
     return part(asked, share.island.slot, partial(make, scope))
+
+
+def following(island: Island, place: bytes | None, lease: int) -> Part:
+    """
+    Make the part that follows what is announced on an island.
+    """
+    scope = Scope(island.counter, island.log, TagSet(b"", ()), lease)
+    steps = partial(follow, scope, place)
+    return part("follow", island.slot, steps, late=place is not None)
 
 
 def counting(island: Island, asked: str) -> Part:

@@ -7,8 +7,11 @@ The package says why it is safe that nothing here happens everywhere at once.
 from __future__ import annotations
 
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.errors import StoreError
+from yokedcache.stores.answers import Followed
 from yokedcache.stores.redis import changes
 from yokedcache.stores.redis.cluster.layout import Share
 from yokedcache.stores.redis.cluster.parts import (
@@ -17,6 +20,7 @@ from yokedcache.stores.redis.cluster.parts import (
     counting,
     done,
     dropping,
+    following,
     is_moving,
     spread,
 )
@@ -25,7 +29,7 @@ from yokedcache.stores.redis.layout import TagSet
 from yokedcache.stores.redis.results import Lifted, RaisedFence, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from yokedcache.stores.redis.cluster.layout import ClusterLayout, SpreadTags
     from yokedcache.stores.redis.cluster.parts import Part, Rounds
@@ -120,8 +124,15 @@ def _announce(
         if is_moving(result)
         for key in share.tags.keys
     ]
+    logs = [
+        (share.island.slot, share.island.log)
+        for share, result in zip(tags.shares, results, strict=True)
+        if is_moving(result)
+    ]
     if keys:
         yield from _drop(keys, asked)
+        # after them: who begins to follow in between hears of none of this
+        yield from _drop(logs, asked)
     return [None if is_moving(result) else done(result) for result in results]
 
 
@@ -190,6 +201,33 @@ def renew(tags: SpreadTags, lease: int, token: bytes, owner: str) -> Rounds[int]
 
     results = yield from _change(tags, "renew", lease, make)
     return sum(map(done, results))
+
+
+def follow(
+    layout: ClusterLayout, position: bytes | None, lease: int
+) -> Rounds[Followed]:
+    """
+    Give what was announced on all islands since a position, or a new one.
+
+    A position is one of each island, with blanks between them. Where some nodes don't
+    answer nothing can be said, though the others are asked as ever.
+    """
+    islands = layout.islands
+    places: Iterable[bytes | None] = repeat(None)
+    if position is not None:
+        places = position.split(b" ")
+    results = yield [
+        following(island, place, lease)
+        for island, place in zip(islands, places, strict=False)
+    ]
+    failed = [result for result in results if isinstance(result, StoreError)]
+    if failed:
+        partly = len(failed) < len(results)
+        raise StoreError(failed[0].message, **{**failed[0].facts, "partly": partly})
+    position = b" ".join(result.position for result in results)
+    if any(result.told is None for result in results):
+        return Followed(position, None)
+    return Followed(position, [one for result in results for one in result.told])
 
 
 def adopt(tags: SpreadTags, lease: int, token: bytes, grace: int) -> Rounds[list[bool]]:

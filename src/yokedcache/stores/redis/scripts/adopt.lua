@@ -4,18 +4,20 @@
 -- done, 0 where there is no such fence, -1 where it still is vouched for.
 
 insist()
-local token, grace, done = ARGV[5], tonumber(ARGV[6]), {}
-for i = 2, #KEYS do
-    local _, fences, kind = take(KEYS[i])
+local token, grace, done, over = ARGV[5], tonumber(ARGV[6]), {}, {}
+for i, key in ipairs(changed()) do
+    local _, fences, kind = take(key)
     local fence = find(fences, token)
     if not fence then
-        done[i - 1] = 0
+        done[i] = 0
     elseif fence.deadline + grace > NOW then
-        done[i - 1] = -1
+        done[i] = -1
     else
         local version = draw()
-        put(KEYS[i], version, doubt(without(fences, token), kind), LEASE)
-        done[i - 1] = 1
+        put(key, version, doubt(without(fences, token), kind), LEASE)
+        done[i] = 1
+        over[#over + 1] = key
     end
 end
+announce(over)
 return done

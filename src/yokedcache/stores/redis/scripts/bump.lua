@@ -2,7 +2,9 @@
 
 insist()
 local version = draw()
-for i = 2, #KEYS do
-    renumber(KEYS[i], nil)
+local tags = changed()
+announce(tags)
+for _, key in ipairs(tags) do
+    renumber(key, nil)
 end
 return version

@@ -1,12 +1,15 @@
 -- What every script that gives versions begins with: how values are read and written.
 --
--- KEYS: the counter, then tags. ARGV: the incarnation's mark, a nonce in case the
--- counter has to begin a new origin, the lease in milliseconds, '1' where the server
--- may evict any key; then what is the script's own.
+-- KEYS: the counter, then tags; of scripts that announce what they change, the log comes
+-- last. ARGV: the incarnation's mark, a nonce in case the counter has to begin a new
+-- origin, the lease in milliseconds, '1' where the server may evict any key; then what is
+-- the script's own.
 
 local MARK, NONCE, LEASE, EVICTS = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local BORN = '0'
 local WORD = '[%w_%-]'
+local DIGEST = 8
+local LONGEST = '1000'
 local VERSION = string.rep(WORD, 16) .. '%.%d+'
 
 local function read_clock()
@@ -51,6 +54,45 @@ local function draw()
     young = birth + LEASE
     redis.call('SET', KEYS[1], drawn .. '.' .. whole(birth))
     return drawn
+end
+
+-- Write into the log, under the number that was drawn; gives what went wrong. A log that
+-- doesn't take it, as it isn't ours or has numbers of a counter that was lost, is dropped:
+-- whoever follows it finds that out, and begins anew.
+local function write(words, made)
+    local id = string.match(draw(), '%d+$') .. '-0'
+    local told = { 'MAXLEN', '~', LONGEST, id, 't', words }
+    if not made then
+        table.insert(told, 1, 'NOMKSTREAM')
+    end
+    local done = redis.pcall('XADD', KEYS[#KEYS], unpack(told))
+    if type(done) == 'table' and done.err then
+        redis.call('DEL', KEYS[#KEYS])
+        return done
+    end
+    return nil
+end
+
+-- Give the tags of a script that announces.
+local function changed()
+    local tags = {}
+    for i = 2, #KEYS - 1 do
+        tags[i - 1] = KEYS[i]
+    end
+    return tags
+end
+
+-- Tell those who follow which tags something has changed. Where nobody does there is no
+-- log, and none is made.
+local function announce(tags)
+    if #tags == 0 then
+        return
+    end
+    local words = {}
+    for i, key in ipairs(tags) do
+        words[i] = string.sub(key, -DIGEST)
+    end
+    write(table.concat(words), false)
 end
 
 -- Read a tag: its version, its fences, and what it is: 'ours', 'old' (of another

@@ -4,10 +4,12 @@
 insist()
 local token, owner = ARGV[5], ARGV[6]
 local version = draw()
-for i = 2, #KEYS do
-    local _, fences, kind = take(KEYS[i])
+local tags = changed()
+announce(tags)
+for _, key in ipairs(tags) do
+    local _, fences, kind = take(key)
     fences = doubt(without(fences, token), kind)
     fences[#fences + 1] = { token = token, deadline = NOW + LEASE, owner = owner }
-    put(KEYS[i], version, fences, LEASE)
+    put(key, version, fences, LEASE)
 end
 return version

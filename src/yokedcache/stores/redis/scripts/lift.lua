@@ -3,7 +3,9 @@
 
 insist()
 local version, found = draw(), 0
-for i = 2, #KEYS do
-    found = found + renumber(KEYS[i], ARGV[5])
+local tags = changed()
+announce(tags)
+for _, key in ipairs(tags) do
+    found = found + renumber(key, ARGV[5])
 end
 return { version, found }

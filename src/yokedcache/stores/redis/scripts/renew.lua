@@ -2,15 +2,17 @@
 -- lost. ARGV[5..]: token, owner. Gives on how many tags it was lost.
 
 insist()
-local token, owner, lost = ARGV[5], ARGV[6], 0
-for i = 2, #KEYS do
-    local version, fences, kind = take(KEYS[i])
+local token, owner, lost = ARGV[5], ARGV[6], {}
+for _, key in ipairs(changed()) do
+    local version, fences, kind = take(key)
     if kind ~= 'ours' or not find(fences, token) then
-        version, lost = draw(), lost + 1
+        version = draw()
+        lost[#lost + 1] = key
         fences = doubt(fences, kind)
     end
     fences = without(fences, token)
     fences[#fences + 1] = { token = token, deadline = NOW + LEASE, owner = owner }
-    put(KEYS[i], version, fences, LEASE)
+    put(key, version, fences, LEASE)
 end
-return lost
+announce(lost)
+return #lost

@@ -287,7 +287,9 @@ class Followed:
 
     __slots__ = ("position", "told")
 
-    def __init__(self, position: bytes, told: list[tuple[bytes, TagSet]] | None) -> None:
+    def __init__(
+        self, position: bytes, told: list[tuple[bytes, TagSet]] | None
+    ) -> None:
         self.position = position
         self.told = told
 

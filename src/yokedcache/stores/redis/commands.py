@@ -208,9 +208,7 @@ class Commands:
         """
         return Operation("note", partial(note, self.layout), late=True)
 
-    def follow(
-        self, position: bytes | None = None
-    ) -> Operation[answers.Followed]:
+    def follow(self, position: bytes | None = None) -> Operation[answers.Followed]:
         """
         Give what was announced since a position, or a new one to begin from.
         """

@@ -72,6 +72,9 @@ class TestRedis(StoreSuite):
         made: Any = process.commands.tags([name])
         return self.server_asked.say("DEL", made.keys[0].decode()) == 1
 
+    def lose_log(self, process: Process) -> bool:
+        return self.server_asked.say("DEL", "suite:l") == 1
+
 
 class TestSqlite(StoreSuite):
     """

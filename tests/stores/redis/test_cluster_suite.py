@@ -72,6 +72,12 @@ class TestCluster(StoreSuite):
         key = made.keys[0].decode()
         return self.cluster.owner(key).say("DEL", key) == 1
 
+    def lose_log(self, process: Process) -> bool:
+        for island in ClusterLayout("suite").islands:
+            log = island.log.decode()
+            assert self.cluster.owner(log).say("DEL", log) == 1
+        return True
+
     def test_versions_come_from_one_counter_and_are_never_given_twice(
         self, one: Process, other: Process, new: Any
     ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import operator
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,6 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from yokedcache.stores.contract import Following
 from yokedcache.testing.stores.processes import wait_until
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Histories(RuleBasedStateMachine):
         self.entries: dict[str, tuple[bytes, dict[str, int]]] = {}
         self.numbers = itertools.count(1)
         self.given: set[bytes] = set()
+        self.places: dict[int, bytes] = {}
+        self.unheard: dict[int, set[str]] = {}
         self.began = time.monotonic()
 
     @property
@@ -103,6 +106,10 @@ class Histories(RuleBasedStateMachine):
         kept = self.tags.setdefault(name, Kept())
         kept.number = next(self.numbers)
         return kept
+
+    def announce(self, names: list[str]) -> None:
+        for unheard in self.unheard.values():
+            unheard.update(names)
 
     def never_before(self, version: bytes) -> None:
         assert version not in self.given
@@ -163,6 +170,7 @@ class Histories(RuleBasedStateMachine):
     @rule(who=WHO, names=SOME_TAGS)
     def bump(self, who: int, names: list[str]) -> None:
         self.never_before(self.processes[who].bump(*self.named(names)))
+        self.announce(names)
         for name in set(names) & set(self.tags):
             self.fresh(name)
 
@@ -179,6 +187,7 @@ class Histories(RuleBasedStateMachine):
     ) -> tuple[RaisedFence, list[str]]:
         fence = process.fence(*self.named(names))
         self.never_before(fence.version)
+        self.announce(names)
         for name in names:
             self.fresh(name).fences.add(fence.token)
         return fence, names
@@ -191,6 +200,7 @@ class Histories(RuleBasedStateMachine):
         self.never_before(lifted.version)
         missing = sum(fence.token not in self.tags[name].fences for name in names)
         assert lifted.missing == missing
+        self.announce(names)
         for name in names:
             self.fresh(name).fences.discard(fence.token)
 
@@ -201,6 +211,7 @@ class Histories(RuleBasedStateMachine):
         lost = process.do(process.commands.renew(fence))
         missing = [n for n in names if fence.token not in self.tags[n].fences]
         assert lost == len(missing)
+        self.announce(missing)
         for name in missing:
             self.fresh(name).fences.add(fence.token)
 
@@ -226,8 +237,24 @@ class Histories(RuleBasedStateMachine):
             return all(taken)
 
         wait_until(adopted)
+        self.announce(names)
         for name in names:
             self.fresh(name).fences.discard(fence.token)
+
+    @rule(who=WHO)
+    def follow(self, who: int) -> None:
+        process = self.processes[who]
+        commands: Any = process.commands
+        if not isinstance(commands, Following):
+            return
+        followed = process.do(commands.follow(self.places.get(who)))
+        expected, self.unheard[who] = self.unheard.get(who), set()
+        self.places[who] = followed.position
+        self.agree(followed.told is not None, expected is not None)
+        if followed.told is not None and expected is not None:
+            told = {digest for _, tags in followed.told for digest in tags.each()}
+            names = self.named(sorted(expected))
+            assert told == {commands.tags([name]).digest(0) for name in names}
 
     @rule(who=WHO, name=st.sampled_from("abc"))
     def lose_a_tag(self, who: int, name: str) -> None:

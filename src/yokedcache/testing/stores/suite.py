@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from yokedcache.testing.stores.announcements import Announcements
 from yokedcache.testing.stores.entries import Entries
 from yokedcache.testing.stores.fences import Fences
 from yokedcache.testing.stores.histories import run_histories
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from yokedcache.testing.stores.processes import Process
 
 
-class StoreSuite(Entries, Fences, Sparing):
+class StoreSuite(Entries, Fences, Sparing, Announcements):
     """
     Subclass it, and give the fixture `connect`; see `Basis` for what else to say.
     """

@@ -5,11 +5,15 @@ How long an answer near by may be given out: each comparison, and all orders of 
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from yokedcache.core.backplane import Backplane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BOUND = 10.0
 NEVER = -inf
@@ -114,7 +118,7 @@ def test_until_reads_what_is_vouched_for_before_it_compares() -> None:
     # else a reader that was overtaken would give out what it hasn't compared
 
     class Overtaken(list[bytes]):
-        def __iter__(self):  # type: ignore[no-untyped-def]
+        def __iter__(self) -> Iterator[bytes]:
             backplane.hear([b"a"], 6.0)
             backplane.vouch(7.0)
             return iter([b"b"])
@@ -128,7 +132,7 @@ def test_the_floor_is_looked_at_last() -> None:
     # a tag that is forgotten while it is looked for is found below the floor
 
     class Late(list[bytes]):
-        def __iter__(self):  # type: ignore[no-untyped-def]
+        def __iter__(self) -> Iterator[bytes]:
             backplane.hear([b"1", b"2", b"3"], 6.0)
             return iter([b"other"])
 

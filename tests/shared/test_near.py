@@ -18,6 +18,7 @@ from tests.support.models import Base, User
 from yokedcache import YokedCache, cached
 from yokedcache.errors import SettingsError, YokedCacheError
 from yokedcache.settings import NEAR, read
+from yokedcache.shared.hearing import Listener
 from yokedcache.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ class Process:
         before = look_ups(self.server)
         call()
         return look_ups(self.server) - before
+
+
+@pytest.fixture(autouse=True)
+def age_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Hear of nothing: that is for `test_backplane`.
+    """
+    monkeypatch.setattr(Listener, "_work", lambda _: None)
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ class SharedStore(Here, Claiming):
         self.unreadable = 0
         self._wall = wall
         self._timing = Timing(clock, wall)
+        self._announces = isinstance(server.commands, Following)
         self._listener = listener(server, clock, self._unlearn, near)
         hears = self._listener is not None
         self._mirror = Mirror(self.tags, server.commands.tags, hears=hears)
@@ -287,7 +288,7 @@ class SharedStore(Here, Claiming):
         Only when that is so: who hears of it asks again.
         """
         name = key_tag(key)
-        if name is not None and isinstance(self.server.commands, Following):
+        if name is not None and self._announces:
             yield from self._fencing.bumping((name,))
 
     def renewing(self, key: Hashable, entry: Entry, ttl: float) -> Asking[bool]:

@@ -214,9 +214,9 @@ class Commands(Protocol):
 
 
 @runtime_checkable
-class Following(Protocol):
+class Following(Commands, Protocol):
     """
-    What `Commands` have besides where a store tells what was changed: the backplane.
+    The commands of a store that tells what was changed, as not all can: the backplane.
 
     **Announcements (rule 8).** Whatever bumps, fences, lifts or adopts announces its tags,
     in the same step, whether they are there or not. Who follows is told of each that was

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import operator
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -244,17 +244,17 @@ class Histories(RuleBasedStateMachine):
     @rule(who=WHO)
     def follow(self, who: int) -> None:
         process = self.processes[who]
-        commands: Any = process.commands
-        if not isinstance(commands, Following):
+        if not isinstance(process.commands, Following):
             return
-        followed = process.do(commands.follow(self.places.get(who)))
+        followed = process.do(process.commands.follow(self.places.get(who)))
         expected, self.unheard[who] = self.unheard.get(who), set()
         self.places[who] = followed.position
         self.agree(followed.told is not None, expected is not None)
         if followed.told is not None and expected is not None:
             told = {digest for _, tags in followed.told for digest in tags.each()}
             names = self.named(sorted(expected))
-            assert told == {commands.tags([name]).digest(0) for name in names}
+            tags = [process.commands.tags([one]) for one in names]
+            assert told == {one.digest(0) for one in tags}
 
     @rule(who=WHO, name=st.sampled_from("abc"))
     def lose_a_tag(self, who: int, name: str) -> None:

@@ -138,13 +138,14 @@ def test_hits_are_counted_however_they_are_near(one: Near) -> None:
 
 
 def test_a_ttl_is_kept(by_hand: None, open_cache: Any, server: RedisServer) -> None:
-    one = Near(open_cache, server, ttl=2 * AGE)
+    one = Near(open_cache, server, ttl=1.3 * AGE)
     one.cache.sync.clear()
     one.poll()
     one()
     one.outlast()
     assert one() == [1, 1]
-    one.outlast()
+    one.clock.advance(0.3 * AGE)
+    assert one.listener.follows
     assert one() == [1, 2]
 
 
@@ -449,6 +450,20 @@ def test_close_waits_for_no_answer(
     assert store.server.client._sync is None  # nothing was opened again
     listener.wanted()
     assert listener._thread is thread
+
+
+def test_what_it_opens_when_all_was_closed_is_closed_again(
+    one: Near, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server: Any = one.cache.machine.store.server
+
+    def polled() -> bool:
+        one.cache.sync.close()  # between its look whether that is so, and its question
+        return one.poll()
+
+    monkeypatch.setattr(one.listener, "_polled", polled)
+    one.listener._run()
+    assert server.client._sync is None
 
 
 def test_what_goes_wrong_in_it_ends_nothing(

@@ -91,7 +91,7 @@ class Listener:
         Note that an answer near by was looked up.
         """
         self._quiet = 0
-        if self._thread is None and not self._closed.is_set():
+        if self._thread is None:
             self._work()
 
     def close(self) -> None:

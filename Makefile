@@ -14,7 +14,7 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
 	payloads soak stores typing workers \
-	$(addprefix shared/test_,$(addsuffix .py,cluster dead_writers file_size file_weather functions_are_shared \
+	$(addprefix shared/test_,$(addsuffix .py,backplane backplane_of_groups cluster dead_writers file_size file_weather functions_are_shared \
 	functions_in_a_cluster journal keys_are_shared loads_in_a_cluster memcached near one_load_for_all outages \
 	sentinel settings short_way stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
@@ -26,7 +26,7 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 # histories are like those of the store suite, and tests that say so: once a night.
 NIGHT := $(if $(ARGS),,-m "not night" $(addprefix --ignore=tests/,$(addsuffix .py,\
 	$(addprefix stores/redis/test_,cluster_interleavings cluster_moves cluster_suite redis_machine) \
-	shared/test_functions_in_a_cluster shared/test_loads_in_a_cluster)))
+	shared/test_backplane_of_groups shared/test_functions_in_a_cluster shared/test_loads_in_a_cluster)))
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency soak docs services changelog lock clean
 .DEFAULT_GOAL := help

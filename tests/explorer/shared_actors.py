@@ -92,6 +92,8 @@ class Caller:
         self._asks: Any = None
         self._late: Any = None
         """With rule 1 off: what is to be asked once the load is over."""
+        self._said: Any = None
+        """What the store has answered, which is under way."""
         self._seen: Hashable = None
         """The store when it was last asked."""
         self._trace: list[Hashable] = []
@@ -101,6 +103,8 @@ class Caller:
             return
         if self._plan is None:
             yield "begins" if self.kind != "uncached" else "reads the row"
+        elif self._said is not None:
+            yield "is answered"
         elif type(self._asks) is Rest:
             # to look again before anything has changed would find the same
             if self.world.model.portrait() != self._seen:
@@ -121,9 +125,13 @@ class Caller:
             self._step(self.host.perform(self._op))
         elif deed == "wakes":
             self._step(self._op.flight.sealed)
+        elif deed == "is answered":
+            said, self._said = self._said, None
+            self._follow(self._talk.send, said)
         else:
             self._ask()
-        self._trace.append((deed, self.process.portrait()))
+        now = self.world.model.now if self.process.hears else 0.0
+        self._trace.append((deed, now, self.process.portrait()))
 
     def portrait(self) -> Hashable:
         if self.finished:
@@ -185,6 +193,9 @@ class Caller:
         except StoreError as error:
             self._follow(self._talk.throw, error)
         else:
+            if self.process.hears and self._asks.asked in {"read", "again"}:
+                self._said = answer
+                return
             self._follow(self._talk.send, answer)
 
     def _step(self, answer: Any = None) -> None:
@@ -328,3 +339,49 @@ class Writer:
             store.bump((TAG,))
         elif fence is not None:
             store.lift(fence)
+
+
+class Hearer:
+    """
+    The listener of a process: it asks what was announced, and hears of that later.
+    """
+
+    finished = True
+
+    def __init__(self, world: SharedWorld, process: Process, polls: int) -> None:
+        self.world = world
+        self.process = process
+        self.name = f"L in P{process.number}"
+        self._left = polls
+        self._asked = 0.0
+        self._talk: Any = None
+        self._said: Any = None
+
+    def deeds(self) -> Iterator[str]:
+        if self.process.dead or self.world.is_over:
+            return
+        if self._talk is not None:
+            yield "hears"
+        elif self._left:
+            yield "asks what was announced"
+
+    def do(self, deed: str) -> None:
+        if deed == "hears":
+            talk, self._talk = self._talk, None
+            with suppress(StopIteration):
+                talk.send(self._said)
+            return
+        self._left -= 1
+        self._asked = self.world.model.now
+        self._talk = self.process.store._listener.polling()
+        self._said = self.process.server.perform(next(self._talk))
+
+    def portrait(self) -> Hashable:
+        said = self._said
+        if self._talk is None:
+            return (self.name, self._left)
+        return (self.name, self._left, self._asked, said.position, str(said.told))
+
+    def close(self) -> None:
+        if self._talk is not None:
+            self._talk.close()

@@ -14,6 +14,7 @@ from yokedcache.stores.answers import (
     BORN,
     SAME,
     Claim,
+    Followed,
     Lifted,
     ListedFence,
     Miss,
@@ -81,6 +82,9 @@ class Model:
         self.kept: dict[bytes, Kept] = {}
         self.entries: dict[bytes, Found] = {}
         self.claims: dict[bytes, bytes] = {}
+        self.logs = 0
+        self.log: list[tuple[bytes, TagSet]] | None = None
+        """What was announced, once somebody follows."""
 
     # what happens to a store
 
@@ -100,6 +104,7 @@ class Model:
         self.kept.clear()
         self.entries.clear()
         self.claims.clear()
+        self.log = None
         self.young_until = self.now + LEASE
 
     def portrait(self) -> Hashable:
@@ -117,6 +122,7 @@ class Model:
                 for key, one in sorted(self.entries.items())
             ),
             tuple(sorted(self.claims.items())),
+            (self.logs, None if self.log is None else len(self.log)),
         )
 
     # operations
@@ -171,7 +177,36 @@ class Model:
     def bump(self, tags: Any) -> Deed:
         return Deed("bump", lambda: self._bump(self.tags(tags)))
 
+    def note(self) -> Deed:
+        return Deed("note", self._number)
+
+    def exists(self, key: bytes, tags: Any = ()) -> Deed:
+        found = self._read(key, self.tags(tags))
+        return Deed("exists", lambda: isinstance(found, Found))
+
+    def remove(self, key: bytes, tags: Any = ()) -> Deed:
+        raise NotImplementedError(key, tags)
+
+    def extend(self, key: bytes, times: Times, *, life: float, tags: Any = ()) -> Deed:
+        raise NotImplementedError(key, times, life, tags)
+
+    def follow(self, position: bytes | None = None) -> Deed:
+        return Deed("follow", lambda: self._follow(position))
+
     # what they do
+
+    def _announce(self, digests: Iterable[bytes]) -> None:
+        if self.log is not None:
+            self.log.append((self._number(), TagSet(b"".join(digests))))
+
+    def _follow(self, position: bytes | None) -> Followed:
+        log, _, place = (position or b"").partition(b".")
+        told = None
+        if self.log is None:
+            self.logs, self.log = self.logs + 1, []
+        elif log == b"%d" % self.logs:
+            told = self.log[int(place) :]
+        return Followed(b"%d.%d" % (self.logs, len(self.log)), told)
 
     @property
     def mark(self) -> bytes:
@@ -271,6 +306,7 @@ class Model:
         for digest in map(tags.digest, range(tags.count)):
             fences = {**self._make(digest), token: self.now + LEASE}
             self.kept[digest] = Kept(version, fences)
+        self._announce(tags.each())
         return RaisedFence(tags, token, owner, version)
 
     def _lift(self, fence: RaisedFence) -> Lifted:
@@ -282,6 +318,7 @@ class Model:
                 left = {t: e for t, e in self._make(digest).items() if t != fence.token}
                 bumped = self.off != "2-last-bump"
                 self.kept[digest] = Kept(self._draw() if bumped else tag.version, left)
+        self._announce(fence.tags.each())
         return Lifted(self._number(), missing)
 
     def _renew(self, fence: RaisedFence) -> int:
@@ -289,7 +326,9 @@ class Model:
         for digest in map(fence.tags.digest, range(fence.tags.count)):
             tag, fences = self.kept.get(digest), self._make(digest)
             there = tag is not None and fence.token in tag.fences
-            lost += not there
+            if not there:
+                lost += 1
+                self._announce([digest])
             fences[fence.token] = self.now + LEASE
             version = tag.version if tag is not None and there else self._draw()
             self.kept[digest] = Kept(version, fences)
@@ -305,6 +344,7 @@ class Model:
                 left = {t: e for t, e in self._make(digest).items() if t != token}
                 bumped = self.off != "4-bump"
                 self.kept[digest] = Kept(self._draw() if bumped else tag.version, left)
+                self._announce([digest])
             done.append(over)
         return done
 
@@ -312,6 +352,7 @@ class Model:
         for digest in map(tags.digest, range(tags.count)):
             if digest in self.kept:
                 self.kept[digest] = Kept(self._draw(), self._make(digest))
+        self._announce(tags.each())
         return self._number()
 
     def flaw(self) -> str | None:

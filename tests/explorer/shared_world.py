@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from tests.explorer.search import Breach
-from tests.explorer.shared_actors import TAG, Caller, Writer
+from tests.explorer.shared_actors import TAG, Caller, Hearer, Writer
 from tests.explorer.shared_model import LEASE, Model, Way
 from yokedcache import opening, settings
+from yokedcache.core.backplane import Backplane
 from yokedcache.machine import Machine
 from yokedcache.runtime.naming import named
 from yokedcache.shared import store
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 GRACE: Final = 1.0
 NEAR: Final = 0.5
+TICK: Final = 0.001
+"""Seconds between two events, where it matters which came first."""
 
 
 class Function:
@@ -57,6 +60,44 @@ class Tokens:
 TOKENS: Final = Tokens()
 
 
+class Deaf(Backplane):
+    """
+    Doesn't remember what was announced since something was asked (hole 18).
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(NEAR)
+        self.model = model
+
+    def changed(self, asked: float, tags: Any) -> bool:
+        return False
+
+
+class Older(Deaf):
+    """
+    Takes what was asked before it followed for what was asked since.
+    """
+
+    changed = Backplane.changed
+
+    def begin(self, sent: float, arrived: float) -> None:
+        super().begin(sent, 0.0)
+
+
+class Hasty(Deaf):
+    """
+    Vouches from when it heard, and not from when it asked.
+    """
+
+    changed = Backplane.changed
+
+    def vouch(self, sent: float) -> None:
+        super().vouch(self.model.now)
+
+
+WRONG: Final = {"8-position": Deaf, "8-since": Older, "8-vouched": Hasty}
+
+
 class Scope:
     """
     Who takes part, what may go wrong, and which rule is off.
@@ -73,6 +114,7 @@ class Scope:
         near: tuple[int, ...] = (),
         before: tuple[str, ...] = (),
         claims: bool = False,
+        polls: int = 0,
         evicted: int = 0,
         flushed: int = 0,
         dying: int = 0,
@@ -88,6 +130,8 @@ class Scope:
         self.before = before
         """What has happened when the story begins."""
         self.claims = claims
+        self.polls = polls
+        """How often those ask what was announced."""
         self.budget = {
             "evicted": evicted,
             "flushed": flushed,
@@ -105,6 +149,7 @@ class Process:
     def __init__(self, world: SharedWorld, number: int, *, near: bool) -> None:
         self.number = number
         self.near = near
+        self.hears = near and bool(world.scope.polls)
         self.dead = False
         self.own = 0
         """What its own commits have told."""
@@ -119,6 +164,9 @@ class Process:
         self.store: Any = self.machine.store
         self.store._wall = self.store._timing._wall = lambda: world.model.now
         self.server = self.store.server
+        wrong = WRONG.get(world.off)
+        if wrong is not None and near:
+            self.store._listener.backplane = wrong(world.model)
 
     def vouch(self) -> None:
         """
@@ -147,6 +195,7 @@ class Process:
             tuple(
                 (
                     *(entry.value, entry.proven, entry.pulse, entry.plain_until),
+                    entry.asked,
                     *((str(tag.name), version) for tag, version in entry.vector),
                     str(entry.question),
                 )
@@ -158,6 +207,14 @@ class Process:
                 for flight in flights._flights.values()
             ),
             len(store._fencing._raised),
+            self._heard() if self.hears else None,
+        )
+
+    def _heard(self) -> Hashable:
+        backplane = self.store._listener.backplane
+        return (
+            (backplane.vouched, backplane.since, self.store._listener._position),
+            tuple(sorted(backplane._heard.items())),
         )
 
 
@@ -179,7 +236,7 @@ class SharedWorld:
         self.processes = {
             n: Process(self, n, near=n in scope.near) for n in sorted(numbers)
         }
-        self.actors: list[Caller | Writer] = []
+        self.actors: list[Caller | Writer | Hearer] = []
         for number in scope.warm:
             self._ask_once_more(number)
         for place, (number, kind) in enumerate(scope.readers, 1):
@@ -188,6 +245,9 @@ class SharedWorld:
         for place, number in enumerate(scope.writers, 1):
             name = f"W{place} in P{number}"
             self.actors.append(Writer(self, self.processes[number], name))
+        self.actors += [
+            Hearer(self, self.processes[number], scope.polls) for number in scope.near
+        ]
         for choice in scope.before:
             self.do(choice)
 
@@ -211,6 +271,13 @@ class SharedWorld:
         since = self.model.now - NEAR
         return max(process.own, *(value for at, value in self._floors if at <= since))
 
+    @property
+    def is_over(self) -> bool:
+        """
+        Tell whether all who read and write have ended.
+        """
+        return all(actor.finished for actor in self.actors)
+
     # what may happen
 
     def distinct(self) -> list[str]:
@@ -222,7 +289,7 @@ class SharedWorld:
         """
         for actor in self.actors:
             yield from (f"{actor.name}: {deed}" for deed in actor.deeds())
-        if all(actor.finished for actor in self.actors):
+        if self.is_over:
             return
         if self.budget["evicted"]:
             yield "store: the tag is evicted"
@@ -243,6 +310,8 @@ class SharedWorld:
     def do(self, choice: str) -> None:
         name, _, deed = choice.partition(": ")
         TOKENS.deed = choice
+        if self.scope.polls:
+            self.model.now += TICK
         if deed == "the tag is evicted":
             self.budget["evicted"] -= 1
             self.model.evict(TAG)

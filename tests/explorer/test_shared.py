@@ -19,7 +19,7 @@ import pytest
 
 from tests.explorer.search import Breach, Outcome, explore
 from tests.explorer.shared_world import TOKENS, Scope, SharedWorld
-from yokedcache.shared import claiming, fencing
+from yokedcache.shared import claiming, fencing, hearing
 
 F, C, U = "function", "captured", "uncached"
 DEEP = os.environ.get("YOKEDCACHE_EXPLORE") == "deep"
@@ -27,6 +27,21 @@ DEEP = os.environ.get("YOKEDCACHE_EXPLORE") == "deep"
 KILLED = ("W1 in P3: fences and bumps", "W1 in P3: is killed")
 LOST = ("W1 in P3: fences and bumps", "store: the tag is evicted")
 TWO = ((1, F), (2, F))
+FOLLOWING = ("L in P1: asks what was announced", "L in P1: hears")
+COMMIT = (
+    "W1 in P3: fences and bumps",
+    "W1 in P3: commits",
+    "W1 in P3: bumps, lifts and returns",
+)
+ASKED = ("time: leases pass", "R1 in P1: begins", "R1 in P1: asks the store to read")
+NEAR: dict[str, Any] = {"near": (1,), "warm": (1,)}
+UNHEARD = {**NEAR, "before": COMMIT[:2]}
+ANSWERED = "R1 in P1: is answered"
+OVERTAKEN = {**NEAR, "before": (*FOLLOWING, *ASKED, *COMMIT, *FOLLOWING)}
+FOLLOWED = {
+    **NEAR,
+    "before": (*FOLLOWING, *ASKED, ANSWERED, FOLLOWING[0], *COMMIT[:2]),
+}
 
 SCOPES = {
     "two processes and a writer": (Scope(TWO, (3,)), 1_500),
@@ -47,6 +62,14 @@ SCOPES = {
         100,
     ),
     "answers near a writer": (Scope(((1, F),), (1,), near=(1,), warm=(1,)), 10),
+    "what is near is followed": (
+        Scope(((1, F),), (3,), passing=1, polls=1, **UNHEARD),
+        30,
+    ),
+    "what is near is heard of": (
+        Scope(((1, F), (1, F)), (3,), passing=2, polls=2, **FOLLOWED),
+        30,
+    ),
     "loads are claimed": (Scope(TWO, (), claims=True), 100),
 }
 NIGHT = {
@@ -59,6 +82,18 @@ NIGHT = {
 }
 """What takes longest; of the rules the explorer of one process has most, too."""
 LARGE = {
+    "what is near is overtaken": Scope(
+        ((1, F), (1, F)), (3,), passing=2, polls=3, **OVERTAKEN
+    ),
+    "what is near is heard of as all is committed": Scope(
+        ((1, F), (1, F)),
+        (3,),
+        passing=2,
+        polls=2,
+        near=(1,),
+        warm=(1,),
+        before=(*FOLLOWING, *ASKED),
+    ),
     "readers in one process": Scope(((1, F), (1, F)), (3,)),
     "a writer in a reader's process": Scope(TWO, (1,)),
     "two writers": Scope(((1, F),), (2, 3)),
@@ -98,6 +133,20 @@ WITHOUT = {
         "what is near is given out however long ago it was asked",
         Scope(((1, F),), (3,), near=(1,), warm=(1,), passing=1, off="8"),
     ),
+    "8-position": (
+        "what is near was announced while it was asked about",
+        Scope(
+            ((1, F), (1, F)), (3,), passing=2, polls=3, off="8-position", **OVERTAKEN
+        ),
+    ),
+    "8-since": (
+        "what is near was asked about before it was followed",
+        Scope(((1, F),), (3,), passing=1, polls=1, off="8-since", **UNHEARD),
+    ),
+    "8-vouched": (
+        "all is vouched for that was announced before it was heard of",
+        Scope(((1, F), (1, F)), (3,), passing=2, polls=2, off="8-vouched", **FOLLOWED),
+    ),
     "11": (
         "an answer serves who began after it was asked for",
         Scope(((1, F), (1, F)), (3,), warm=(1,), off="11"),
@@ -111,6 +160,7 @@ def nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     Start no thread: what one would do is a step; and draw the same for the same deed.
     """
     monkeypatch.setattr(fencing.Fencing, "_work", lambda _: None)
+    monkeypatch.setattr(hearing.Listener, "_work", lambda _: None)
     for module in (fencing, claiming):
         monkeypatch.setattr(module, "secrets", TOKENS)
 

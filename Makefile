@@ -15,7 +15,7 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
 	payloads soak stores typing workers \
 	$(addprefix shared/test_,$(addsuffix .py,backplane backplane_of_groups cluster dead_writers file_size file_weather functions_are_shared \
-	functions_in_a_cluster journal keys_are_shared loads_in_a_cluster memcached near one_load_for_all outages \
+	functions_in_a_cluster journal keys_are_shared listening loads_in_a_cluster memcached near one_load_for_all outages \
 	sentinel settings short_way stores_of_others weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
 	07_orphans_async 07_processes 09_differential 14_async 14_sessions)) hammer tenants/test_interleavings.py) \

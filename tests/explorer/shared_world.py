@@ -195,7 +195,7 @@ class Process:
             tuple(
                 (
                     *(entry.value, entry.proven, entry.pulse, entry.plain_until),
-                    entry.asked,
+                    entry.asked if self.hears else None,
                     *((str(tag.name), version) for tag, version in entry.vector),
                     str(entry.question),
                 )

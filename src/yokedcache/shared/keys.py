@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _KEY_BYTES: Final = 15
+_KEY_TAG: Final = "key:"
 
 
 def key_tag(key: Hashable) -> str | None:
@@ -34,7 +35,7 @@ def key_tag(key: Hashable) -> str | None:
     raw = shared_key(key)
     if raw is None:
         return None
-    return f"key:{blake2b(raw, digest_size=_KEY_BYTES).hexdigest()}"
+    return _KEY_TAG + blake2b(raw, digest_size=_KEY_BYTES).hexdigest()
 
 
 def shared_key(key: Hashable) -> bytes | None:

@@ -102,7 +102,9 @@ def test_behind_sentinel_what_others_change_is_heard(
         pair = Pair(open_cache, group.url())
         is_heard(pair)
         since = pair.listener.backplane.since
-        group.fail_over(group.primary)
+        old = group.primary()
+        old.kill()
+        group.fail_over(old)
         # it is another server, once the old one isn't asked any more
         wait_until(lambda: pair.poll() and pair.listener.backplane.since > since)
         is_heard(pair)

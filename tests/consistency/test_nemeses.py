@@ -131,8 +131,8 @@ def test_server_is_killed_and_comes_back(
     server.say("SET", "a", "kept")
     run_id = server.info("server")["run_id"]
     with during(nemesis):
-        wait_until(lambda: not answers(server))
-        assert not server.process.alive
+        wait_until(lambda: not server.process.alive)
+        assert not answers(server)
     assert server.say("GET", "a") == left
     assert server.info("server")["run_id"] != run_id
 

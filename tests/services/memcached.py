@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -98,10 +99,22 @@ class MemcachedServer:
         """
         List the keys of all that it keeps.
         """
-        dumped = self.say("raw_command", b"lru_crawler metadump all", b"END\r\n")
+        # it has one crawler, which may be at work of its own accord
+        while (dumped := self._dumped()).startswith(b"BUSY"):
+            pass
         words = (line.partition(b" ")[0] for line in dumped.splitlines())
         written = (word.removeprefix(b"key=") for word in words if b"=" in word)
         return [unquote_to_bytes(word) for word in written]
+
+    def _dumped(self) -> bytes:
+        with socket.create_connection((self.host, self.port), timeout=5) as link:
+            link.sendall(b"lru_crawler metadump all\r\n")
+            said = b""
+            while not (said.endswith(b"END\r\n") or said.startswith(b"BUSY")):
+                more = link.recv(65536)
+                assert more, said
+                said += more
+            return said
 
     def answers(self) -> bool:
         """

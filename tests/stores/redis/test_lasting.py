@@ -81,6 +81,24 @@ async def scripted() -> AsyncIterator[tuple[Lasting, Script]]:
         await server.wait_closed()
 
 
+def asked(line: Lasting, request: Request, seconds: float) -> asyncio.Future[list[Any]]:
+    """
+    Ask, and wait for the answers.
+    """
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+    def then(outcome: list[Any] | Exception) -> None:
+        if future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    line.ask(request, seconds, then)
+    return future
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """
     Let the loop go on until something holds.
@@ -93,12 +111,12 @@ async def until(holds: Callable[[], bool]) -> None:
 @pytest.mark.anyio
 async def test_answers_are_told_once_they_are_whole() -> None:
     async with scripted() as (line, script):
-        asked = line.asked(Request(GET * 2, 2), LONG)
+        answer = asked(line, Request(GET * 2, 2), LONG)
         await script.say(b"$3\r\na", b"bc\r\n*2\r\n$1\r", b"\nx\r\n")
-        assert not asked.done()
+        assert not answer.done()
         await script.say(b"$-1\r\n")
-        assert await asked == [b"abc", [b"x", None]]
-        again = line.asked(Request(GET), LONG)
+        assert await answer == [b"abc", [b"x", None]]
+        again = asked(line, Request(GET), LONG)
         await script.say(b"+OK\r\n")
         assert await again == [b"OK"]
 
@@ -106,9 +124,9 @@ async def test_answers_are_told_once_they_are_whole() -> None:
 @pytest.mark.anyio
 async def test_a_refusal_is_an_answer() -> None:
     async with scripted() as (line, script):
-        asked = line.asked(Request(GET * 2, 2), LONG)
+        answer = asked(line, Request(GET * 2, 2), LONG)
         await script.say(b"-NOSCRIPT none\r\n:7\r\n")
-        refused, seven = await asked
+        refused, seven = await answer
         assert isinstance(refused, Refusal)
         assert (refused.code, seven) == ("NOSCRIPT", 7)
         assert not line.lost
@@ -128,55 +146,55 @@ async def test_what_is_no_answer_ends_the_connection(
     said: bytes, error: type[Exception]
 ) -> None:
     async with scripted() as (line, script):
-        asked = line.asked(Request(GET), LONG)
+        answer = asked(line, Request(GET), LONG)
         await script.say(said)
         with pytest.raises(error):
-            await asked
+            await answer
         await until(lambda: line.lost)
 
 
 @pytest.mark.anyio
 async def test_what_wasnt_asked_ends_the_connection() -> None:
     async with scripted() as (line, script):
-        asked = line.asked(Request(GET), LONG)
+        answer = asked(line, Request(GET), LONG)
         await script.say(b":1\r\n")
-        assert await asked == [1]
+        assert await answer == [1]
         await script.say(b":2\r\n")
         await until(lambda: line.lost)
         with pytest.raises(ConnectionLost):
-            await line.asked(Request(GET), LONG)
+            await asked(line, Request(GET), LONG)
 
 
 @pytest.mark.anyio
 async def test_who_waits_is_told_when_the_connection_is_closed() -> None:
     async with scripted() as (line, script):
-        asked = line.asked(Request(GET), LONG)
+        answer = asked(line, Request(GET), LONG)
         await script.say(b"$3\r\na")
         script.writer.close()
         with pytest.raises(ConnectionLost):
-            await asked
+            await answer
         assert line.lost
 
 
 @pytest.mark.anyio
 async def test_each_request_has_its_own_time() -> None:
     async with scripted() as (line, script):
-        first = line.asked(Request(GET), LONG)
+        first = asked(line, Request(GET), LONG)
         await script.say(b":1\r\n")
         assert await first == [1]
         with pytest.raises(TimeoutError):  # sooner than the first one's alarm
-            await line.asked(Request(GET), 0.01)
+            await asked(line, Request(GET), 0.01)
 
     async with scripted() as (line, script):
-        first = line.asked(Request(GET), 0.01)
+        first = asked(line, Request(GET), 0.01)
         await script.say(b":1\r\n")
         assert await first == [1]
-        second = line.asked(Request(GET), LONG)
+        second = asked(line, Request(GET), LONG)
         await asyncio.sleep(0.03)  # the first one's alarm has rung
         assert not second.done()
         await script.say(b":2\r\n")
         assert await second == [2]
-        third = line.asked(Request(GET), 0.01)
+        third = asked(line, Request(GET), 0.01)
         with pytest.raises(TimeoutError):
             await third
 
@@ -184,11 +202,11 @@ async def test_each_request_has_its_own_time() -> None:
 @pytest.mark.anyio
 async def test_who_was_cancelled_is_not_told() -> None:
     async with scripted() as (line, script):
-        asked = line.asked(Request(GET), LONG)
-        asked.cancel()
+        answer = asked(line, Request(GET), LONG)
+        answer.cancel()
         await script.say(b":1\r\n")
         await until(lambda: line._then is None)
-        again = line.asked(Request(GET), LONG)
+        again = asked(line, Request(GET), LONG)
         await script.say(b":2\r\n")
         assert await again == [2]
 

@@ -79,7 +79,7 @@ class Lasting(asyncio.Protocol):
         """
         Send a request; `then` is told the answers, or why there are none.
 
-        It is called by the loop, and not before this has returned.
+        It is called by the loop, not before this has returned; one request at a time.
         """
         self._answers, self._count, self._then = [], request.count, then
         self._ends = self._loop.time() + seconds
@@ -93,23 +93,6 @@ class Lasting(asyncio.Protocol):
             self._loop.call_soon(self._tell, ConnectionLost("it was closed"))
         else:
             self._transport.write(request.packed)
-
-    def asked(self, request: Request, seconds: float) -> asyncio.Future[list[Any]]:
-        """
-        Do the same for one who waits.
-        """
-        future: asyncio.Future[list[Any]] = self._loop.create_future()
-
-        def then(outcome: list[Any] | Exception) -> None:
-            if future.done():
-                return
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-
-        self.ask(request, seconds, then)
-        return future
 
     def data_received(self, data: bytes) -> None:
         """

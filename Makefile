@@ -52,8 +52,7 @@ nightly: export YOKEDCACHE_EVERY_KIND = 1
 nightly: .venv/.dev services  ## 100,000 random programs with a cache and without, other ones each day; and what the gate has no time for
 	$(PY) $(PYTEST) tests/stores/redis tests/shared -k "cluster or redis_machine or sentinel or workers"
 	$(PY) $(PYTEST) tests/stores/memcached/test_interleavings.py tests/stores/memcached/test_suite.py \
-		tests/stores/postgresql tests/shared/test_objects_are_shared.py tests/shared/test_short_way.py \
-		tests/consistency/test_runs.py
+		tests/stores/postgresql tests/shared/test_objects_are_shared.py tests/shared/test_short_way.py
 	$(PY) $(PYTEST) -m night tests --ignore=tests/explorer
 	YOKEDCACHE_EXPLORE=deep $(PY) $(PYTEST) tests/explorer
 	$(PY) $(PYTEST) tests/differential

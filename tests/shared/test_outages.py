@@ -232,3 +232,34 @@ def test_hits_come_back_after_an_outage(
         assert cache.sync.get("settled") is None
     proxy.restore()
     wait_until(lambda: cache.sync.get("settled") == 1)
+
+
+def test_reads_alone_find_out_that_a_second_outage_is_over(
+    open_through: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A look-up that is refused must not use up the try that a load would make.
+    """
+    cache, proxy = open_through(announce_timeout=0.2)
+    now = [100.0]
+    server: Any = cache.machine.store.server
+    for clock in (server, server._doubt, server._asking, server._announcing):
+        monkeypatch.setattr(clock, "_clock", lambda: now[0])
+
+    def read() -> None:
+        cache.sync.get_or_set("read", lambda: 1)
+
+    cut(proxy)
+    for _ in range(5):
+        read()
+    proxy.restore()
+    now[0] += 10.0
+    wait_until(lambda: cache.sync.set("again", 1))
+    cut(proxy)
+    for _ in range(5):
+        read()
+    proxy.restore()
+    for _ in range(200):
+        now[0] += 0.1
+        read()
+    assert cache.sync.get("read") == 1

@@ -201,6 +201,9 @@ class Server:
         self.client.begin_anew()
 
     def _admit(self, operation: Operation[Any]) -> tuple[Breaker, float]:
+        if self._doubt.until:
+            # first, or it would use up the one try that an open breaker leaves
+            self._rely(operation)
         changes = operation.asked in _CHANGES
         breaker = self._announcing if changes else self._asking
         if breaker.troubled and breaker.open:
@@ -208,8 +211,6 @@ class Server:
                 return breaker, self._limit
             message = f"it is left alone, having failed ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
-        if self._doubt.until:
-            self._rely(operation)
         return breaker, self._patience if changes else self._limit
 
     def _rely(self, operation: Operation[Any]) -> None:

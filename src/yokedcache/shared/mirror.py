@@ -102,6 +102,13 @@ class Mirror:
             self._hints.clear()
         self._hints[_kind(key)] = tuple(name for name in names if name not in own)
 
+    def knows(self, asked: Asked) -> bool:
+        """
+        Tell whether it was learnt how all of some tags stand.
+        """
+        stamp = self._tags.stamp(asked.names)
+        return all(tag.shared is not None for tag, _ in stamp.vector)
+
     def learn(self, asked: Asked, stamp: Stamp) -> None:
         """
         Learn how tags stand.

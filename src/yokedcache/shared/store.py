@@ -88,16 +88,17 @@ class SharedStore(Here, Claiming):
         Take the versions of tags, before what they stand for is read (rule 1).
 
         Asks only for what isn't known: who knows too old a version stores nothing. If
-        it isn't known what will be read (or tags are `late`), the shared store's
-        counter is noted, by which tags that turn up later are judged.
+        it isn't known what will be read, or how that stands (or tags are `late`), the
+        shared store's counter is noted, by which tags that turn up later are judged.
         """
         wanted = tuple(dict.fromkeys((*names, EVERYTHING)))
-        stamp = self.stamp(wanted)
-        known = all(tag.shared is not None for tag, _ in stamp.vector)
         hinted = self._mirror.hinted(key) and not late
-        if hinted and known and not stamp.fenced:
+        with self._lock:
+            asked = self._mirror.expected(key, self.entries.get(key), wanted)
+            stamp = self.tags.stamp(wanted)
+            known = hinted and self._mirror.knows(asked)
+        if known and not stamp.fenced:
             return stamp
-        asked = self._mirror.expected(key, self.entries.get(key), wanted)
         try:
             found = yield self.server.commands.stamp(asked.tags, noting=not hinted)
         except StoreError:

@@ -53,6 +53,8 @@ class Mirror:
         self._tags = tags
         self._hears = hears
         self._sets = TagSets(make)
+        self.mark = b""
+        """The incarnation of the shared store, as last learnt."""
         self.forget()
 
     def forget(self) -> None:
@@ -113,6 +115,7 @@ class Mirror:
         """
         Learn how tags stand.
         """
+        self.mark = stamp.mark or self.mark
         each = zip(asked.names, asked.digests, stamp.states, strict=True)
         for name, digest, state in each:
             version = state.version

@@ -35,13 +35,14 @@ BEGIN
 END
 $$;
 
--- A line for each tag: its version and its fences, or nothing if it isn't there.
-CREATE FUNCTION @.states(asked bigint[], at bigint) RETURNS text
+-- A line for each tag: its version and its fences, or nothing if it isn't there, or is
+-- among those that were said to be changed.
+CREATE FUNCTION @.states(asked bigint[], at bigint, said bigint[]) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (
         SELECT string_agg(
-            CASE WHEN t.ends > at
+            CASE WHEN t.ends > at AND (t.digest = ANY (said)) IS NOT TRUE
                 THEN t.version || coalesce(' ' || to_json(t.fences), '') ELSE '' END,
             E'\n' ORDER BY v.place)
         FROM unnest(asked) WITH ORDINALITY AS v (digest, place)
@@ -67,6 +68,7 @@ DECLARE
     patient text := set_config('lock_timeout', patience, true);
     seen @.found;
     entry record;
+    said bigint[] := @.unfolded();
 BEGIN
     seen.at := @.now();
     seen.mark := left(@.origin(), 8);
@@ -86,12 +88,12 @@ BEGIN
             FROM unnest(entry.digests, entry.versions) AS v (digest, version)
             LEFT JOIN @.tags t ON t.digest = v.digest
             WHERE (t.version = v.version AND t.ends > seen.at AND t.fences IS NULL)
-                IS NOT TRUE
+                IS NOT TRUE OR v.digest = ANY (said)
             LIMIT 1;
     END IF;
     IF seen.state IS NOT NULL THEN
         IF seen.mark IS NOT NULL THEN
-            seen.tags := @.states(asked, seen.at);
+            seen.tags := @.states(asked, seen.at, said);
         END IF;
         RETURN seen;
     END IF;

@@ -14,7 +14,8 @@ DECLARE
     known boolean;
 BEGIN
     SELECT NOT EXISTS (SELECT FROM @.said s WHERE s.transaction >= f.since)
-            AND NOT EXISTS (SELECT FROM @.said s WHERE s.transaction = ANY (f.open))
+            AND (f.open = '{}' OR NOT EXISTS (
+                SELECT FROM @.said s WHERE s.transaction = ANY (f.open)))
         INTO known FROM @.folds f ORDER BY f.number DESC LIMIT 1;
     IF known THEN
         RETURN NULL;

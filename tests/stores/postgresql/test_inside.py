@@ -1,0 +1,383 @@
+"""
+Applications whose commits announce themselves, since the store is in their database.
+
+Another process is one that asks the store alone: what goes by SQLAlchemy it can't hear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import Session
+
+from tests.services.processes import wait_until
+from tests.support.models import Base, User
+from tests.support.postgres_stores import Store
+from yokedcache import YokedCache, cached
+from yokedcache.shared import fencing
+from yokedcache.sqlalchemy.databases.database import database_of
+from yokedcache.sqlalchemy.transactions import carrying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection, Engine
+
+    from tests.services import PostgresDatabase
+
+PREFIX = "inside"
+SCHEMA = f"yokedcache_{PREFIX}"
+SETTINGS: dict[str, Any] = {"prefix": PREFIX, "jitter": 0.0, "store_timeout": 10.0}
+SYNC = ["psycopg", "psycopg2"]
+LATER = "UPDATE users SET name = 'later' WHERE id = 1"
+
+
+class App:
+    """
+    An application with its cache, and another process that has an entry of a table.
+    """
+
+    def __init__(self, data: PostgresDatabase, store: Store, driver: str) -> None:
+        self.store = store
+        self.engine = create_engine(data.url(driver))
+        Base.metadata.create_all(self.engine)
+        self.cache = YokedCache(store.database.url(), lease=0.3, **SETTINGS)
+        self.fences = 0
+        self._count_fences()
+        with Session(self.engine) as session:  # in whose catalogue all is found
+            session.add(User(id=1, name="first"))
+            session.commit()
+        self.other = store.open(lease=0.3)
+        found = database_of(self.engine.dialect)
+        self.tags = (
+            *found.tags_written([("users", "users")], unknown=False),
+            found.server_tag,
+        )
+        wait_until(lambda: self.fill("x") is None)
+
+    def fill(self, payload: str) -> str | None:
+        return self.other.fill("k", payload.encode(), *self.tags)
+
+    def read(self) -> bytes | str:
+        return self.other.read("k", *self.tags)
+
+    @property
+    def inside(self) -> int:
+        return self.cache.stats().announced_inside
+
+    def _count_fences(self) -> None:
+        store: Any = self.cache.machine.store
+        fence = store.server.commands.fence
+
+        def counted(*args: Any) -> Any:
+            self.fences += 1
+            return fence(*args)
+
+        store.server.commands.fence = counted
+
+    def change(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(LATER))
+
+    def close(self) -> None:
+        self.cache.sync.close()
+        self.engine.dispose()
+        self.store.close()
+
+
+@pytest.fixture
+def opened(postgres_database: PostgresDatabase) -> Iterator[Callable[..., App]]:
+    """
+    Give a function that opens an application, on a store of its database or of another.
+    """
+    carrying._resting.clear()
+    made: list[App] = []
+
+    def app(driver: str = "psycopg", *, store: PostgresDatabase | None = None) -> App:
+        place = Store(store or postgres_database, PREFIX)
+        made.append(App(postgres_database, place, driver))
+        return made[-1]
+
+    yield app
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def app(opened: Callable[..., App]) -> App:
+    return opened()
+
+
+def left(app: App) -> int:
+    """
+    Count what was said and not folded.
+    """
+    ((count,),) = app.store.say(f"SELECT count(*) FROM {SCHEMA}.said")
+    return int(count)
+
+
+def is_told_inside(app: App, change: Callable[[], Any]) -> None:
+    assert app.fill("x") is None
+    before = app.fences, app.inside
+    change()
+    assert (app.fences, app.inside) == (before[0], before[1] + 1)
+    assert app.read() == "changed"
+
+
+def is_told_as_ever(app: App, change: Callable[[], Any]) -> None:
+    assert app.fill("x") is None
+    before = app.fences, app.inside
+    change()
+    assert (app.fences, app.inside) == (before[0] + 1, before[1])
+    assert app.read() == "changed"
+
+
+@pytest.mark.parametrize("driver", SYNC)
+def test_a_commit_announces_itself(opened: Callable[..., App], driver: str) -> None:
+    app = opened(driver)
+
+    def change() -> None:
+        with app.engine.connect() as connection:
+            connection.execute(text(LATER))
+            assert app.read() == b"x"
+            connection.commit()
+
+    def flush() -> None:
+        with Session(app.engine) as session:
+            user = session.get_one(User, 1)
+            with session.begin_nested():
+                user.name = "latest"
+            session.commit()
+
+    is_told_inside(app, change)
+    is_told_inside(app, flush)
+    is_told_inside(app, app.change)
+    assert app.cache.stats().owed == app.cache.stats().store_failures == 0
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg_async"])
+def test_a_commit_of_an_event_loop_announces_itself(
+    opened: Callable[..., App], postgres_database: PostgresDatabase, driver: str
+) -> None:
+    app = opened()
+
+    async def change() -> None:
+        engine = create_async_engine(postgres_database.url(driver))
+        async with engine.begin() as connection:
+            await connection.execute(text(LATER))
+        await engine.dispose()
+
+    is_told_inside(app, lambda: asyncio.run(change()))
+
+
+def test_what_is_rolled_back_tells_nobody(app: App) -> None:
+    before = app.fences
+    with Session(app.engine) as session:
+        session.get_one(User, 1).name = "undone"
+        session.flush()
+        assert app.read() == b"x"
+        session.rollback()
+    assert app.fences == before
+    assert left(app) == 0
+
+
+def test_a_commit_that_a_constraint_refuses_tells_nobody(app: App) -> None:
+    with app.engine.begin() as connection:
+        connection.execute(
+            text(
+                "ALTER TABLE users ADD CONSTRAINT alone UNIQUE (name)"
+                " DEFERRABLE INITIALLY DEFERRED"
+            )
+        )
+        connection.execute(text("INSERT INTO users VALUES (2, 'second', true)"))
+    assert app.fill("x") is None
+    before = app.fences
+    with Session(app.engine) as session:
+        session.get_one(User, 2).name = "first"
+        with pytest.raises(DBAPIError, match="alone"):
+            session.commit()
+    assert app.fences == before
+    assert app.read() == b"x"
+    # nor does anything stay up here
+    assert not app.cache.machine.store._fencing._raised  # type: ignore[attr-defined]
+    is_told_inside(app, app.change)
+
+
+def test_a_transaction_that_failed_is_no_commit(app: App) -> None:
+    before = app.inside
+    with app.engine.connect() as connection:
+        connection.execute(text(LATER))
+        with pytest.raises(DBAPIError):
+            connection.execute(text("SELECT 1/0"))
+        connection.commit()
+    assert app.inside == before
+    with app.engine.connect() as connection:
+        assert connection.scalar(text("SELECT name FROM users")) == "first"
+
+
+def by_text(connection: Connection) -> None:
+    connection.execute(text(LATER))
+    connection.execute(text("COMMIT"))
+
+
+def at_once(connection: Connection) -> None:
+    connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(LATER))
+
+
+@pytest.mark.parametrize("change", [by_text, at_once])
+def test_a_commit_that_can_not_is_announced_as_ever(
+    app: App, change: Callable[[Connection], None]
+) -> None:
+    def changed() -> None:
+        with app.engine.connect() as connection:
+            change(connection)
+
+    is_told_as_ever(app, changed)
+    is_told_inside(app, app.change)
+
+
+def test_a_commit_in_two_phases_is_announced_as_ever(
+    opened: Callable[..., App],
+) -> None:
+    app = opened("psycopg2")
+
+    def changed() -> None:
+        with app.engine.connect() as connection:
+            transaction = connection.begin_twophase()
+            connection.execute(text(LATER))
+            try:
+                transaction.prepare()
+            except DBAPIError:
+                pytest.skip("the server has no place for prepared transactions")
+            transaction.commit()
+
+    is_told_as_ever(app, changed)
+
+
+def without_function(app: App) -> None:
+    app.store.say(f"DROP FUNCTION {SCHEMA}.say")
+
+
+def without_right(app: App) -> None:
+    app.store.say("CREATE ROLE outsider LOGIN")
+    app.store.say("GRANT ALL ON users TO outsider")
+    app.store.say(f"REVOKE ALL ON SCHEMA {SCHEMA} FROM PUBLIC")
+    set_role(app.engine, "outsider")
+
+
+def set_role(engine: Engine, role: str) -> None:
+    app_change = text(f"SET ROLE {role}")
+
+    def change() -> None:
+        with engine.begin() as connection:
+            connection.execute(app_change)
+            connection.execute(text(LATER))
+
+    engine.change = change  # type: ignore[attr-defined]
+
+
+def of_another_incarnation(app: App) -> None:
+    app.cache.machine.store._mirror.mark = b"anything"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "damage", [without_function, without_right, of_another_incarnation]
+)
+def test_where_it_is_refused_it_is_announced_as_ever(
+    app: App, damage: Callable[[App], None]
+) -> None:
+    try:
+        damage(app)
+        is_told_as_ever(app, getattr(app.engine, "change", app.change))
+        with app.engine.connect() as connection:
+            assert connection.scalar(text("SELECT name FROM users")) == "later"
+    finally:
+        app.store.say("DROP OWNED BY outsider; DROP ROLE outsider") if app.store.say(
+            "SELECT FROM pg_roles WHERE rolname = 'outsider'"
+        ) else None
+
+
+def test_a_transaction_that_may_not_write_is_announced_as_ever(app: App) -> None:
+    with app.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION unknown() RETURNS int LANGUAGE plpgsql VOLATILE AS"
+            " $$BEGIN EXECUTE 'SELECT 1'; RETURN 1; END$$"
+        )
+    wait_until(lambda: app.fill("x") is None)
+
+    def changed() -> None:
+        with app.engine.connect() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+            connection.execute(text("SELECT unknown()"))
+            connection.commit()
+
+    is_told_as_ever(app, changed)
+    # that was no place's fault
+    is_told_inside(app, app.change)
+
+
+def test_a_store_of_another_database_is_not_asked_for_again(
+    opened: Callable[..., App],
+    postgres_module_database: PostgresDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = opened(store=postgres_module_database)
+    sent: list[str] = []
+    say = carrying.Carrier._say
+
+    def noted(carrier: Any, sql: str) -> None:
+        sent.append(sql)
+        say(carrier, sql)
+
+    monkeypatch.setattr(carrying.Carrier, "_say", noted)
+    carrying._resting.clear()
+    is_told_as_ever(app, app.change)
+    assert len(sent) == 2
+    is_told_as_ever(app, app.change)
+    assert len(sent) == 2
+    monkeypatch.setattr(carrying, "monotonic", lambda: 1e12)
+    is_told_as_ever(app, app.change)
+    assert len(sent) == 4
+
+
+def test_who_only_writes_has_it_folded_now_and_then(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fencing, "UNFOLDED", 4)
+
+    seen = []
+    for _ in range(12):
+        app.change()
+        seen.append(left(app))
+    assert max(seen) < 4
+    assert seen.count(0) == 3
+
+
+def test_hits_of_other_tables_go_on(app: App) -> None:
+    wait_until(lambda: app.other.fill("l", b"y", "another table") is None)
+    app.change()
+    assert app.other.read("l", "another table") == b"y"
+
+
+def test_this_process_reads_what_it_has_committed(app: App) -> None:
+    calls: list[int] = []
+
+    def body() -> Any:
+        calls.append(1)
+        with Session(app.engine) as session:
+            return session.get_one(User, 1).name
+
+    named = cached(cache=app.cache, vary=None)(body)
+    wait_until(lambda: named() == named() and len(calls) >= 1)
+    for number in range(5):
+        with Session(app.engine) as session:
+            session.get_one(User, 1).name = f"n{number}"
+            session.commit()
+        before = len(calls)
+        assert named() == named() == named() == f"n{number}"
+        assert len(calls) == before + 1

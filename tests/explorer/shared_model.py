@@ -20,6 +20,7 @@ from yokedcache.stores.answers import (
     Miss,
     Operation,
     RaisedFence,
+    Said,
     Stamp,
     TagSet,
     TagState,
@@ -82,6 +83,8 @@ class Model:
         self.kept: dict[bytes, Kept] = {}
         self.entries: dict[bytes, Found] = {}
         self.claims: dict[bytes, bytes] = {}
+        self.said: list[TagSet] = []
+        """What commits have said inside themselves, and nobody has folded yet."""
         self.logs = 0
         self.log: list[tuple[bytes, TagSet]] | None = None
         """What was announced, once somebody follows."""
@@ -104,6 +107,7 @@ class Model:
         self.kept.clear()
         self.entries.clear()
         self.claims.clear()
+        self.said.clear()
         self.log = None
         self.young_until = self.now + LEASE
 
@@ -122,6 +126,7 @@ class Model:
                 for key, one in sorted(self.entries.items())
             ),
             tuple(sorted(self.claims.items())),
+            tuple(tags.digests for tags in self.said),
             (self.logs, None if self.log is None else len(self.log)),
         )
 
@@ -190,10 +195,39 @@ class Model:
     def extend(self, key: bytes, times: Times, *, life: float, tags: Any = ()) -> Deed:
         raise NotImplementedError(key, times, life, tags)
 
+    def say(self, tags: Any, mark: bytes) -> Said:
+        # whoever commits takes it to `commit`
+        return Said(self.tags(tags).digests.hex(), mark.decode())
+
+    def fold(self) -> Deed:
+        return Deed("fold", self._fold)
+
     def follow(self, position: bytes | None = None) -> Deed:
         return Deed("follow", lambda: self._follow(position))
 
     # what they do
+
+    def commit(self, said: list[Said]) -> None:
+        """
+        Let be seen what a transaction has said, in one step with its commit.
+        """
+        self.said += [TagSet(bytes.fromhex(one.sql)) for one in said]
+
+    def _fold(self) -> int:
+        """
+        Bump what was said, under a number drawn now, whether anything has it or not.
+        """
+        told = {digest for tags in self.said for digest in tags.each()}
+        self.said.clear()
+        known = sorted(told & self.kept.keys())
+        if known or (told and self.off != "inside-drawn"):
+            version = self._draw()
+            for digest in known:
+                self.kept[digest] = Kept(version, self._make(digest))
+        return len(told)
+
+    def _is_said(self, digest: bytes) -> bool:
+        return any(digest in tags.each() for tags in self.said)
 
     def _announce(self, digests: Iterable[bytes]) -> None:
         if self.log is not None:
@@ -223,7 +257,8 @@ class Model:
         states = []
         for place in range(tags.count):
             tag = self.kept.get(tags.digest(place))
-            if tag is None:
+            heeded = self.off != "inside-look" and self._is_said(tags.digest(place))
+            if tag is None or heeded:
                 states.append(TagState(None, lost=True))
                 continue
             listed = [ListedFence(t, ends, "") for t, ends in tag.fences.items()]
@@ -276,6 +311,7 @@ class Model:
         return {BORN: self.young_until} if born else {}
 
     def _stamp(self, tags: TagSet) -> Stamp:
+        self._fold()
         noted, made = self._number(), set()
         for place in range(tags.count):
             digest = tags.digest(place)

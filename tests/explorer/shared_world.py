@@ -114,6 +114,7 @@ class Scope:
         near: tuple[int, ...] = (),
         before: tuple[str, ...] = (),
         claims: bool = False,
+        inside: bool = False,
         polls: int = 0,
         evicted: int = 0,
         flushed: int = 0,
@@ -130,6 +131,8 @@ class Scope:
         self.before = before
         """What has happened when the story begins."""
         self.claims = claims
+        self.inside = inside
+        """Commits announce themselves, inside their own transactions."""
         self.polls = polls
         """How often those ask what was announced."""
         self.budget = {

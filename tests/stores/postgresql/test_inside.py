@@ -68,6 +68,13 @@ class App:
     def read(self) -> bytes | str:
         return self.other.read("k", *self.tags)
 
+    def known(self) -> bool:
+        """
+        Tell whether the application knows how its tables stand in the store.
+        """
+        table = self.cache.machine.store.tags
+        return all(table.tag(name).shared for name in self.tags[:1])
+
     @property
     def inside(self) -> int:
         return self.cache.stats().announced_inside
@@ -367,9 +374,12 @@ def test_this_process_reads_what_it_has_committed(app: App) -> None:
     named = cached(cache=app.cache, vary=None)(body)
     wait_until(lambda: named() == named() and len(calls) >= 1)
     for number in range(5):
+        assert app.known()
         with Session(app.engine) as session:
             session.get_one(User, 1).name = f"n{number}"
             session.commit()
+        # its version is still to be drawn: who loads now asks for it
+        assert not app.known()
         before = len(calls)
         assert named() == named() == named() == f"n{number}"
         assert len(calls) == before + 1

@@ -15,7 +15,8 @@ from unittest import mock
 
 from tests.explorer.search import Breach
 from tests.explorer.shared_actors import TAG, Caller, Hearer, Writer
-from tests.explorer.shared_model import LEASE, Model, Way
+from tests.explorer.shared_model import LEASE, Model
+from tests.explorer.shared_way import Way
 from yokedcache import opening, settings
 from yokedcache.core.backplane import Backplane
 from yokedcache.machine import Machine

@@ -56,6 +56,7 @@ CREATE UNLOGGED TABLE @.said (
     transaction xid8 NOT NULL,
     digests bigint[] NOT NULL
 ) WITH (
+    vacuum_truncate = off,  -- that takes a lock which `say` would wait for
     autovacuum_vacuum_threshold = 500,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_cost_delay = 0
@@ -70,6 +71,7 @@ CREATE UNLOGGED TABLE @.folds (
     since xid8 NOT NULL,
     open xid8[] NOT NULL
 ) WITH (
+    vacuum_truncate = off,
     autovacuum_vacuum_threshold = 500,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_cost_delay = 0

@@ -15,13 +15,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from tests.holes.losing import Failing
+from tests.holes.stalling import STALLING, cut, process_of, server_of
 from tests.services.processes import wait_until
+from tests.support.held import until
 from tests.support.models import Base, User
 from tests.support.postgres_stores import Store
 from yokedcache import YokedCache, cached
 from yokedcache.shared import fencing
 from yokedcache.sqlalchemy.databases.database import database_of
-from yokedcache.sqlalchemy.transactions import carrying
+from yokedcache.sqlalchemy.transactions import carrying, orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -221,6 +224,38 @@ def test_a_commit_that_a_constraint_refuses_tells_nobody(app: App) -> None:
     # nor does anything stay up here
     assert not app.cache.machine.store._fencing._raised  # type: ignore[attr-defined]
     is_told_inside(app, app.change)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_commit_whose_connection_is_lost_owes_nothing(
+    app: App, *, goes_on: bool
+) -> None:
+    with app.engine.begin() as connection:
+        for statement in STALLING:
+            connection.exec_driver_sql(statement)
+    wait_until(lambda: app.fill("x") is None)
+    before = app.fences
+    with server_of(app.engine) as server, app.engine.connect() as connection:
+        process = process_of(connection)
+        connection.execute(text(LATER))
+        server.hold()
+        commit = Failing(connection.commit)
+        until(server.is_waiting)
+        # others are served while it is under way: it isn't over
+        assert app.read() == b"x"
+        if goes_on:
+            cut(connection)
+        else:
+            server.kill(process)
+        commit.end()
+        # a connection that is lost bumps what it has written, but that is no news
+        assert app.fill("x") is None
+        server.let_go()
+        until(lambda: app.engine.pool not in orphans._watchers)
+        assert server.name() == ("later" if goes_on else "first")
+    assert app.read() == ("changed" if goes_on else b"x")
+    assert app.fences == before
+    assert app.cache.stats().owed == 0
 
 
 def test_a_transaction_that_failed_is_no_commit(app: App) -> None:

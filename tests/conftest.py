@@ -15,9 +15,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
-from yokedcache import cache
+from tests.support.leaving import nothing_left
 from yokedcache.runtime import log
-from yokedcache.sqlalchemy.functions import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,15 +64,12 @@ def nobody_else_is_seen() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def other_tests_are_forgotten() -> None:
+def nothing_is_left_to_others() -> Iterator[None]:
     """
-    Let no cache of an earlier test be the default, and none of its sessions be in use.
-
-    Those that wait for the collector would keep this test's functions from being served.
+    Fail the test that leaves a session in a transaction, or a cache open.
     """
-    cache._default = None
-    sessions._scope().clear()
-    sessions._alive.clear()
+    with nothing_left():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -82,7 +82,9 @@ def test_statements_go_to_the_database(off: YokedCache) -> None:
 
 
 def test_it_has_settings_and_no_host() -> None:
-    assert YokedCache("null://?ttl=5m").settings.ttl == 300.0
-    assert YokedCache("null://", verify=0.5).settings.verify == 0.5
+    cache = YokedCache("null://?ttl=5m", verify=0.5)
+    assert cache.settings.ttl == 300.0
+    assert cache.settings.verify == 0.5
+    cache.sync.close()
     with pytest.raises(SettingsError, match="null:// URL names no host"):
         YokedCache("null://host")

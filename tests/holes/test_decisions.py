@@ -49,7 +49,8 @@ def test_decision_a_function_lives_by_its_own_ttl_and_statements_by_theirs(
     @cached(cache=clocked, ttl=100)
     def called() -> Any:
         (session,) = dependency()
-        return session.scalar(NAME)
+        with session:
+            return session.scalar(NAME)
 
     def asked() -> list[str]:
         with blog.counted() as sent:

@@ -207,4 +207,4 @@ def test_hole_09_a_begin_that_reads_nothing_makes_no_snapshot(
         assert len(sent) == 1  # not served, or this would be newer than the next
         rename(file)
         assert session.scalars(NAME).one() == "ann"
-    assert session.get(Post, 11) is not None
+        assert session.get(Post, 11) is not None

@@ -31,6 +31,11 @@ LEASE = 6.0
 Seconds: longer than a breaker's pause, so that what is owed is told before it ends.
 """
 
+GRACE = 5.0
+"""
+Seconds: a fence that a replica wasn't told the end of before it took over falls by time.
+"""
+
 TAGS = ("a", "b", "c", "d")
 """
 On islands of three nodes, with the tag of everything.
@@ -55,6 +60,7 @@ def open_cache() -> Iterator[Callable[..., YokedCache]]:
         given = {
             "store_timeout": 0.5,
             "lease": LEASE,
+            "orphan_grace": GRACE,
             "jitter": 0.0,
             "on_unreachable": "refuse",
             **settings,

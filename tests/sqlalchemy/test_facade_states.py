@@ -75,6 +75,7 @@ def test_a_session_that_would_refuse_refuses(
         spoil(session)
         with pytest.raises(InvalidRequestError) as raised:
             session.scalars(BY_ID).one()
+        session.close()
         return type(raised.value), str(raised.value)
 
     assert refusal(maker(close_resets_only=False)) == refusal(

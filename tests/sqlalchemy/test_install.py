@@ -62,7 +62,8 @@ def test_every_maker_of_sessions_can_be_attached_and_detached(
         uninstall(target)
         uninstall(target)
         assert sum(answerer.count.values()) == 1
-        make().scalars(BY_ID).one()
+        with make() as another:
+            another.scalars(BY_ID).one()
         assert sum(answerer.count.values()) == 1
         session.close()
     with Own(engine) as untouched:

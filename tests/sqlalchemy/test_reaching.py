@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, close_all_sessions, sessionmaker
 
 from tests.support.databases import blog_at, sqlite_file
 from tests.support.models import User
@@ -105,8 +105,9 @@ def test_a_function_tells_databases_apart(
         handed = [WAYS[way](engine) for engine in engines]
         assert [count(means) for means in handed] == expected
         for means in handed:
-            if isinstance(means, (Connection, Session)):
+            if isinstance(means, Connection):
                 means.close()
+        close_all_sessions()
     assert cache.sync.stats().total.loads == 2
 
 

@@ -78,7 +78,7 @@ class Orphan:
             self._heard = monotonic()
         elif answer is False:
             self.fences.lift()
-        elif answer is not None and self.left <= 0:
+        elif answer is not None and self.left <= 0 and self.fences.up:
             self.fences.lift()
             logger.warning(_ADOPTED, self.grace, answer)
 

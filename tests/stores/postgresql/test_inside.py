@@ -392,6 +392,18 @@ def test_who_only_writes_has_it_folded_now_and_then(
     assert seen.count(0) == 3
 
 
+def test_caches_of_one_store_are_told_once(app: App) -> None:
+    another = YokedCache(app.store.database.url(), lease=0.3, **SETTINGS)
+    app.change()  # by which it learns the mark
+    app.other.stamp(*app.tags)
+    before = another.stats().announced_inside, app.inside
+    app.change()
+    after = another.stats().announced_inside, app.inside
+    assert after == (before[0] + 1, before[1] + 1)
+    assert left(app) == 1
+    another.sync.close()
+
+
 def test_hits_of_other_tables_go_on(app: App) -> None:
     wait_until(lambda: app.other.fill("l", b"y", "another table") is None)
     app.change()

@@ -50,11 +50,14 @@ class Carrier:
         self._database = database
         self._driver = driver
         self._send = send
+        self._said: set[str] = set()
 
     def __call__(self, said: Said) -> bool:
         """
         Say something in the transaction; tell whether it was.
         """
+        if said.sql in self._said:  # to another cache's store, which is the same
+            return True
         resting = _resting.setdefault(self._database, {})
         if resting.get(said.place, 0.0) > monotonic():
             return False
@@ -69,6 +72,7 @@ class Carrier:
             with suppress(Exception):  # else the commit itself tells what is wrong
                 self._say(_UNDONE)
             return False
+        self._said.add(said.sql)
         return True
 
     def _say(self, sql: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from tests.holes.stalling import STALLING, cut, process_of, server_of
 from tests.services.processes import wait_until
 from tests.support.held import until
 from tests.support.models import Base, User
+from tests.support.pooler import Pooler
 from tests.support.postgres_stores import Store
 from yokedcache import YokedCache, cached
 from yokedcache.shared import fencing
@@ -191,6 +192,23 @@ def test_a_commit_of_an_event_loop_announces_itself(
         await engine.dispose()
 
     is_told_inside(app, lambda: asyncio.run(change()))
+
+
+@pytest.mark.parametrize("driver", SYNC)
+def test_a_commit_through_a_pooler_announces_itself(app: App, driver: str) -> None:
+    with Pooler(app.store.database, "postgres") as pooler:
+        url = make_url(pooler.url).set(drivername=f"postgresql+{driver}")
+        # as everybody says it who has such a pooler
+        own = {"prepare_threshold": None} if driver == "psycopg" else {}
+        engine = create_engine(url, connect_args=own)
+
+        def change() -> None:
+            with engine.begin() as connection:
+                connection.execute(text(LATER))
+
+        for _ in range(8):  # in sessions of others
+            is_told_inside(app, change)
+        engine.dispose()
 
 
 def test_what_is_rolled_back_tells_nobody(app: App) -> None:

@@ -194,6 +194,22 @@ def test_a_commit_of_an_event_loop_announces_itself(
     is_told_inside(app, lambda: asyncio.run(change()))
 
 
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_commit_of_a_snapshot_announces_itself(app: App, level: str) -> None:
+    engine = app.engine.execution_options(isolation_level=level)
+
+    def change() -> None:
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM users")) == 1
+            # what the store does meanwhile isn't in its way
+            assert app.fill("x") is None
+            connection.execute(text(LATER))
+            connection.commit()
+
+    is_told_inside(app, change)
+    is_told_inside(app, change)
+
+
 @pytest.mark.parametrize("driver", SYNC)
 def test_a_commit_through_a_pooler_announces_itself(app: App, driver: str) -> None:
     with Pooler(app.store.database, "postgres") as pooler:
@@ -293,11 +309,18 @@ def by_text(connection: Connection) -> None:
     connection.execute(text("COMMIT"))
 
 
+def in_a_pipeline(connection: Connection) -> None:
+    connection.execute(text(LATER))
+    driver: Any = connection.connection.driver_connection
+    with driver.pipeline():
+        connection.commit()
+
+
 def at_once(connection: Connection) -> None:
     connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(LATER))
 
 
-@pytest.mark.parametrize("change", [by_text, at_once])
+@pytest.mark.parametrize("change", [by_text, at_once, in_a_pipeline])
 def test_a_commit_that_can_not_is_announced_as_ever(
     app: App, change: Callable[[Connection], None]
 ) -> None:

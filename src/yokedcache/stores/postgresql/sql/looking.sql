@@ -63,15 +63,26 @@ CREATE FUNCTION @.look(
     known_fresh double precision = NULL,
     known_stale double precision = NULL,
     known_size integer = NULL
-) RETURNS @.found LANGUAGE plpgsql STABLE AS $$
+) RETURNS @.found LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 DECLARE
     patient text := set_config('lock_timeout', patience, true);
     seen @.found;
     entry record;
-    said bigint[] := @.unfolded();
+    folded boolean;
+    said bigint[];
 BEGIN
     seen.at := @.now();
-    seen.mark := left(@.origin(), 8);
+    -- what `origin` and `unfolded` ask, at once: nearly always there is no more to it
+    SELECT left(t.version, 8), (
+            SELECT NOT EXISTS (SELECT FROM @.said s WHERE s.transaction >= f.since)
+                AND (f.open = '{}' OR NOT EXISTS (
+                    SELECT FROM @.said s WHERE s.transaction = ANY (f.open)))
+            FROM @.folds f ORDER BY f.number DESC LIMIT 1)
+        INTO seen.mark, folded
+        FROM @.tags t WHERE t.digest = -1 AND t.home = @.here();
+    IF folded IS NOT TRUE THEN
+        said := @.unfolded();
+    END IF;
     SELECT e.key, e.ends, e.mark, e.digests, e.versions, e.born, e.fresh, e.stale
         INTO entry FROM @.entries e WHERE e.id = asked_id;
     IF entry.key IS DISTINCT FROM asked_key OR entry.ends <= seen.at THEN

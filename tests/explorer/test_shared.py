@@ -119,7 +119,7 @@ LARGE = {
     ),
     "readers in one process": Scope(((1, F), (1, F)), (3,)),
     "a writer in a reader's process": Scope(TWO, (1,)),
-    "two such writers": Scope(((1, F), (1, C)), (2, 3), inside=True),
+    "two such writers": Scope(((1, F),), (2, 3), inside=True),
     "such a commit and a tag evicted": Scope(TWO, (3,), evicted=1, inside=True),
     "two writers": Scope(((1, F),), (2, 3)),
     "a writer killed among two": Scope(TWO, (3,), dying=1, passing=1),

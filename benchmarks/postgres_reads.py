@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 TITLE = "A store on PostgreSQL, one entry with two tags, in threads"
 
+INSIDE = "commit that announces itself"
+FENCED = "commit with fence and lift"
+
 LIFE = 3600.0
 LIMIT = 20.0
 PAYLOAD = b"x" * 300
@@ -38,9 +41,12 @@ def measure(effort: Effort) -> Iterator[Line]:
         database = server.create_database()
         ours, theirs = _ours(database, stack), _theirs(database, stack)
         times = contest({**ours, **theirs}, effort)
+        # later: where there is a cache, sessions are tracked
+        times |= contest(_commits(database, stack), effort)
     for what in ours:
         yield compare(times, what, what, "row by psycopg", None)
     yield compare(times, "look-up", "look-up", "row by a session", None)
+    yield compare(times, INSIDE, INSIDE, FENCED, None)
 
 
 def _ours(database: Any, stack: ExitStack) -> dict[str, Run]:
@@ -77,6 +83,38 @@ def _ours(database: Any, stack: ExitStack) -> dict[str, Run]:
         "store": repeat(store, PASSED),
         "fence and lift": repeat(commit, PASSED),
     }
+
+
+def _commits(database: Any, stack: ExitStack) -> dict[str, Run]:
+    """
+    Commit a change, of data that lies beside the store: with a fence, and without.
+    """
+    carrying: Any = importlib.import_module(
+        "yokedcache.sqlalchemy.transactions.carrying"
+    )
+    package: Any = importlib.import_module("yokedcache")
+    alchemy: Any = importlib.import_module("sqlalchemy")
+    engine = alchemy.create_engine(database.url("psycopg"))
+    stack.callback(engine.dispose)
+    cache = package.YokedCache(database.url(), prefix="commits")
+    stack.callback(cache.sync.close)
+    change = alchemy.text("UPDATE users SET name = 'new' WHERE id = 7")
+    ways = dict(carrying._WAYS)
+
+    def inside() -> None:
+        carrying._WAYS.update(ways)
+        with engine.begin() as connection:
+            connection.execute(change)
+
+    def fenced() -> None:
+        carrying._WAYS.clear()
+        with engine.begin() as connection:
+            connection.execute(change)
+
+    fenced()  # by which it learns who the store is
+    inside()
+    assert cache.stats().announced_inside == 1
+    return {INSIDE: repeat(inside, PASSED), FENCED: repeat(fenced, PASSED)}
 
 
 def _theirs(database: Any, stack: ExitStack) -> dict[str, Run]:

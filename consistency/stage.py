@@ -147,7 +147,9 @@ class Stage:
         with contextlib.ExitStack() as stack:
             database = self.postgres.create_database()
             stack.callback(self.postgres.drop_database, database)
-            store = store or stack.enter_context(PLACES[self.store](self.postgres))
+            if store is None:
+                place = PLACES[self.store](self.postgres, database)
+                store = stack.enter_context(place)
             folder = tempfile.TemporaryDirectory(prefix="yc-history-")
             url = database.url("psycopg")
             prepare(url, rows)

@@ -64,6 +64,8 @@ class Stats:
     """Entries of a shared store that couldn't be read: corrupted, or of other code."""
     owed: int = 0
     """Changes that a shared store is still to be told of."""
+    announced_inside: int = 0
+    """Commits that told a shared store by their own transactions, in its database."""
     near: str = ""
     """By what answers near by end now: `heard` (others' changes are), or `age` alone."""
 
@@ -134,6 +136,7 @@ def count(machine: Machine) -> Stats:
         store_failures=machine.store.failures,
         unreadable=machine.store.unreadable,
         owed=machine.store.owed,
+        announced_inside=machine.store.announced_inside,
         near=machine.store.near_by,
     )
 

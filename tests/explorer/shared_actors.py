@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.explorer.shared_world import Process, SharedWorld
     from yokedcache.core.tags import Fence
+    from yokedcache.stores.answers import Said
 
 TAG = "table:row"
 TTL = 100.0
@@ -264,6 +265,8 @@ class Writer:
         self.open = False
         """The database has a transaction of it that may yet be committed."""
         self._told = 0
+        self._said: list[Said] = []
+        """What its transaction says by itself, if it is committed."""
         self._plan = announce((TAG,))
         self._op: Any = next(self._plan)
 
@@ -325,13 +328,22 @@ class Writer:
 
     def _commit(self) -> None:
         self.world.row += 1
+        if self.world.off != "inside-said":
+            self.world.model.commit(self._said)
         self.open, self._told = False, self.world.row
 
     def _fence(self) -> Fence | None:
         store, off = self.process.store, self.world.off
         if off == "2-after":
             store.bump((TAG,))
+        if self.world.scope.inside:
+            store._mirror.mark = self.world.model.mark  # as its first commit learns it
+            return store.fence((TAG,), "", self._carry)
         return None if off in {"2-before", "2-after"} else store.fence((TAG,))
+
+    def _carry(self, said: Said) -> bool:
+        self._said.append(said)
+        return True
 
     def _lift(self, fence: Fence | None) -> None:
         store = self.process.store

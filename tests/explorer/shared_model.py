@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from yokedcache.errors import StoreError
 from yokedcache.stores.answers import (
     BORN,
     SAME,
@@ -20,6 +19,7 @@ from yokedcache.stores.answers import (
     Miss,
     Operation,
     RaisedFence,
+    Said,
     Stamp,
     TagSet,
     TagState,
@@ -82,6 +82,8 @@ class Model:
         self.kept: dict[bytes, Kept] = {}
         self.entries: dict[bytes, Found] = {}
         self.claims: dict[bytes, bytes] = {}
+        self.said: list[TagSet] = []
+        """What commits have said inside themselves, and nobody has folded yet."""
         self.logs = 0
         self.log: list[tuple[bytes, TagSet]] | None = None
         """What was announced, once somebody follows."""
@@ -104,6 +106,7 @@ class Model:
         self.kept.clear()
         self.entries.clear()
         self.claims.clear()
+        self.said.clear()
         self.log = None
         self.young_until = self.now + LEASE
 
@@ -122,6 +125,7 @@ class Model:
                 for key, one in sorted(self.entries.items())
             ),
             tuple(sorted(self.claims.items())),
+            tuple(tags.digests for tags in self.said),
             (self.logs, None if self.log is None else len(self.log)),
         )
 
@@ -190,10 +194,39 @@ class Model:
     def extend(self, key: bytes, times: Times, *, life: float, tags: Any = ()) -> Deed:
         raise NotImplementedError(key, times, life, tags)
 
+    def say(self, tags: Any, mark: bytes) -> Said:
+        # whoever commits takes it to `commit`
+        return Said(self.tags(tags).digests.hex(), mark.decode())
+
+    def fold(self) -> Deed:
+        return Deed("fold", self._fold)
+
     def follow(self, position: bytes | None = None) -> Deed:
         return Deed("follow", lambda: self._follow(position))
 
     # what they do
+
+    def commit(self, said: list[Said]) -> None:
+        """
+        Let be seen what a transaction has said, in one step with its commit.
+        """
+        self.said += [TagSet(bytes.fromhex(one.sql)) for one in said]
+
+    def _fold(self) -> int:
+        """
+        Bump what was said, under a number drawn now, whether anything has it or not.
+        """
+        told = {digest for tags in self.said for digest in tags.each()}
+        self.said.clear()
+        known = sorted(told & self.kept.keys())
+        if known or (told and self.off != "inside-drawn"):
+            version = self._draw()
+            for digest in known:
+                self.kept[digest] = Kept(version, self._make(digest))
+        return len(told)
+
+    def _is_said(self, digest: bytes) -> bool:
+        return any(digest in tags.each() for tags in self.said)
 
     def _announce(self, digests: Iterable[bytes]) -> None:
         if self.log is not None:
@@ -223,7 +256,8 @@ class Model:
         states = []
         for place in range(tags.count):
             tag = self.kept.get(tags.digest(place))
-            if tag is None:
+            heeded = self.off != "inside-look" and self._is_said(tags.digest(place))
+            if tag is None or heeded:
                 states.append(TagState(None, lost=True))
                 continue
             listed = [ListedFence(t, ends, "") for t, ends in tag.fences.items()]
@@ -276,6 +310,7 @@ class Model:
         return {BORN: self.young_until} if born else {}
 
     def _stamp(self, tags: TagSet) -> Stamp:
+        self._fold()
         noted, made = self._number(), set()
         for place in range(tags.count):
             digest = tags.digest(place)
@@ -363,31 +398,3 @@ class Model:
             if not of_incarnation(tag.version, self.mark):
                 return f"{tag.version!r} is of another life"
         return None
-
-
-class Way:
-    """
-    How one process reaches the store: the client that its near side is given.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self.commands = model
-        self.cut = False
-
-    def perform(self, operation: Deed, limit: float) -> Any:
-        if self.cut:
-            message = f"it can't be reached ({operation.asked})"
-            raise StoreError(message, asked=operation.asked)
-        return operation.do()
-
-    async def perform_async(self, operation: Deed, limit: float) -> Any:
-        return self.perform(operation, limit)
-
-    def close(self) -> None:
-        pass
-
-    async def close_async(self) -> None:
-        pass
-
-    def begin_anew(self) -> None:
-        pass

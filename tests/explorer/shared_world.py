@@ -15,7 +15,8 @@ from unittest import mock
 
 from tests.explorer.search import Breach
 from tests.explorer.shared_actors import TAG, Caller, Hearer, Writer
-from tests.explorer.shared_model import LEASE, Model, Way
+from tests.explorer.shared_model import LEASE, Model
+from tests.explorer.shared_way import Way
 from yokedcache import opening, settings
 from yokedcache.core.backplane import Backplane
 from yokedcache.machine import Machine
@@ -114,6 +115,7 @@ class Scope:
         near: tuple[int, ...] = (),
         before: tuple[str, ...] = (),
         claims: bool = False,
+        inside: bool = False,
         polls: int = 0,
         evicted: int = 0,
         flushed: int = 0,
@@ -130,6 +132,8 @@ class Scope:
         self.before = before
         """What has happened when the story begins."""
         self.claims = claims
+        self.inside = inside
+        """Commits announce themselves, inside their own transactions."""
         self.polls = polls
         """How often those ask what was announced."""
         self.budget = {

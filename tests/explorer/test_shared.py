@@ -36,6 +36,11 @@ COMMIT = (
 ASKED = ("time: leases pass", "R1 in P1: begins", "R1 in P1: asks the store to read")
 NEAR: dict[str, Any] = {"near": (1,), "warm": (1,)}
 UNHEARD = {**NEAR, "before": COMMIT[:2]}
+NOTED = (
+    "R2 in P2: begins",
+    "R2 in P2: asks the store to read",
+    "R2 in P2: asks the store to stamp",
+)
 ANSWERED = "R1 in P1: is answered"
 OVERTAKEN = {**NEAR, "before": (*FOLLOWING, *ASKED, *COMMIT, *FOLLOWING)}
 FOLLOWED = {
@@ -71,10 +76,28 @@ SCOPES = {
         30,
     ),
     "loads are claimed": (Scope(TWO, (), claims=True), 100),
+    "a commit announces itself": (Scope(TWO, (3,), inside=True), 300),
+    "readers of a process, and such a commit": (
+        Scope(((1, F), (1, F)), (3,), inside=True),
+        300,
+    ),
+    "tags turn up late, and such a commit": (
+        Scope(((1, C), (2, F)), (3,), inside=True),
+        300,
+    ),
+    "such a writer is killed": (
+        Scope(((1, F),), (3,), warm=(1,), dying=1, passing=1, inside=True),
+        50,
+    ),
+    "such a commit near by": (
+        Scope(((1, F),), (1,), near=(1,), warm=(1,), inside=True),
+        10,
+    ),
 }
 NIGHT = {
     "two processes and a writer",
     "answers near by",
+    "readers of a process, and such a commit",
     "2-before",
     "1-late",
     "3",
@@ -96,6 +119,8 @@ LARGE = {
     ),
     "readers in one process": Scope(((1, F), (1, F)), (3,)),
     "a writer in a reader's process": Scope(TWO, (1,)),
+    "two such writers": Scope(((1, F),), (2, 3), inside=True),
+    "such a commit and a tag evicted": Scope(TWO, (3,), evicted=1, inside=True),
     "two writers": Scope(((1, F),), (2, 3)),
     "a writer killed among two": Scope(TWO, (3,), dying=1, passing=1),
     "a tag evicted among two": Scope(TWO, (3,), evicted=1),
@@ -146,6 +171,18 @@ WITHOUT = {
     "8-vouched": (
         "all is vouched for that was announced before it was heard of",
         Scope(((1, F), (1, F)), (3,), passing=2, polls=2, off="8-vouched", **FOLLOWED),
+    ),
+    "inside-said": (
+        "a commit says nothing",
+        Scope(TWO, (3,), inside=True, off="inside-said"),
+    ),
+    "inside-look": (
+        "look-ups heed nothing that was said and isn't folded",
+        Scope(((1, F), (2, U)), (3,), warm=(1,), inside=True, off="inside-look"),
+    ),
+    "inside-drawn": (
+        "what was said of a tag that isn't there draws no number",
+        Scope(((1, C), (2, C)), (3,), inside=True, off="inside-drawn", before=NOTED),
     ),
     "11": (
         "an answer serves who began after it was asked for",
@@ -217,12 +254,14 @@ def test_without_the_rule_a_promise_breaks(rule: str) -> None:
         world.check_end()
 
 
-def test_random_histories_of_many_processes_break_nothing() -> None:
+@pytest.mark.parametrize("inside", [False, True])
+def test_random_histories_of_many_processes_break_nothing(*, inside: bool) -> None:
     scope = Scope(
         ((1, F), (1, C), (2, F), (2, U), (4, F), (4, F)),
         (3, 1, 2),
         near=(4,),
         claims=True,
+        inside=inside,
         evicted=1,
         flushed=1,
         dying=1,

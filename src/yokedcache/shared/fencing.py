@@ -19,7 +19,8 @@ from yokedcache.runtime.log import once
 from yokedcache.shared.debts import Debts
 from yokedcache.shared.orphans import Orphans
 from yokedcache.stores.answers import BORN, RaisedFence
-from yokedcache.stores.versions import word
+from yokedcache.stores.contract import Saying
+from yokedcache.stores.versions import MARK, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from yokedcache.shared.debts import Note
     from yokedcache.shared.journal import Journal
     from yokedcache.shared.server import Server
-    from yokedcache.stores.answers import Operation, TagState
+    from yokedcache.stores.answers import Operation, Said, TagState
 
 SOONEST: Final = 0.1
 """Seconds after which what is owed is tried again, at first; doubled up to `LATEST`."""
 LATEST: Final = 0.25
+UNFOLDED: Final = 32
+"""So many commits a process leaves to others to be folded (`stores.contract.Saying`)."""
 _TOKEN_BYTES: Final = 9
 _IDLE: Final = 30.0
 
@@ -42,7 +45,17 @@ class SharedFence(Fence):
     A fence in this process, and the one in the shared store that goes with it.
     """
 
-    __slots__ = ("__weakref__", "lock", "names", "note", "over", "owner", "raised")
+    __slots__ = (
+        "__weakref__",
+        "lock",
+        "mark",
+        "names",
+        "note",
+        "over",
+        "owner",
+        "raised",
+        "said",
+    )
 
     def __init__(
         self, tags: tuple[Tag, ...], names: tuple[str, ...], owner: str = ""
@@ -54,6 +67,10 @@ class SharedFence(Fence):
         self.note: Note | None = None
         """What the journal says of it, if it couldn't be raised."""
         self.lock = threading.Lock()
+        self.mark = b""
+        """The incarnation in which it was raised."""
+        self.said = False
+        """Its transaction tells the shared store by itself, if it is committed."""
         self.over = False
         """Its commit has ended: nobody may vouch for it any more."""
 
@@ -83,6 +100,9 @@ class Fencing:
         self._refuse = refuse
         self._grace = grace
         self._debts = Debts(server, settled, journal)
+        self._says = isinstance(server.commands, Saying)
+        self.said = 0
+        """How many commits told the shared store by themselves."""
         self._begin()
         server.recovered = self._try_now
         if self._debts.take_over():
@@ -112,6 +132,20 @@ class Fencing:
         """
         return len(self._debts)
 
+    def say(
+        self, fence: SharedFence, mark: bytes, carry: Callable[[Said], bool]
+    ) -> bool:
+        """
+        Have a transaction tell the shared store itself; tell whether it will.
+
+        Nothing is to be raised or lifted there, then, and nothing can be owed.
+        """
+        if not (self._says and mark and fence.names):
+            return False
+        commands: Any = self._server.commands
+        fence.said = carry(commands.say(fence.names, mark))
+        return fence.said
+
     def raise_fence(self, fence: SharedFence) -> None:
         """
         Bump and fence in the shared store: a commit is about to be sent.
@@ -127,7 +161,7 @@ class Fencing:
         tags = commands.tags(fence.names)
         fence.raised = RaisedFence(tags, token, fence.owner, b"")
         try:
-            self._server.announce(commands.fence(tags, token, fence.owner))
+            raised = self._server.announce(commands.fence(tags, token, fence.owner))
         except BaseException as error:
             if not isinstance(error, StoreError):  # cancelled: it may be up
                 fence.over = True
@@ -145,6 +179,7 @@ class Fencing:
             # a fence that is up stands for a lease longer than its writer: this one not
             fence.note = self._debts.note(fence.names)
         else:
+            fence.mark = raised.version[:MARK]
             with self._lock:
                 self._raised.add(fence)
             self._work()
@@ -173,6 +208,20 @@ class Fencing:
             fence.note.strike()
         if settle:
             self._settled(fence)
+        if fence.said:
+            self._count_said()
+
+    def _count_said(self) -> None:
+        """
+        Have folded what was said, now and then: it may be that nobody here reads.
+        """
+        with self._lock:
+            self.said += 1
+            due = self.said % UNFOLDED == 0
+        if due:
+            commands: Any = self._server.commands
+            with suppress(StoreError):  # others will
+                self._server.here(commands.fold())
 
     def bumping(self, names: tuple[str, ...]) -> Generator[Any, Any, None]:
         """

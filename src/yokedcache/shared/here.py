@@ -35,6 +35,13 @@ class Here:
         return int(self._fencing.owed)
 
     @property
+    def announced_inside(self: Any) -> int:
+        """
+        Tell how many commits announced themselves inside their own transactions.
+        """
+        return int(self._fencing.said)
+
+    @property
     def failures(self: Any) -> int:
         """
         Tell how often the shared store failed.

@@ -53,6 +53,8 @@ class Mirror:
         self._tags = tags
         self._hears = hears
         self._sets = TagSets(make)
+        self.mark = b""
+        """The incarnation of the shared store, as last learnt."""
         self.forget()
 
     def forget(self) -> None:
@@ -102,10 +104,18 @@ class Mirror:
             self._hints.clear()
         self._hints[_kind(key)] = tuple(name for name in names if name not in own)
 
+    def knows(self, asked: Asked) -> bool:
+        """
+        Tell whether it was learnt how all of some tags stand.
+        """
+        stamp = self._tags.stamp(asked.names)
+        return all(tag.shared is not None for tag, _ in stamp.vector)
+
     def learn(self, asked: Asked, stamp: Stamp) -> None:
         """
         Learn how tags stand.
         """
+        self.mark = stamp.mark or self.mark
         each = zip(asked.names, asked.digests, stamp.states, strict=True)
         for name, digest, state in each:
             version = state.version

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from yokedcache.core.tags import Fence, Stamp, Tag, Vector
     from yokedcache.shared.journal import Journal
     from yokedcache.shared.server import Server
+    from yokedcache.stores.answers import Said
     from yokedcache.stores.silent import Asking
 
 
@@ -88,16 +89,17 @@ class SharedStore(Here, Claiming):
         Take the versions of tags, before what they stand for is read (rule 1).
 
         Asks only for what isn't known: who knows too old a version stores nothing. If
-        it isn't known what will be read (or tags are `late`), the shared store's
-        counter is noted, by which tags that turn up later are judged.
+        it isn't known what will be read, or how that stands (or tags are `late`), the
+        shared store's counter is noted, by which tags that turn up later are judged.
         """
         wanted = tuple(dict.fromkeys((*names, EVERYTHING)))
-        stamp = self.stamp(wanted)
-        known = all(tag.shared is not None for tag, _ in stamp.vector)
         hinted = self._mirror.hinted(key) and not late
-        if hinted and known and not stamp.fenced:
+        with self._lock:
+            asked = self._mirror.expected(key, self.entries.get(key), wanted)
+            stamp = self.tags.stamp(wanted)
+            known = hinted and self._mirror.knows(asked)
+        if known and not stamp.fenced:
             return stamp
-        asked = self._mirror.expected(key, self.entries.get(key), wanted)
         try:
             found = yield self.server.commands.stamp(asked.tags, noting=not hinted)
         except StoreError:
@@ -221,12 +223,20 @@ class SharedStore(Here, Claiming):
 
     # what is changed
 
-    def fence(self, names: Iterable[str], owner: str = "") -> Fence:
+    def fence(
+        self,
+        names: Iterable[str],
+        owner: str = "",
+        carry: Callable[[Said], bool] | None = None,
+    ) -> Fence:
         """
         Bump tags and fence them, here and for every process.
 
+        If the transaction itself can tell the others, they need no fence.
+
         Args:
             owner: names the transaction, for others to ask for it if this process dies.
+            carry: has the transaction announce something, or tells that it can't.
 
         Raises:
             StoreError: nobody can be told, and commits are refused then.
@@ -235,10 +245,12 @@ class SharedStore(Here, Claiming):
         with self._lock:
             fence = SharedFence(self.tags.fence(given).tags, written(given), owner)
         try:
-            self._fencing.raise_fence(fence)
+            if carry is None or not self._fencing.say(fence, self._mirror.mark, carry):
+                self._fencing.raise_fence(fence)
         except BaseException:
             MemoryStore.lift(self, fence)
             raise
+        self._mirror.mark = fence.mark or self._mirror.mark
         return fence
 
     def lift(self, fence: Fence) -> None:
@@ -253,7 +265,11 @@ class SharedStore(Here, Claiming):
             MemoryStore.lift(self, fence)
 
     def _settled(self, fence: Fence) -> None:
-        MemoryStore.lift(self, fence)
+        with self._lock:
+            if isinstance(fence, SharedFence) and fence.said:
+                # they have versions that nobody has drawn yet
+                self._mirror.doubt(tag for tag in fence.tags if tag.shared)
+            MemoryStore.lift(self, fence)
 
     def bumping(self, names: Iterable[str]) -> Asking[None]:
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from yokedcache.stores.versions import not_after, of_incarnation
 
@@ -275,6 +275,17 @@ class RaisedFence:
         self.token = token
         self.owner = owner
         self.version = version
+
+
+class Said(NamedTuple):
+    """
+    What announces a change inside the transaction that makes it.
+    """
+
+    sql: str
+    """One statement, for the connection that will commit."""
+    place: str
+    """Names the store: where another one is found there, it is no use to ask again."""
 
 
 class Followed:

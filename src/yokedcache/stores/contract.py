@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Miss,
         Operation,
         RaisedFence,
+        Said,
         Same,
         Stamp,
         TagSet,
@@ -229,6 +230,33 @@ class Following(Commands, Protocol):
         Give what was announced since a position, and the position that follows.
 
         Without one, or where it can't be told, a position to begin from.
+        """
+
+
+@runtime_checkable
+class Saying(Commands, Protocol):
+    """
+    The commands of a store that may lie in the application's own database.
+
+    **Announcements inside (rule 2).** What a transaction there says becomes visible in the
+    store with its commit, and not at all without one. From then on no entry on its tags is
+    given out or stored that was stamped before, however soon; the versions that follow are
+    drawn after the commit was visible.
+    """
+
+    def say(self, tags: Tags, mark: bytes) -> Said:
+        """
+        Give what says that tags are changed, to the store of that incarnation alone.
+
+        It fails where another store is found, or none.
+        """
+
+    def fold(self) -> Operation[int]:
+        """
+        Make versions of what was said; give how many.
+
+        Whoever takes a stamp does so. It is for those who only write: what was said and
+        isn't folded makes look-ups slower.
         """
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from yokedcache.core.entry import Entry, Tally
+    from yokedcache.stores.answers import Said
 
 ENTRY_BYTES = 400
 """What an entry costs beside its value: the object, its key, queue and tables."""
@@ -235,11 +236,17 @@ class MemoryStore(Silent):
         with self._lock:
             self.tags.bump(names)
 
-    def fence(self, names: Iterable[str], owner: str = "") -> Fence:  # noqa: ARG002
+    def fence(
+        self,
+        names: Iterable[str],
+        owner: str = "",  # noqa: ARG002
+        carry: Callable[[Said], bool] | None = None,  # noqa: ARG002
+    ) -> Fence:
         """
         Bump tags and keep anything on them from being stored until `lift`.
 
-        `owner` names the transaction, where others may have to ask for it.
+        `owner` names the transaction, where others may have to ask for it; `carry` has
+        it announce what it changes itself, or tells that it can't.
         """
         with self._lock:
             return self.tags.fence(names)

@@ -53,6 +53,13 @@ class Silent:
         return 0
 
     @property
+    def announced_inside(self) -> int:
+        """
+        Tell how many commits announced themselves inside their own transactions.
+        """
+        return 0
+
+    @property
     def near_by(self) -> str:
         """
         Tell by what answers near by end now: `heard` or `age`, if there are any.

@@ -15,6 +15,7 @@ from yokedcache.sqlalchemy.transactions.early import taken_over
 from yokedcache.sqlalchemy.transactions.fences import (
     bump_everywhere,
     commit_announced,
+    commit_carrying,
     commit_prepared,
     lift_prepared,
     lift_statement,
@@ -67,7 +68,7 @@ def _do_commit(original: Any, holder: Any) -> Any:
     lift_statement(state)
     try:
         send = functools.partial(original, holder)
-        result = _announced(state, holder, send, commit_announced)
+        result = _announced(state, holder, send, commit_carrying)
     except StoreError:
         # it was not sent, which SQLAlchemy can't know: it takes a commit that failed
         # for the end of the transaction, and would give it to whoever comes next

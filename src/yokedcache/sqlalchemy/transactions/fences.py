@@ -21,6 +21,7 @@ from yokedcache.runtime.drive import run
 from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.sqlalchemy.databases.several import stranger
 from yokedcache.sqlalchemy.transactions.backends import Backend
+from yokedcache.sqlalchemy.transactions.carrying import carrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from yokedcache.core.tags import Fence
     from yokedcache.sqlalchemy.transactions.blame import Blame
     from yokedcache.sqlalchemy.transactions.connections import ConnectionState
+    from yokedcache.stores.answers import Said
     from yokedcache.stores.memory import MemoryStore
 
 
@@ -44,7 +46,13 @@ class Fences:
     One writer's fences, one in each cache.
     """
 
-    def __init__(self, names: tuple[str, ...], blame: Blame, backend: Backend) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        blame: Blame,
+        backend: Backend,
+        carry: Callable[[Said], bool] | None = None,
+    ) -> None:
         self.backend = backend
         """Who is to commit."""
         self._names = names
@@ -54,7 +62,7 @@ class Fences:
         try:
             for machine in machines():
                 store = machine.store
-                self._parts[store] = _raised(store, names, backend)
+                self._parts[store] = _raised(store, names, backend, carry)
         except BaseException:
             self.lift()  # one of them refuses the commit: it isn't sent
             raise
@@ -92,12 +100,17 @@ class Fences:
                 self._parts[store] = _raised(store, self._names, self.backend)
 
 
-def _raised(store: MemoryStore, names: tuple[str, ...], backend: Backend) -> Fence:
+def _raised(
+    store: MemoryStore,
+    names: tuple[str, ...],
+    backend: Backend,
+    carry: Callable[[Said], bool] | None = None,
+) -> Fence:
     """
     Put up one cache's fence; other processes are told whose it is.
     """
     reached = _reached(store, names)
-    return store.fence(reached, backend.text() if store.shares else "")
+    return store.fence(reached, backend.text() if store.shares else "", carry)
 
 
 def cover(store: MemoryStore) -> None:
@@ -118,11 +131,16 @@ class CommitHost:
     """
 
     def __init__(
-        self, state: ConnectionState, holder: Any, send: Callable[[], Any]
+        self,
+        state: ConnectionState,
+        holder: Any,
+        send: Callable[[], Any],
+        carry: Callable[[Said], bool] | None = None,
     ) -> None:
         self._state = state
         self._holder = holder
         self._send = send
+        self._carry = carry
 
     def perform(self, op: Op[Any]) -> Any:
         """
@@ -131,7 +149,7 @@ class CommitHost:
         return _PERFORM[type(op)](self, op)
 
     def _put(self, op: PutFence) -> Fences:
-        return _fences(self._state, self._holder, op.names)
+        return _fences(self._state, self._holder, op.names, self._carry)
 
     def _commit(self, _: Commit) -> Any:
         return self._send()
@@ -167,6 +185,17 @@ def commit_announced(
     """
     stranger(state.database)
     host = CommitHost(state, holder, send)
+    return run(announce(state.tags()), host.perform)
+
+
+def commit_carrying(
+    state: ConnectionState, holder: Any, send: Callable[[], Any]
+) -> Any:
+    """
+    Do the same for a transaction that may announce itself, in the store's database.
+    """
+    stranger(state.database)
+    host = CommitHost(state, holder, send, carrier(state.database, holder))
     return run(announce(state.tags()), host.perform)
 
 
@@ -213,8 +242,13 @@ def fence_statement(state: ConnectionState, holder: Any) -> None:
     state.fences = _fences(state, holder, state.tags())
 
 
-def _fences(state: ConnectionState, holder: Any, names: tuple[str, ...]) -> Fences:
-    return Fences(names, state.blame, Backend(holder, state.database))
+def _fences(
+    state: ConnectionState,
+    holder: Any,
+    names: tuple[str, ...],
+    carry: Callable[[Said], bool] | None = None,
+) -> Fences:
+    return Fences(names, state.blame, Backend(holder, state.database), carry)
 
 
 def lift_statement(state: ConnectionState) -> None:

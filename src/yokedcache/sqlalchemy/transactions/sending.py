@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from yokedcache.sqlalchemy.statements.analysis import Analysis
     from yokedcache.sqlalchemy.transactions.connections import ConnectionState
 
+_SAVEPOINTS: Final = frozenset({"savepoint", "release"})
+
 _NOTED: Final = "_yokedcache_noted"
 """Where an execution's context keeps the analysis that was noted for it."""
 
@@ -113,9 +115,20 @@ def _note_effects(
     if (
         state.dirty
         and state.prepared is None  # else this is the second phase, and fenced
-        and (analysis.transaction or commits_itself(connection, state, analysis))
+        and (_ends(connection, analysis) or commits_itself(connection, state, analysis))
     ):
         fence_statement(state, pooled(connection))
+
+
+def _ends(connection: Connection, analysis: Analysis) -> bool:
+    """
+    Tell whether a statement may commit what was written before it.
+
+    Savepoints do so on SQLite alone, where no transaction was begun.
+    """
+    if analysis.transaction in _SAVEPOINTS:
+        return connection.dialect.name == "sqlite"
+    return analysis.transaction is not None
 
 
 def after(  # noqa: PLR0917 - what is known on the other side

@@ -24,6 +24,13 @@ note: so the COMMIT came before the note, and before all that follows that.
 end of the transaction a tag may change. Then the entry has a version that no tag will have
 again, and is unservable from the start.
 
+**Commits inside (rule 2).** Transactions of the same database insert what they change into a
+table of what was said (`sql/said.sql`), so that it is seen with their commit. Whoever takes a
+stamp folds what it sees of that: in a change as any other, so a tag's new number is drawn
+after the commit was visible, and the three parts (the row gone, the tag bumped, the fold
+noted) are seen together. A look-up sees one of the two in its snapshot, the row or the new
+version; a store looks after its data was read, and so for all that this may show.
+
 **Lost memory (rule 7).** The incarnation is a row among the tags, so that it can't outlive
 them. It has a random origin, and says which files of which database it lies in and since
 when the server runs. Where that isn't so any more (a crash, a start, a standby promoted, a

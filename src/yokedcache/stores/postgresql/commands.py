@@ -4,9 +4,11 @@ The door to the operations: keys, tags and durations as callers have them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from yokedcache.stores.answers import Claim, Lifted, Miss, RaisedFence, TagSet
+from yokedcache.errors import UsageError
+from yokedcache.stores.answers import Claim, Lifted, Miss, RaisedFence, Said, TagSet
 from yokedcache.stores.arguments import check_token, milliseconds
 from yokedcache.stores.postgresql.layout import (
     Place,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     Key: TypeAlias = bytes | str
     Tags: TypeAlias = TagSet | Iterable[str]
 
+_MARK: Final = re.compile(r"[A-Za-z0-9_-]{8}")
 _KEY = frozenset({1})
 _STORED = frozenset({1, 9})
 """The places of what isn't text among the values of a call."""
@@ -283,6 +286,30 @@ class Commands:
         """
         values = [write_tags(tag_set(tags)), b"", self._spent, PATIENCE]
         return Operation("bump", self._name("lift"), values, lambda row: row[0] or b"")
+
+    def say(self, tags: Tags, mark: bytes) -> Said:
+        """
+        Give what says, in a transaction of the same database, that tags are changed.
+
+        It is sent as it is, with other statements around it: so all in it is our own.
+        """
+        told, known = write_tags(tag_set(tags)).decode(), mark.decode()
+        if not _MARK.fullmatch(known):
+            raise UsageError(f"{known!r} is no incarnation's mark")
+        # S608: numbers and a mark that is a plain word
+        sql = f"SELECT {self._name('say')}('{told}', '{known}')"
+        return Said(sql, f"{self.schema} {known}")
+
+    def fold(self) -> Operation[int]:
+        """
+        Make versions of what was said; give how many.
+        """
+        return Operation(
+            "fold",
+            self._name("fold"),
+            [self._spent, PATIENCE],
+            lambda row: read_integer(row[0]),
+        )
 
     def note(self) -> Operation[bytes | None]:
         """

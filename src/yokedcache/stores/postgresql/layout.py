@@ -23,7 +23,7 @@ from yokedcache.stores.answers import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LAYOUT: Final = "yokedcache 2"
+LAYOUT: Final = "yokedcache 3"
 """What a comment on the table of tags says; it changes with the functions, too."""
 
 _LONGEST: Final = 40

@@ -10,7 +10,7 @@ from typing import Final
 
 from yokedcache.stores.postgresql.layout import LAYOUT
 
-_PARTS: Final = ("tables", "looking", "changing", "entries")
+_PARTS: Final = ("tables", "looking", "said", "changing", "entries")
 
 
 @cache

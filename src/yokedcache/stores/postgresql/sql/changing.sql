@@ -35,6 +35,9 @@ BEGIN
         ) ON CONFLICT (digest) DO UPDATE
             SET version = excluded.version, ends = excluded.ends, home = excluded.home
             WHERE t.home IS DISTINCT FROM excluded.home;
+        IF FOUND THEN
+            PERFORM @.begin_folds();
+        END IF;
     END LOOP;
     at := @.now();
     young := least(young, at) + lease;
@@ -261,8 +264,9 @@ BEGIN
 END
 $$;
 
--- Takes the versions of tags. The counter is read before them. Tags that aren't there are
--- made, and the fence for lost ones is ended when its time is over.
+-- Takes the versions of tags. The counter is read before them. What was said is folded
+-- first; tags that aren't there are made, and the fence for lost ones is ended when its
+-- time is over.
 CREATE FUNCTION @.stamp(
     asked bigint[], life bigint, lease bigint, patience text,
     OUT at bigint, OUT mark text, OUT counter text, OUT made text, OUT tags text
@@ -273,11 +277,13 @@ DECLARE
     fresh text;
     kept @.listed[];
     whole boolean;
+    said bigint[];
 BEGIN
     PERFORM @.ready(patience);
     counter := @.note(patience);
     mark := left(counter, 8);
     at := @.now();
+    said := @.unfolded();
     SELECT string_agg(t.version || coalesce(' ' || to_json(t.fences), ''), E'\n'
                ORDER BY v.place),
            coalesce(bool_and((t.ends > at AND starts_with(t.version, mark)
@@ -287,10 +293,11 @@ BEGIN
         INTO tags, whole
         FROM unnest(asked) WITH ORDINALITY AS v (digest, place)
         LEFT JOIN @.tags t ON t.digest = v.digest;
-    IF whole AND mark IS NOT NULL THEN
+    IF whole AND mark IS NOT NULL AND said IS NULL THEN
         RETURN;
     END IF;
     entered := @.enter(patience, lease);
+    PERFORM @.fold_in(entered.origin, entered.at, entered.young, lease, asked);
     counter := entered.origin || '.' || @.drawn();
     mark := left(counter, 8);
     at := entered.at;
@@ -307,6 +314,6 @@ BEGIN
             @.doubt(kept, tag.kind, entered.at, lease, entered.young), entered.at, life);
     END LOOP;
     PERFORM @.sweep(entered.at);
-    tags := @.states(asked, entered.at);
+    tags := @.states(asked, entered.at, NULL);
 END
 $$;

@@ -34,18 +34,21 @@ CREATE FUNCTION @.store(
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     at bigint := @.now();
+    said bigint[];
     refused text;
 BEGIN
     PERFORM @.ready(patience);
     IF asked_mark IS DISTINCT FROM left(@.origin(), 8) THEN
         RETURN 'incarnation';
     END IF;
-    SELECT CASE WHEN t.version = v.version AND t.ends > at THEN 'commit_in_flight'
-                ELSE 'changed_meanwhile' END
+    said := @.unfolded();  -- what the entry shows was committed before
+    SELECT CASE WHEN t.version = v.version AND t.ends > at AND t.fences IS NOT NULL
+                THEN 'commit_in_flight' ELSE 'changed_meanwhile' END
         INTO refused
         FROM unnest(asked, asked_versions) AS v (digest, version)
         LEFT JOIN @.tags t ON t.digest = v.digest
         WHERE (t.version = v.version AND t.ends > at AND t.fences IS NULL) IS NOT TRUE
+            OR v.digest = ANY (said)
         LIMIT 1;
     IF refused IS NOT NULL THEN
         RETURN refused;

@@ -35,13 +35,14 @@ BEGIN
 END
 $$;
 
--- A line for each tag: its version and its fences, or nothing if it isn't there.
-CREATE FUNCTION @.states(asked bigint[], at bigint) RETURNS text
+-- A line for each tag: its version and its fences, or nothing if it isn't there, or is
+-- among those that were said to be changed.
+CREATE FUNCTION @.states(asked bigint[], at bigint, said bigint[]) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (
         SELECT string_agg(
-            CASE WHEN t.ends > at
+            CASE WHEN t.ends > at AND (t.digest = ANY (said)) IS NOT TRUE
                 THEN t.version || coalesce(' ' || to_json(t.fences), '') ELSE '' END,
             E'\n' ORDER BY v.place)
         FROM unnest(asked) WITH ORDINALITY AS v (digest, place)
@@ -62,14 +63,26 @@ CREATE FUNCTION @.look(
     known_fresh double precision = NULL,
     known_stale double precision = NULL,
     known_size integer = NULL
-) RETURNS @.found LANGUAGE plpgsql STABLE AS $$
+) RETURNS @.found LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 DECLARE
     patient text := set_config('lock_timeout', patience, true);
     seen @.found;
     entry record;
+    folded boolean;
+    said bigint[];
 BEGIN
     seen.at := @.now();
-    seen.mark := left(@.origin(), 8);
+    -- what `origin` and `unfolded` ask, at once: nearly always there is no more to it
+    SELECT left(t.version, 8), (
+            SELECT NOT EXISTS (SELECT FROM @.said s WHERE s.transaction >= f.since)
+                AND (f.open = '{}' OR NOT EXISTS (
+                    SELECT FROM @.said s WHERE s.transaction = ANY (f.open)))
+            FROM @.folds f ORDER BY f.number DESC LIMIT 1)
+        INTO seen.mark, folded
+        FROM @.tags t WHERE t.digest = -1 AND t.home = @.here();
+    IF folded IS NOT TRUE THEN
+        said := @.unfolded();
+    END IF;
     SELECT e.key, e.ends, e.mark, e.digests, e.versions, e.born, e.fresh, e.stale
         INTO entry FROM @.entries e WHERE e.id = asked_id;
     IF entry.key IS DISTINCT FROM asked_key OR entry.ends <= seen.at THEN
@@ -86,12 +99,12 @@ BEGIN
             FROM unnest(entry.digests, entry.versions) AS v (digest, version)
             LEFT JOIN @.tags t ON t.digest = v.digest
             WHERE (t.version = v.version AND t.ends > seen.at AND t.fences IS NULL)
-                IS NOT TRUE
+                IS NOT TRUE OR v.digest = ANY (said)
             LIMIT 1;
     END IF;
     IF seen.state IS NOT NULL THEN
         IF seen.mark IS NOT NULL THEN
-            seen.tags := @.states(asked, seen.at);
+            seen.tags := @.states(asked, seen.at, said);
         END IF;
         RETURN seen;
     END IF;

@@ -50,6 +50,33 @@ CREATE UNLOGGED TABLE @.claims (
 
 CREATE UNLOGGED SEQUENCE @.numbers;
 
+-- What transactions of the same database have said inside themselves: which tags they
+-- change. It is seen with their commit, and never if there is none. See `said.sql`.
+CREATE UNLOGGED TABLE @.said (
+    transaction xid8 NOT NULL,
+    digests bigint[] NOT NULL
+) WITH (
+    vacuum_truncate = off,  -- that takes a lock which `say` would wait for
+    autovacuum_vacuum_threshold = 500,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_cost_delay = 0
+);
+CREATE INDEX ON @.said (transaction);
+
+-- Up to where that was made versions of: all that was visible in a snapshot, in which
+-- transactions were `open`, and others not there yet that are numbered `since`. The newest
+-- row counts, which an index finds however many dead ones there are behind it.
+CREATE UNLOGGED TABLE @.folds (
+    number bigint PRIMARY KEY,
+    since xid8 NOT NULL,
+    open xid8[] NOT NULL
+) WITH (
+    vacuum_truncate = off,
+    autovacuum_vacuum_threshold = 500,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_cost_delay = 0
+);
+
 -- What is found under a key: `state` is `hit`, `same`, or why it is a miss.
 CREATE TYPE @.found AS (
     state text,

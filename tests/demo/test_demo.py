@@ -73,8 +73,8 @@ sys.path.insert(0, {str(PROJECT / "examples")!r})
 sys.argv = ["demo.py", "--rows", "5000"]
 import demo
 from yokedcache.sqlalchemy.transactions import ends
-assert ends.commit_announced
-ends.commit_announced = lambda state, holder, send: send()
+assert ends.commit_carrying
+ends.commit_carrying = lambda state, holder, send: send()
 sys.exit(demo.main())
 """
     done = play(code=code, PYTHONIOENCODING="utf-8")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.postgres_held import close_all
+from tests.support.postgres_inside import PREFIX, App
 from tests.support.postgres_stores import SCHEMA, Server, Store, own_server
+from yokedcache.sqlalchemy.transactions import carrying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.services import PostgresDatabase
     from yokedcache.testing.stores import Process
@@ -70,3 +72,26 @@ def broken(server: Server) -> Iterator[Store]:
     store = Store(server.server.create_database())
     yield store
     store.close()
+
+
+@pytest.fixture
+def opened(postgres_database: PostgresDatabase) -> Iterator[Callable[..., App]]:
+    """
+    Give a function that opens an application, on a store of its database or of another.
+    """
+    carrying._resting.clear()
+    made: list[App] = []
+
+    def app(driver: str = "psycopg", *, store: PostgresDatabase | None = None) -> App:
+        place = Store(store or postgres_database, PREFIX)
+        made.append(App(postgres_database, place, driver))
+        return made[-1]
+
+    yield app
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def app(opened: Callable[..., App]) -> App:
+    return opened()

@@ -1,7 +1,5 @@
 """
-Applications whose commits announce themselves, since the store is in their database.
-
-Another process is one that asks the store alone: what goes by SQLAlchemy it can't hear.
+Commits that announce themselves, since the store is in the database of the data.
 """
 
 from __future__ import annotations
@@ -19,141 +17,20 @@ from tests.holes.losing import Failing
 from tests.holes.stalling import STALLING, cut, process_of, server_of
 from tests.services.processes import wait_until
 from tests.support.held import until
-from tests.support.models import Base, User
+from tests.support.models import User
 from tests.support.pooler import Pooler
-from tests.support.postgres_stores import Store
+from tests.support.postgres_inside import LATER, SETTINGS, is_told_inside, left
 from yokedcache import YokedCache, cached
 from yokedcache.shared import fencing
-from yokedcache.sqlalchemy.databases.database import database_of
-from yokedcache.sqlalchemy.transactions import carrying, orphans
+from yokedcache.sqlalchemy.transactions import orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sqlalchemy import Connection
+    from collections.abc import Callable
 
     from tests.services import PostgresDatabase
+    from tests.support.postgres_inside import App
 
-PREFIX = "inside"
-SCHEMA = f"yokedcache_{PREFIX}"
-SETTINGS: dict[str, Any] = {"prefix": PREFIX, "jitter": 0.0, "store_timeout": 10.0}
 SYNC = ["psycopg", "psycopg2"]
-ROLE = "outsider_inside"
-LATER = "UPDATE users SET name = 'later' WHERE id = 1"
-
-
-class App:
-    """
-    An application with its cache, and another process that has an entry of a table.
-    """
-
-    def __init__(self, data: PostgresDatabase, store: Store, driver: str) -> None:
-        self.store = store
-        self.engine = create_engine(data.url(driver))
-        Base.metadata.create_all(self.engine)
-        self.cache = YokedCache(store.database.url(), lease=0.3, **SETTINGS)
-        self.role = ""
-        self.fences = 0
-        self._count_fences()
-        with Session(self.engine) as session:  # in whose catalogue all is found
-            session.add(User(id=1, name="first"))
-            session.commit()
-        self.other = store.open(lease=0.3)
-        found = database_of(self.engine.dialect)
-        self.tags = (
-            *found.tags_written([("users", "users")], unknown=False),
-            found.server_tag,
-        )
-        wait_until(lambda: self.fill("x") is None)
-
-    def fill(self, payload: str) -> str | None:
-        return self.other.fill("k", payload.encode(), *self.tags)
-
-    def read(self) -> bytes | str:
-        return self.other.read("k", *self.tags)
-
-    def known(self) -> bool:
-        """
-        Tell whether the application knows how its tables stand in the store.
-        """
-        table = self.cache.machine.store.tags
-        return all(table.tag(name).shared for name in self.tags[:1])
-
-    @property
-    def inside(self) -> int:
-        return self.cache.stats().announced_inside
-
-    def _count_fences(self) -> None:
-        store: Any = self.cache.machine.store
-        fence = store.server.commands.fence
-
-        def counted(*args: Any) -> Any:
-            self.fences += 1
-            return fence(*args)
-
-        store.server.commands.fence = counted
-
-    def change(self) -> None:
-        with self.engine.begin() as connection:
-            if self.role:
-                connection.execute(text(f"SET ROLE {self.role}"))
-            connection.execute(text(LATER))
-
-    def close(self) -> None:
-        if self.role:
-            self.engine.dispose()
-            self.store.say(f"DROP OWNED BY {self.role}")
-            self.store.say(f"DROP ROLE {self.role}")
-        self.cache.sync.close()
-        self.engine.dispose()
-        self.store.close()
-
-
-@pytest.fixture
-def opened(postgres_database: PostgresDatabase) -> Iterator[Callable[..., App]]:
-    """
-    Give a function that opens an application, on a store of its database or of another.
-    """
-    carrying._resting.clear()
-    made: list[App] = []
-
-    def app(driver: str = "psycopg", *, store: PostgresDatabase | None = None) -> App:
-        place = Store(store or postgres_database, PREFIX)
-        made.append(App(postgres_database, place, driver))
-        return made[-1]
-
-    yield app
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def app(opened: Callable[..., App]) -> App:
-    return opened()
-
-
-def left(app: App) -> int:
-    """
-    Count what was said and not folded.
-    """
-    ((count,),) = app.store.say(f"SELECT count(*) FROM {SCHEMA}.said")
-    return int(count)
-
-
-def is_told_inside(app: App, change: Callable[[], Any]) -> None:
-    assert app.fill("x") is None
-    before = app.fences, app.inside
-    change()
-    assert (app.fences, app.inside) == (before[0], before[1] + 1)
-    assert app.read() == "changed"
-
-
-def is_told_as_ever(app: App, change: Callable[[], Any]) -> None:
-    assert app.fill("x") is None
-    before = app.fences, app.inside
-    change()
-    assert (app.fences, app.inside) == (before[0] + 1, before[1])
-    assert app.read() == "changed"
 
 
 @pytest.mark.parametrize("driver", SYNC)
@@ -302,122 +179,6 @@ def test_a_transaction_that_failed_is_no_commit(app: App) -> None:
     assert app.inside == before
     with app.engine.connect() as connection:
         assert connection.scalar(text("SELECT name FROM users")) == "first"
-
-
-def by_text(connection: Connection) -> None:
-    connection.execute(text(LATER))
-    connection.execute(text("COMMIT"))
-
-
-def in_a_pipeline(connection: Connection) -> None:
-    connection.execute(text(LATER))
-    driver: Any = connection.connection.driver_connection
-    with driver.pipeline():
-        connection.commit()
-
-
-def at_once(connection: Connection) -> None:
-    connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(LATER))
-
-
-@pytest.mark.parametrize("change", [by_text, at_once, in_a_pipeline])
-def test_a_commit_that_can_not_is_announced_as_ever(
-    app: App, change: Callable[[Connection], None]
-) -> None:
-    def changed() -> None:
-        with app.engine.connect() as connection:
-            change(connection)
-
-    is_told_as_ever(app, changed)
-    is_told_inside(app, app.change)
-
-
-def test_a_commit_in_two_phases_is_announced_as_ever(
-    opened: Callable[..., App],
-) -> None:
-    app = opened("psycopg2")
-
-    def changed() -> None:
-        with app.engine.connect() as connection:
-            transaction = connection.begin_twophase()
-            connection.execute(text(LATER))
-            try:
-                transaction.prepare()
-            except DBAPIError:
-                pytest.skip("the server has no place for prepared transactions")
-            transaction.commit()
-
-    is_told_as_ever(app, changed)
-
-
-def without_function(app: App) -> None:
-    app.store.say(f"DROP FUNCTION {SCHEMA}.say")
-
-
-def without_right(app: App) -> None:
-    app.store.say(f"CREATE ROLE {ROLE} LOGIN")
-    app.store.say(f"GRANT ALL ON users TO {ROLE}")
-    app.store.say(f"REVOKE ALL ON SCHEMA {SCHEMA} FROM PUBLIC")
-    app.role = ROLE
-
-
-def of_another_incarnation(app: App) -> None:
-    app.cache.machine.store._mirror.mark = b"anything"  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    "damage", [without_function, without_right, of_another_incarnation]
-)
-def test_where_it_is_refused_it_is_announced_as_ever(
-    app: App, damage: Callable[[App], None]
-) -> None:
-    damage(app)
-    is_told_as_ever(app, app.change)
-    with app.engine.connect() as connection:
-        assert connection.scalar(text("SELECT name FROM users")) == "later"
-
-
-def test_a_transaction_that_may_not_write_is_announced_as_ever(app: App) -> None:
-    with app.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE FUNCTION unknown() RETURNS int LANGUAGE plpgsql VOLATILE AS"
-            " $$BEGIN EXECUTE 'SELECT 1'; RETURN 1; END$$"
-        )
-    wait_until(lambda: app.fill("x") is None)
-
-    def changed() -> None:
-        with app.engine.connect() as connection:
-            connection.execute(text("SET TRANSACTION READ ONLY"))
-            connection.execute(text("SELECT unknown()"))
-            connection.commit()
-
-    is_told_as_ever(app, changed)
-    # that was no place's fault
-    is_told_inside(app, app.change)
-
-
-def test_a_store_of_another_database_is_not_asked_for_again(
-    opened: Callable[..., App],
-    postgres_module_database: PostgresDatabase,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    app = opened(store=postgres_module_database)
-    sent: list[str] = []
-    say = carrying.Carrier._say
-
-    def noted(carrier: Any, sql: str) -> None:
-        sent.append(sql)
-        say(carrier, sql)
-
-    monkeypatch.setattr(carrying.Carrier, "_say", noted)
-    carrying._resting.clear()
-    is_told_as_ever(app, app.change)
-    assert len(sent) == 2
-    is_told_as_ever(app, app.change)
-    assert len(sent) == 2
-    monkeypatch.setattr(carrying, "monotonic", lambda: 1e12)
-    is_told_as_ever(app, app.change)
-    assert len(sent) == 4
 
 
 def test_who_only_writes_has_it_folded_now_and_then(

@@ -95,14 +95,6 @@ class App:
         self.store.close()
 
 
-def left(app: App) -> int:
-    """
-    Count what was said and not folded.
-    """
-    ((count,),) = app.store.say(f"SELECT count(*) FROM {SCHEMA}.said")
-    return int(count)
-
-
 def is_told_inside(app: App, change: Callable[[], Any]) -> None:
     assert app.fill("x") is None
     before = app.fences, app.inside

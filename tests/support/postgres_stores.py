@@ -74,6 +74,14 @@ class Store:
             done = connection.execute(statement, values or None)
             return done.fetchall() if done.description else []
 
+    def unfolded(self) -> int:
+        """
+        Count what transactions said and nobody has folded.
+        """
+        schema = f"yokedcache_{self.prefix}"
+        ((count,),) = self.say(f"SELECT count(*) FROM {schema}.said")
+        return int(count)
+
     def sessions(self) -> int:
         """
         Count the connections that processes have open.

@@ -19,7 +19,7 @@ from tests.services.processes import wait_until
 from tests.support.held import until
 from tests.support.models import User
 from tests.support.pooler import Pooler
-from tests.support.postgres_inside import LATER, SETTINGS, is_told_inside, left
+from tests.support.postgres_inside import LATER, SETTINGS, is_told_inside
 from yokedcache import YokedCache, cached
 from yokedcache.shared import fencing
 from yokedcache.sqlalchemy.transactions import orphans
@@ -112,7 +112,7 @@ def test_what_is_rolled_back_tells_nobody(app: App) -> None:
         assert app.read() == b"x"
         session.rollback()
     assert app.fences == before
-    assert left(app) == 0
+    assert app.store.unfolded() == 0
 
 
 def test_a_commit_that_a_constraint_refuses_tells_nobody(app: App) -> None:
@@ -189,7 +189,7 @@ def test_who_only_writes_has_it_folded_now_and_then(
     seen = []
     for _ in range(12):
         app.change()
-        seen.append(left(app))
+        seen.append(app.store.unfolded())
     assert max(seen) < 4
     assert seen.count(0) == 3
 
@@ -202,7 +202,7 @@ def test_caches_of_one_store_are_told_once(app: App) -> None:
     app.change()
     after = another.stats().announced_inside, app.inside
     assert after == (before[0] + 1, before[1] + 1)
-    assert left(app) == 1
+    assert app.store.unfolded() == 1
     another.sync.close()
 
 

@@ -50,14 +50,6 @@ def saying(store: Store, one: Process) -> Iterator[Saying]:
         yield said
 
 
-def left(store: Store) -> int:
-    """
-    Count what was said and not folded.
-    """
-    ((count,),) = store.say(f"SELECT count(*) FROM {SCHEMA}.said")
-    return int(count)
-
-
 def test_it_is_seen_with_the_commit_and_no_sooner(
     store: Store, one: Process, saying: Saying
 ) -> None:
@@ -72,7 +64,7 @@ def test_it_is_seen_with_the_commit_and_no_sooner(
     # nobody has drawn a number: the transaction only said it
     assert counter(one) == before
     assert one.stamp("t").vector.versions != [before]
-    assert left(store) == 0
+    assert store.unfolded() == 0
     assert one.read("l", "u") == b"old"
 
 
@@ -85,7 +77,7 @@ def test_what_is_rolled_back_was_never_said(
     assert one.read("k", "t") == b"old"
     assert one.stamp("t").vector.not_after(before)
     assert counter(one) == before
-    assert left(store) == 0
+    assert store.unfolded() == 0
 
 
 def test_a_stamp_that_is_older_than_the_commit_stores_nothing(
@@ -182,7 +174,7 @@ def test_transactions_that_were_open_when_others_were_folded(
         transaction.execute("COMMIT")
         assert one.read(f"key of {tag}", tag) == "changed"
     assert one.do(one.commands.fold()) == 3
-    assert left(store) == 0
+    assert store.unfolded() == 0
     for tag in ("early", "middle", "late", "other"):
         assert one.read(f"key of {tag}", tag) == "changed"
         assert one.fill(f"key of {tag}", b"new", tag) is None
@@ -284,7 +276,7 @@ def test_of_another_incarnation_nothing_is_said(
     store.say(f"INSERT INTO {SCHEMA}.folds VALUES (999999999, '999999999', '{{}}')")
     one.bump()
     assert mark_of(one).decode() != said.place.split()[1]
-    assert left(store) == 0
+    assert store.unfolded() == 0
     store.settle(one)
     assert one.fill("k", b"x", "t") is None
     # who had said it before is heard by the new one

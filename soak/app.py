@@ -100,4 +100,4 @@ async def change(number: int, session: Handed) -> dict[str, int]:
 @app.get("/counts")
 async def counts() -> dict[str, int]:
     total = cache.stats().total
-    return {"hits": total.hits, "loads": total.loads}
+    return {"worker": os.getpid(), "hits": total.hits, "loads": total.loads}

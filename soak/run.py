@@ -63,8 +63,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seconds", type=float, default=600.0, help="of each of the two")
     add("--workers", type=int, default=4)
     add("--clients", type=int, default=16)
-    add("--orders", type=int, default=200)
-    add("--writes", type=float, default=0.02, help="share of writes, from 0 to 1")
+    add("--orders", type=int, default=50)
+    add("--writes", type=float, default=0.002, help="share of writes, from 0 to 1")
     add("--seed", type=int, default=random.randrange(10**6))
     return parser.parse_args(arguments)
 
@@ -108,7 +108,7 @@ async def soaked(
         sampling = asyncio.create_task(_sampled(server.pid, ends, options.seconds))
         await load.run(options.clients, lambda: time.monotonic() >= ends)
         seconds = time.monotonic() - began
-        counts = await _counts(port)
+        counts = await _counts(port, options.workers)
         return Phase(title, seconds, load.seen, tuple(await sampling), **counts)
 
 
@@ -135,7 +135,7 @@ async def _ready(port: int) -> None:
     ends = time.monotonic() + START_LIMIT
     while True:
         try:
-            await _counts(port)
+            await _count(port)
         except OSError:
             if time.monotonic() > ends:
                 raise
@@ -144,7 +144,22 @@ async def _ready(port: int) -> None:
             return
 
 
-async def _counts(port: int) -> dict[str, Any]:
+async def _counts(port: int, workers: int) -> dict[str, int]:
+    """
+    Add up what all workers have counted.
+    """
+    found: dict[int, dict[str, int]] = {}
+    ends = time.monotonic() + START_LIMIT
+    while len(found) < workers and time.monotonic() < ends:
+        counts = await _count(port)
+        found[counts.pop("worker")] = counts
+    return {
+        name: sum(counts[name] for counts in found.values())
+        for name in ("hits", "loads")
+    }
+
+
+async def _count(port: int) -> dict[str, Any]:
     connection = Connection(port)
     counts: dict[str, Any] = await connection.ask("GET", "/counts")
     await connection.close()

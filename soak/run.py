@@ -150,7 +150,9 @@ async def _counts(port: int, workers: int) -> dict[str, int]:
     """
     found: dict[int, dict[str, int]] = {}
     ends = time.monotonic() + START_LIMIT
-    while len(found) < workers and time.monotonic() < ends:
+    while len(found) < workers:
+        if time.monotonic() > ends:
+            raise TimeoutError(f"{len(found)} of {workers} workers told their counts")
         counts = await _count(port)
         found[counts.pop("worker")] = counts
     return {

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 NIGHT = "YOKEDCACHE_EVERY_KIND" in os.environ
 DAY = frozenset(
-    {"functions_are_shared", "keys_are_shared", "one_load_for_all", "weather"}
+    {
+        "functions_are_shared",
+        "keys_are_shared",
+        "late_loops",
+        "one_load_for_all",
+        "weather",
+    }
 )
 """Files whose tests have all places in the gate; the others only those that are quick."""
 

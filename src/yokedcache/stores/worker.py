@@ -12,6 +12,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from yokedcache.stores.patience import within
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
@@ -58,7 +60,7 @@ class Worker:
                 thread.start()
                 self._started += 1
             self._queue.put((work, loop, future))
-        async with asyncio.timeout(limit):
+        async with within(limit):
             return await future
 
     def close(self) -> None:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from yokedcache.stores.patience import within
 from yokedcache.stores.postgresql.faults import CAUGHT, RefusedError
 from yokedcache.stores.postgresql.links import MOST, Links, was_left
 from yokedcache.stores.postgresql.talking import READ, WRITE, Link, follow
@@ -38,13 +38,13 @@ class Loop:
         """
         Do an operation within so many seconds.
         """
-        ends = time.monotonic() + limit
-        async with asyncio.timeout(limit), self._places:
+        async with within(limit) as countdown, self._places:
             while True:
                 link = self._links.take() or await self._connect()
                 try:
                     return await _drive(
-                        link, follow(link, operation, self._making, ends)
+                        link,
+                        follow(link, operation, self._making, lambda: countdown.left),
                     )
                 except (*CAUGHT, RefusedError) as error:
                     if not was_left(link, error):

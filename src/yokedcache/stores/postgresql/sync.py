@@ -16,7 +16,7 @@ from yokedcache.stores.postgresql.talking import Link, follow
 
 if TYPE_CHECKING:
     from yokedcache.stores.postgresql.operations import Operation
-    from yokedcache.stores.postgresql.talking import Waits
+    from yokedcache.stores.postgresql.talking import Left, Waits
 
 _Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
@@ -39,18 +39,22 @@ class Threads:
         Do an operation within so many seconds.
         """
         ends = time.monotonic() + limit
+
+        def left() -> float:
+            return ends - time.monotonic()
+
         if not self._places.acquire(timeout=limit):
             raise StoreError("all connections are in use")
         try:
-            return self._try(operation, ends)
+            return self._try(operation, left)
         finally:
             self._places.release()
 
-    def _try(self, operation: Operation[Any], ends: float) -> Any:
+    def _try(self, operation: Operation[Any], left: Left) -> Any:
         while True:
             link = self._links.take() or Link(self._conninfo)
             try:
-                return _drive(link, follow(link, operation, self._making, ends), ends)
+                return _drive(link, follow(link, operation, self._making, left), left)
             except (*CAUGHT, RefusedError) as error:
                 if not was_left(link, error):
                     raise
@@ -59,20 +63,19 @@ class Threads:
                 self._links.give_back(link)
 
 
-def _drive(link: Link, steps: Waits, ends: float) -> Any:
+def _drive(link: Link, steps: Waits, left: Left) -> Any:
     try:
         wanted = next(steps)
         while True:
-            wanted = steps.send(_wait(link, wanted, ends))
+            wanted = steps.send(_wait(link, wanted, left()))
     except StopIteration as stop:
         return stop.value
 
 
-def _wait(link: Link, wanted: int, ends: float) -> int:
+def _wait(link: Link, wanted: int, seconds: float) -> int:
     with _Selector() as selector:
         selector.register(link.pg.socket, wanted)
-        left = ends - time.monotonic()
-        ready: list[tuple[Any, int]] = selector.select(left) if left > 0 else []
+        ready: list[tuple[Any, int]] = selector.select(seconds) if seconds > 0 else []
     if not ready:
         raise TimeoutError
     return ready[0][1]

@@ -26,13 +26,15 @@ from yokedcache.stores.postgresql.faults import CAREFUL, UNMADE, RefusedError
 from yokedcache.stores.postgresql.operations import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from typing import TypeAlias
 
     from psycopg.pq.abc import PGresult
 
     from yokedcache.stores.postgresql.operations import Operation
 
     Waits = Generator[int, int, Any]
+    Left: TypeAlias = Callable[[], float]
 
 READ: Final = 1
 WRITE: Final = 2
@@ -100,21 +102,21 @@ class Link:
         self.pg.finish()
 
 
-def follow(link: Link, operation: Operation[Any], making: bytes, ends: float) -> Waits:
+def follow(link: Link, operation: Operation[Any], making: bytes, left: Left) -> Waits:
     """
     Do an operation; open the connection first, and make the schema where there is none.
 
-    `making` is what makes it.
+    `making` is what makes it; `left` tells how many seconds there are for all of it.
     """
     if link.wanted:
-        began = time.monotonic()
+        limit = left()
         yield from _open(link)
-        if time.monotonic() - began > (ends - began) * _SHARE:
+        if left() < limit * (1 - _SHARE):
             raise TimeoutError  # else it would be asked, and closed, again and again
     made = careful = False
     while True:
         try:
-            return _made(operation, (yield from _call(link, operation, ends)))
+            return _made(operation, (yield from _call(link, operation, left)))
         except RefusedError as error:
             if error.code in UNMADE and not made:
                 made = True
@@ -145,7 +147,7 @@ def _open(link: Link) -> Waits:
     pg.nonblocking = 1
 
 
-def _call(link: Link, operation: Operation[Any], ends: float) -> Waits:
+def _call(link: Link, operation: Operation[Any], left: Left) -> Waits:
     """
     Call an operation's function; give the row that comes of it.
 
@@ -154,9 +156,10 @@ def _call(link: Link, operation: Operation[Any], ends: float) -> Waits:
     wrapped = operation.changes and link.careful
     if wrapped:
         yield from _say(link, _BEGIN)
-    left = max(1, round((ends - time.monotonic()) * 1000 * _PATIENCE))
+    patience = max(1, round(left() * 1000 * _PATIENCE))
     values = [
-        str(left).encode() if value is PATIENCE else value for value in operation.values
+        str(patience).encode() if value is PATIENCE else value
+        for value in operation.values
     ]
     formats = [int(place in operation.raw) for place in range(len(values))]
     link.pg.send_query_params(operation.call, values, None, formats, 1)

@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.patience import within
 from yokedcache.stores.redis.batches import Batches
 from yokedcache.stores.redis.faults import (
     CAUGHT,
@@ -208,8 +209,7 @@ class AsyncRedisStore:
 
     async def _look_up_again(self, trip: Trip, tell: Tell) -> None:
         try:
-            left = max(trip.ends - time.monotonic(), 0.0)
-            tell(await self.look_up(trip.operations, left))
+            tell(await self.look_up(trip.operations, trip.line.left))
         except BaseException as error:
             tell(error)
             if not isinstance(error, Exception):
@@ -249,7 +249,7 @@ class AsyncRedisStore:
         pool, connection, asked = self.pool, None, operations[0].asked
         clean = held = False
         try:
-            async with asyncio.timeout(seconds):
+            async with within(seconds):
                 await self._check()
                 held = await self._places.acquire()
                 connection = await pool.get_connection()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import InvalidResponse, ResponseError
 
+from yokedcache.stores.patience import Countdown
 from yokedcache.stores.redis.faults import refusal
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class Lasting(asyncio.Protocol):
         self._answers: list[Any] = []
         self._count = 0
         self._then: Then | None = None
-        self._ends = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
+        self._countdown = Countdown(lambda: self._tell(TimeoutError()))
         self._transport.set_protocol(self)
 
     @classmethod
@@ -75,6 +75,13 @@ class Lasting(asyncio.Protocol):
         )
         return None if transport.is_closing() else cls(connection, transport, reader)
 
+    @property
+    def left(self) -> float:
+        """
+        The seconds that the last request has left unused of its own.
+        """
+        return self._countdown.left
+
     def ask(self, request: Request, seconds: float, then: Then) -> None:
         """
         Send a request; `then` is told the answers, or why there are none.
@@ -82,13 +89,7 @@ class Lasting(asyncio.Protocol):
         It is called by the loop, not before this has returned; one request at a time.
         """
         self._answers, self._count, self._then = [], request.count, then
-        self._ends = self._loop.time() + seconds
-        if self._alarm is not None and self._alarm.when() > self._ends:
-            self._alarm.cancel()
-            self._alarm = None
-        if self._alarm is None:
-            # one for many requests: it looks at whichever is under way when it rings
-            self._alarm = self._loop.call_at(self._ends, self._ring)
+        self._countdown.start(seconds)
         if self.lost:
             self._loop.call_soon(self._tell, ConnectionLost("it was closed"))
         else:
@@ -123,22 +124,12 @@ class Lasting(asyncio.Protocol):
         Note that it is closed; whoever waits for an answer is told.
         """
         self.lost = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._countdown.close()
         self._before.connection_lost(exc)
         self._tell(ConnectionLost(f"it was closed: {exc}" if exc else "it was closed"))
 
     def _tell(self, outcome: list[Any] | Exception) -> None:
         then, self._then = self._then, None
+        self._countdown.stop()
         if then is not None:
             then(outcome)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        if self._then is None:
-            return
-        if self._ends <= self._loop.time():
-            self._tell(TimeoutError())
-        else:
-            self._alarm = self._loop.call_at(self._ends, self._ring)

@@ -25,6 +25,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from redis.sentinel import SentinelConnectionPool
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.patience import within
 from yokedcache.stores.redis.faults import CAUGHT, address_of
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class AsyncPrimary(_Asked):
         for client in self.sentinels:
             asked = time.monotonic()
             try:
-                async with asyncio.timeout(self._each):
+                async with within(self._each):
                     states = await client.sentinel_masters()
             except (*CAUGHT, ResponseError) as error:
                 said.append(_failed(client, error))

@@ -28,7 +28,15 @@ class Trip:
     Some look-ups, asked in one go; `over` is told their results, or what went wrong.
     """
 
-    __slots__ = ("_looks", "_over", "_steps", "began", "ends", "line", "operations")
+    __slots__ = (
+        "_began",
+        "_looks",
+        "_over",
+        "_seconds",
+        "_steps",
+        "line",
+        "operations",
+    )
 
     def __init__(
         self,
@@ -39,11 +47,11 @@ class Trip:
     ) -> None:
         self.line = line
         self.operations = operations
-        self.began = time.monotonic()
-        self.ends = self.began + seconds
+        self._began = time.monotonic()
+        self._seconds = seconds
         link = self._link
         # whom the connection leads to is learnt anew in one go with what is asked
-        self._looks = self.began - link.looked_at >= TRUSTED
+        self._looks = self._began - link.looked_at >= TRUSTED
         self._over = over
         self._steps = folded(operations, link)
 
@@ -55,7 +63,7 @@ class Trip:
         if self._looks:
             packed = INFO_REPLICATION + request.packed
             request = Request(packed, request.count + 1)
-        self.line.ask(request, self.ends - self.began, self._answered)
+        self.line.ask(request, self._seconds, self._answered)
 
     @property
     def _link(self) -> Link:
@@ -70,8 +78,7 @@ class Trip:
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             self._over(self, error)
         else:
-            left = max(self.ends - time.monotonic(), 0.0)
-            self.line.ask(request, left, self._answered)
+            self.line.ask(request, self.line.left, self._answered)
 
     def _taken(self, outcome: list[Any] | Exception) -> list[Any]:
         """
@@ -82,5 +89,5 @@ class Trip:
         if self._looks:
             self._looks, link = False, self._link
             link.server = link.server.renewed(fine(outcome.pop(0)))
-            link.looked_at = self.began
+            link.looked_at = self._began
         return outcome

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import redis.asyncio
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.patience import counting, within
 from yokedcache.stores.redis.aio import LIMITS, PLAIN, AsyncRedisStore, connect
 from yokedcache.stores.redis.batches import Batches
 from yokedcache.stores.redis.cluster.table import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from yokedcache.stores.addresses import Address
+    from yokedcache.stores.patience import Countdown
     from yokedcache.stores.redis.cluster.parts import Part
     from yokedcache.stores.redis.cluster.plans import Plan
     from yokedcache.stores.redis.operations import Operation
@@ -77,34 +79,33 @@ class AsyncClusterStore:
         """
         Do a plan, connecting included, within so many seconds.
         """
-        ends = time.monotonic() + (self.limit if limit is None else limit)
         rounds = cast("Plan[T]", operation).rounds()
-        try:
-            parts = next(rounds)
-            answers = await self._ask(parts, ends)
-            # whatever was asked later, what was asked first may be as old as that
-            drawn = (part.operation.sent for part in parts)
-            operation.sent = min(drawn, default=0.0)
-            while True:
-                answers = await self._ask(rounds.send(answers), ends)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+        with counting(self.limit if limit is None else limit) as countdown:
+            try:
+                parts = next(rounds)
+                answers = await self._ask(parts, countdown)
+                # whatever was asked later, what was asked first may be as old as that
+                drawn = (part.operation.sent for part in parts)
+                operation.sent = min(drawn, default=0.0)
+                while True:
+                    answers = await self._ask(rounds.send(answers), countdown)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
 
-    async def _ask(self, parts: list[Part], ends: float) -> list[Any]:
+    async def _ask(self, parts: list[Part], countdown: Countdown) -> list[Any]:
         """
         Have parts done, each by the node that has its slot; give what came of each.
         """
         asking = Round(self.table, parts)
         for _ in range(REDIRECTIONS):
-            now = time.monotonic()
-            if asking.begun and now >= ends:
+            if asking.begun and not countdown.left:
                 break
-            if self.table.is_due(now, parts):
-                await self._read_table(ends)
+            if self.table.is_due(time.monotonic(), parts):
+                await self._read_table(countdown)
             nodes = asking.by_node()
             if not nodes:
                 break
-            seconds = max(ends - time.monotonic(), 0.001)
+            seconds = max(countdown.left, 0.001)
             said = await self._ask_nodes(asking, nodes, seconds)
             for (address, places), results in zip(nodes.items(), said, strict=True):
                 asking.take(address, places, results, time.monotonic())
@@ -144,16 +145,16 @@ class AsyncClusterStore:
             found = self._nodes[address] = (node, Batches(node.perform_all))
         return found
 
-    async def _read_table(self, ends: float) -> None:
+    async def _read_table(self, countdown: Countdown) -> None:
         reading = self._reading
         if reading is None:
             # all who wait go on in one turn, and so in one packet
             reading = self._reading = asyncio.ensure_future(
-                self._read_from_anyone(ends)
+                self._read_from_anyone(countdown)
             )
             reading.add_done_callback(self._has_read)
         try:
-            async with asyncio.timeout(max(ends - time.monotonic(), 0.001)):
+            async with within(max(countdown.left, 0.001)):
                 await asyncio.shield(reading)
         except TimeoutError as error:
             raise StoreError("the nodes don't say in time who serves what") from error
@@ -170,13 +171,13 @@ class AsyncClusterStore:
         if not reading.cancelled():
             reading.exception()  # who still waited was told
 
-    async def _read_from_anyone(self, ends: float) -> None:
+    async def _read_from_anyone(self, countdown: Countdown) -> None:
         said: list[str] = []
         for host, port in self.table.to_ask():
             # half of what is left for each: the next one may answer
-            seconds = max((ends - time.monotonic()) / 2, 0.001)
+            seconds = max(countdown.left / 2, 0.001)
             try:
-                async with asyncio.timeout(seconds):
+                async with within(seconds):
                     answer = await self._slots(host, port)
                 self.table.learn(answer, (host, port), time.monotonic())
             except (*CAUGHT, StoreError) as error:

@@ -15,7 +15,7 @@ from tests.services.redis import KINDS, RedisKind, ReplicaPair, Variant
 from tests.services.redis.groups import attach
 from tests.support.redis_faces import NEVER_LATE
 from yokedcache.errors import StoreError
-from yokedcache.stores.redis import aio, sync, trips
+from yokedcache.stores.redis import aio, incarnation, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +43,7 @@ def test_a_server_that_becomes_a_replica_under_an_open_connection_serves_nothing
     trusted: float,
 ) -> None:
     # by INFO that goes along, and without it: GETEX is refused
-    monkeypatch.setattr(sync, "TRUSTED", trusted)
-    monkeypatch.setattr(aio, "TRUSTED", trusted)
-    monkeypatch.setattr(trips, "TRUSTED", trusted)
+    monkeypatch.setattr(incarnation, "TRUSTED", trusted)
     old, new = redis_pair.primary, redis_pair.replica
     face = open_face(old)
     face.settle()

@@ -4,7 +4,7 @@ What a server says of itself decides whether it may be a store, and in which lif
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -96,14 +96,21 @@ def test_only_a_new_life_is_learnt_anew() -> None:
         server.renewed(info(role="slave"))
 
 
+def connections(face: Any) -> list[Any]:
+    """
+    List what is open: in the pool, or staying.
+    """
+    staying = [getattr(one, "connection", one) for one in face.store._lasting]
+    return [*face.store.pool._available_connections, *staying]
+
+
 def test_real_servers_are_known_by_name(
     each_server: RedisServer, open_face: Callable[..., Face]
 ) -> None:
     face = open_face(each_server)
     face.stamp("a")
     said = each_server.info()
-    pool = face.store.pool
-    (connection,) = pool._available_connections
+    (connection,) = connections(face)
     server = connection.yokedcache.server
     assert server.mark == mark_of(said["run_id"], said["master_replid"])
     name = "Valkey" if "valkey_version" in said else "Redis"

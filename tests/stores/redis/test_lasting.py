@@ -1,5 +1,5 @@
 """
-Connections that stay with look-ups: read where bytes arrive, in pieces, late, or never.
+Connections that stay: read where bytes arrive, in pieces, late, or never.
 
 What a real server would hardly say is said by one that follows a script.
 """
@@ -213,7 +213,7 @@ async def test_who_was_cancelled_is_not_told() -> None:
 
 def stays(face: Any) -> list[Any]:
     """
-    List what stays with a store's look-ups.
+    List what stays open in a store's event loop.
     """
     return list(face.store._lasting)
 
@@ -260,6 +260,31 @@ def test_one_that_was_closed_meanwhile_costs_no_answer(staying: Any) -> None:
         staying.server.say("CLIENT", "KILL", "TYPE", "normal")
         staying.idle()
         assert staying.read("k", "a") == b"v"
+    staying.idle()
+    assert places(staying) == free
+
+
+@in_a_loop
+def test_whatever_is_asked_goes_over_it(
+    staying: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def another(*_: Any) -> None:
+        pytest.fail("a connection was taken from the pool")
+
+    before = stays(staying)
+    monkeypatch.setattr(staying.store, "_using", another)
+    assert staying.put("k", b"w", staying.stamp("a")) is None
+    assert staying.lift(staying.fence("b")) == 0
+    assert staying.read("k", "a") == b"w"
+    assert stays(staying) == before
+
+
+@in_a_loop
+def test_a_change_isnt_sent_over_one_that_was_closed_meanwhile(staying: Any) -> None:
+    free = places(staying)
+    for _ in range(3):
+        staying.server.say("CLIENT", "KILL", "TYPE", "normal")
+        assert staying.lift(staying.fence("b")) == 0
     staying.idle()
     assert places(staying) == free
 

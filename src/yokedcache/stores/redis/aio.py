@@ -26,20 +26,23 @@ from yokedcache.stores.redis.faults import (
     whereabouts,
 )
 from yokedcache.stores.redis.folding import folded
-from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
+from yokedcache.stores.redis.incarnation import INFO, Link, led, read_info
 from yokedcache.stores.redis.lasting import Lasting
 from yokedcache.stores.redis.lockstep import lockstep
-from yokedcache.stores.redis.sync import INFO, INFO_REPLICATION, LASTING, LIMIT
+from yokedcache.stores.redis.sync import LIMIT
 from yokedcache.stores.redis.trips import Trip
-from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, fine
+from yokedcache.stores.redis.wire import READ_ONLY, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
+    from typing import TypeAlias
 
     from yokedcache.stores.redis.batches import Tell
     from yokedcache.stores.redis.operations import Operation
     from yokedcache.stores.redis.sentinel import AsyncPrimary
-    from yokedcache.stores.redis.wire import Steps
+    from yokedcache.stores.redis.wire import Request, Steps
+
+    Together: TypeAlias = Callable[[list[Operation[Any]], Link], Steps[list[Any]]]
 
 T = TypeVar("T")
 
@@ -77,6 +80,9 @@ LIMITS: Final[dict[str, Any]] = {
     # one for each of a crowd would all be opened at once, and none of them in time
     "max_connections": 8,
 }
+
+LASTING: Final = 4
+"""Connections that stay while nothing is asked, at most."""
 
 OPTIONS: Final[dict[str, Any]] = {
     **PLAIN,
@@ -155,17 +161,23 @@ class AsyncRedisStore:
         """
         Do operations on one connection; give the result of each, or its `StoreError`.
         """
-        return await self._using(self._follow, operations, seconds)
+        line = self._take_line()
+        if line is not None and line.has_heard:
+            await self._give_back(line)
+            line = None
+        if line is None:
+            return await self._using(lockstep, operations, seconds)
+        done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._send(line, lockstep, operations, seconds, partial(_settle, done))
+        return await done
 
     async def look_up(
         self, operations: list[Operation[Any]], seconds: float
     ) -> list[Any]:
         """
         Do look-ups in one go; give the result of each, or its `StoreError`.
-
-        The connection stays with the next ones.
         """
-        return await self._using(self._fold, operations, seconds, lasts=True)
+        return await self._using(folded, operations, seconds)
 
     def _look_up_at_once(
         self, operations: list[Operation[Any]], seconds: float, tell: Tell
@@ -173,17 +185,45 @@ class AsyncRedisStore:
         """
         Send look-ups over a connection that stayed, if there is one that is free.
         """
+        line = self._take_line()
+        if line is not None:
+            self._send(line, folded, operations, seconds, tell)
+        return line is not None
+
+    def _take_line(self) -> Lasting | None:
+        """
+        Take a connection that stayed, if there is one that can be used at once.
+        """
         if not self._lasting or (self._primary is not None and self._primary.due):
-            return False
-        line = self._lasting[-1]
-        if not self._leads_on(line):
-            return False
-        ticket = self._ticket()
-        for operation in operations:
-            operation.sent = ticket
-        Trip(line, operations, seconds, partial(self._over, tell)).begin()
-        self._lasting.pop()
-        return True
+            return None
+        return self._lasting.pop() if self._leads_on(self._lasting[-1]) else None
+
+    def _send(
+        self,
+        line: Lasting,
+        how: Together,
+        operations: list[Operation[Any]],
+        seconds: float,
+        tell: Tell,
+    ) -> None:
+        steps = self._steps(how, operations, line.connection.yokedcache)
+        Trip(line, operations, steps, partial(self._over, tell)).begin(seconds)
+
+    def _steps(
+        self, how: Together, operations: list[Operation[Any]], link: Link
+    ) -> Steps[list[Any]]:
+        """
+        Give the steps of operations done together.
+        """
+
+        def begin() -> Steps[list[Any]]:
+            ticket = self._ticket()
+            for operation in operations:
+                operation.sent = ticket
+            return how(operations, link)
+
+        late = all(operation.late for operation in operations)
+        return led(begin, link, late=late)
 
     def _over(self, tell: Tell, trip: Trip, outcome: list[Any] | Exception) -> None:
         """
@@ -198,7 +238,10 @@ class AsyncRedisStore:
             self._lasting.append(trip.line)
         else:
             self._soon(self._give_back(trip.line))
-        if isinstance(outcome, ConnectionLost):  # while nobody used it, maybe
+        lookups = trip.operations[0].look is not None
+        if lookups and isinstance(
+            outcome, ConnectionLost
+        ):  # while nobody used it, maybe
             self._soon(self._look_up_again(trip, tell))
         elif isinstance(outcome, (*CAUGHT, RefusedError, StoreError)):
             error = self._error(outcome, trip.operations[0].asked, connection)
@@ -237,14 +280,12 @@ class AsyncRedisStore:
 
     async def _using(
         self,
-        follow: Callable[[Any, Any], Any],
+        how: Together,
         operations: list[Operation[Any]],
         seconds: float,
-        *,
-        lasts: bool = False,
     ) -> list[Any]:
         """
-        Have operations followed on one connection, which may last for look-ups.
+        Have operations done on one connection, which may stay.
         """
         pool, connection, asked = self.pool, None, operations[0].asked
         clean = held = False
@@ -253,7 +294,8 @@ class AsyncRedisStore:
                 await self._check()
                 held = await self._places.acquire()
                 connection = await pool.get_connection()
-                results: list[Any] = await follow(connection, operations)
+                steps = self._steps(how, operations, connection.yokedcache)
+                results = await _take(connection, steps)
             clean = self._told(results, operations, connection)
         except RefusedError as error:
             clean = error.refusal.code != READ_ONLY
@@ -263,7 +305,7 @@ class AsyncRedisStore:
         else:
             return results
         finally:
-            if not (lasts and clean and self._stays(connection)):
+            if not (clean and self._stays(connection)):
                 if connection is not None:
                     if not clean:
                         # what is still to be answered must not answer somebody else
@@ -274,7 +316,7 @@ class AsyncRedisStore:
 
     def _stays(self, connection: Any) -> bool:
         """
-        Keep a connection for the next look-ups, if there are too few that stay.
+        Keep a connection for what is asked next, if too few have stayed.
         """
         if len(self._lasting) >= self._most_lasting:
             return False
@@ -308,64 +350,20 @@ class AsyncRedisStore:
                 results[place] = error
         return clean
 
-    async def _fold(
-        self, connection: Any, operations: list[Operation[Any]]
-    ) -> list[Any]:
-        """
-        Have look-ups answered by one command, and what they ask then by others.
-        """
-        link: Link = connection.yokedcache
-        ticket = self._ticket()
-        for operation in operations:
-            operation.sent = ticket
-        fresh = time.monotonic() - link.looked_at < TRUSTED
-        return await self._take(connection, folded(operations, link), fresh=fresh)
-
-    async def _follow(
-        self, connection: Any, operations: list[Operation[Any]]
-    ) -> list[Any]:
-        link: Link = connection.yokedcache
-        fresh = time.monotonic() - link.looked_at < TRUSTED
-        if not fresh and not all(operation.late for operation in operations):
-            await self._look(connection, link)
-            fresh = True
-        for operation in operations:
-            operation.sent = self._ticket()
-        steps = lockstep(operations, link)
-        return await self._take(connection, steps, fresh=fresh)
-
-    async def _take(
-        self, connection: Any, steps: Steps[list[Any]], *, fresh: bool
-    ) -> list[Any]:
-        """
-        Ask what steps ask for, one after the other; give what they end with.
-        """
-        try:
-            request = next(steps)
-            if not fresh:
-                answers = await self._look(connection, connection.yokedcache, request)
-                request = steps.send(answers)
-            while True:
-                request = steps.send(await _ask(connection, request))
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-
-    async def _look(
-        self, connection: Any, link: Link, request: Request | None = None
-    ) -> list[Any]:
-        """
-        Learn anew whom a connection leads to, in one go with a request.
-        """
-        packed, count = (request.packed, request.count) if request else (b"", 0)
-        looked = time.monotonic()
-        both = Request(INFO_REPLICATION + packed, count + 1)
-        said, *answers = await _ask(connection, both)
-        link.server = link.server.renewed(fine(said))
-        link.looked_at = looked
-        return answers
-
     def _error(self, error: BaseException, asked: str, connection: Any) -> StoreError:
         return store_error(error, asked, whereabouts(connection, self.pool))
+
+
+async def _take(connection: Any, steps: Steps[list[Any]]) -> list[Any]:
+    """
+    Ask what steps ask for, one after the other; give what they end with.
+    """
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(await _ask(connection, request))
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
 
 
 async def _ask(connection: Any, request: Request) -> list[Any]:
@@ -377,3 +375,14 @@ async def _ask(connection: Any, request: Request) -> list[Any]:
         except ResponseError as error:
             answers.append(refusal(error))
     return answers
+
+
+def _settle(
+    done: asyncio.Future[list[Any]], outcome: list[Any] | BaseException
+) -> None:
+    if done.done():  # its caller was cancelled
+        return
+    if isinstance(outcome, BaseException):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)

@@ -96,13 +96,14 @@ class Commands:
         """
         told = (self.layout.claim(key), token, b"%d" % self.lease)
         steps = partial(claim, self.layout, told, self.layout.entry(key), tags)
-        return Operation("claim", steps)
+        return Operation("claim", steps, late=True)
 
     def release(self, key: Key, token: bytes) -> Operation[bool]:
         """
         Give a claim up; tell whether it was still held.
         """
-        return Operation("release", partial(release, self.layout.claim(key), token))
+        steps = partial(release, self.layout.claim(key), token)
+        return Operation("release", steps, late=True)
 
     def exists(self, key: Key, tags: Tags = ()) -> Operation[bool]:
         """

@@ -19,13 +19,19 @@ commands that are no further apart than `TRUSTED`.
 from __future__ import annotations
 
 import base64
+import time
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.redis.wire import Request, command, fine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from yokedcache.stores.redis.wire import Steps
+
+T = TypeVar("T")
 
 TRUSTED: Final = 0.001
 """
@@ -36,6 +42,9 @@ Asking with each read would cost a fifth more; asked once a millisecond it costs
 
 OLDEST: Final = (6, 2)
 """The first version that has GETEX."""
+
+INFO: Final = command(b"INFO")
+_INFO_REPLICATION: Final = command(b"INFO", b"replication")
 
 _MARK_BYTES: Final = 6
 
@@ -80,6 +89,43 @@ class Link:
         """When INFO was sent, on the driver's clock."""
         self.draw = draw
         """Gives so many random bytes."""
+
+    def learn(self, said: Any, looked_at: float) -> None:
+        """
+        Take what the server said of replication.
+        """
+        self.server = self.server.renewed(fine(said))
+        self.looked_at = looked_at
+
+
+def led(begin: Callable[[], Steps[T]], link: Link, *, late: bool) -> Steps[T]:
+    """
+    Do steps, whom the connection leads to being learnt anew if that is due.
+
+    It is in one go with their first request, if that is the same whoever it is: `late`.
+    """
+    looked = time.monotonic()
+    if looked - link.looked_at < TRUSTED:
+        return begin()
+    return _late(begin(), link, looked) if late else _early(begin, link, looked)
+
+
+def _early(begin: Callable[[], Steps[T]], link: Link, looked: float) -> Steps[T]:
+    (said,) = yield Request(_INFO_REPLICATION)
+    link.learn(said, looked)
+    return (yield from begin())
+
+
+def _late(steps: Steps[T], link: Link, looked: float) -> Steps[T]:
+    try:
+        request = next(steps)
+        packed = _INFO_REPLICATION + request.packed
+        said, *answers = yield Request(packed, request.count + 1)
+        link.learn(said, looked)
+        while True:
+            answers = yield steps.send(answers)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
 
 
 def read_info(info: bytes) -> Server:

@@ -1,5 +1,5 @@
 """
-Connections that stay with an event loop's look-ups, read where their bytes arrive.
+Connections that stay with an event loop, read where their bytes arrive.
 
 redis-py opens such a connection, says who we are, and closes it. In between hiredis reads
 it inside of the loop's own callback: what is asked takes one turn of the loop to be sent
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import selectors
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _MORE: Final = object()
 """What hiredis gives while an answer isn't whole."""
+
+_Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""Of those that take no file descriptor of their own."""
 
 _hiredis: Any = None
 with contextlib.suppress(ImportError):  # it comes with our extra, not with redis-py
@@ -52,6 +56,10 @@ class Lasting(asyncio.Protocol):
         self._count = 0
         self._then: Then | None = None
         self._countdown = Countdown(lambda: self._tell(TimeoutError()))
+        self._selector = _Selector()
+        self._selector.register(
+            transport.get_extra_info("socket"), selectors.EVENT_READ
+        )
         self._transport.set_protocol(self)
 
     @classmethod
@@ -81,6 +89,13 @@ class Lasting(asyncio.Protocol):
         The seconds that the last request has left unused of its own.
         """
         return self._countdown.left
+
+    @property
+    def has_heard(self) -> bool:
+        """
+        Tell whether something has arrived that nobody has read: that it was closed, say.
+        """
+        return bool(self._selector.select(0))
 
     def ask(self, request: Request, seconds: float, then: Then) -> None:
         """

@@ -23,10 +23,10 @@ from yokedcache.stores.redis.faults import (
     store_error,
     whereabouts,
 )
-from yokedcache.stores.redis.incarnation import TRUSTED, Link, read_info
+from yokedcache.stores.redis.incarnation import INFO, Link, led, read_info
 from yokedcache.stores.redis.lockstep import lockstep
 from yokedcache.stores.redis.operations import Operation
-from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request, command, fine
+from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request
 
 if TYPE_CHECKING:
     from yokedcache.stores.redis.sentinel import Primary
@@ -41,9 +41,6 @@ LASTING: Final = 2
 Connections that look-ups keep, at most: a pool looks at each that it gives out, which
 takes as long as a look-up does.
 """
-
-INFO: Final = command(b"INFO")
-INFO_REPLICATION: Final = command(b"INFO", b"replication")
 
 
 def learn(connection: Any) -> None:
@@ -213,34 +210,13 @@ class RedisStore:
 
     def _follow(self, connection: Any, operation: Operation[T], ends: float) -> T:
         link: Link = connection.yokedcache
-        fresh = time.monotonic() - link.looked_at < TRUSTED
-        if not fresh and not operation.late:
-            self._look(connection, link, ends)
-            fresh = True
-        steps = operation.steps(link)
+        steps = led(partial(operation.steps, link), link, late=operation.late)
         try:
             request = next(steps)
-            if not fresh:
-                answers = self._look(connection, link, ends, request)
-                request = steps.send(answers)
             while True:
                 request = steps.send(self._ask(connection, request, ends))
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-
-    def _look(
-        self, connection: Any, link: Link, ends: float, request: Request | None = None
-    ) -> list[Any]:
-        """
-        Learn anew whom a connection leads to, in one go with a request.
-        """
-        packed, count = (request.packed, request.count) if request else (b"", 0)
-        looked = time.monotonic()
-        both = Request(INFO_REPLICATION + packed, count + 1)
-        said, *answers = self._ask(connection, both, ends)
-        link.server = link.server.renewed(fine(said))
-        link.looked_at = looked
-        return answers
 
     def _ask(self, connection: Any, request: Request, ends: float) -> list[Any]:
         connection.send_packed_command([request.packed])

@@ -13,6 +13,7 @@ import redis
 import redis.asyncio
 
 from yokedcache.stores.envelope import Times
+from yokedcache.stores.patience import counting
 from yokedcache.stores.redis import aio, sync
 from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
 from yokedcache.stores.redis.cluster.commands import ClusterCommands
@@ -241,10 +242,16 @@ class ClusterFace(Face):
         """
         Do a part of a plan alone.
         """
-        ends = time.monotonic() + NEVER_LATE
-        done = self.store._ask([part], ends)
-        (result,) = done if self.kind == "sync" else self.runner.run(done)
-        return result
+        if self.kind == "sync":
+            (result,) = self.store._ask([part], time.monotonic() + NEVER_LATE)
+            return result
+
+        async def asked() -> Any:
+            with counting(NEVER_LATE) as countdown:
+                (result,) = await self.store._ask([part], countdown)
+            return result
+
+        return self.runner.run(asked())
 
     def say(self, key: str, *words: Any) -> Any:
         """

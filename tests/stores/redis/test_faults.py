@@ -289,7 +289,7 @@ def test_a_cancelled_look_up_leaves_no_answer_behind(
 
     def in_use() -> set[Any]:
         pool = face.store.pool
-        staying = {line.connection for line in face.store._lasting}
+        staying = {line.connection for line in face.store.lines.free}
         return set(pool._in_use_connections) - staying
 
     async def cancelled() -> None:

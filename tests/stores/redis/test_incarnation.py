@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.redis_faces import AsyncFace
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis.incarnation import mark_of, read_info
 
@@ -100,8 +101,9 @@ def connections(face: Any) -> list[Any]:
     """
     List what is open: in the pool, or staying.
     """
-    staying = [getattr(one, "connection", one) for one in face.store._lasting]
-    return [*face.store.pool._available_connections, *staying]
+    staying = face.store.lines.free if isinstance(face, AsyncFace) else []
+    pooled = face.store.pool._available_connections
+    return [*pooled, *(line.connection for line in staying)]
 
 
 def test_real_servers_are_known_by_name(

@@ -215,14 +215,14 @@ def stays(face: Any) -> list[Any]:
     """
     List what stays open in a store's event loop.
     """
-    return list(face.store._lasting)
+    return list(face.store.lines.free)
 
 
 def places(face: Any) -> int:
     """
     Count the connections that may yet be opened, or used for something else.
     """
-    return int(face.store._places._value) + len(stays(face))
+    return int(face.store.lines._places) + len(stays(face))
 
 
 @pytest.fixture
@@ -315,7 +315,7 @@ def test_as_many_stay_as_may(staying: Any) -> None:
     for _ in range(3):
         staying.run(crowd())
     staying.idle()
-    assert 1 <= len(stays(staying)) <= staying.store._most_lasting
+    assert 1 <= len(stays(staying)) <= staying.store.pool.max_connections
     assert places(staying) == free
 
 

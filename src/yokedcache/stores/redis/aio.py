@@ -14,23 +14,22 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import ResponseError
 
 from yokedcache.errors import StoreError
 from yokedcache.stores.patience import within
 from yokedcache.stores.redis.batches import Batches
 from yokedcache.stores.redis.faults import (
     CAUGHT,
-    refusal,
     store_error,
     whereabouts,
 )
 from yokedcache.stores.redis.folding import folded
 from yokedcache.stores.redis.incarnation import INFO, Link, led, read_info
 from yokedcache.stores.redis.lasting import Lasting
+from yokedcache.stores.redis.lines import Lines
 from yokedcache.stores.redis.lockstep import lockstep
 from yokedcache.stores.redis.sync import LIMIT
-from yokedcache.stores.redis.trips import Trip
+from yokedcache.stores.redis.trips import Trip, taken
 from yokedcache.stores.redis.wire import READ_ONLY, RefusedError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from yokedcache.stores.redis.batches import Tell
     from yokedcache.stores.redis.operations import Operation
     from yokedcache.stores.redis.sentinel import AsyncPrimary
-    from yokedcache.stores.redis.wire import Request, Steps
+    from yokedcache.stores.redis.wire import Steps
 
     Together: TypeAlias = Callable[[list[Operation[Any]], Link], Steps[list[Any]]]
 
@@ -80,9 +79,6 @@ LIMITS: Final[dict[str, Any]] = {
     # one for each of a crowd would all be opened at once, and none of them in time
     "max_connections": 8,
 }
-
-LASTING: Final = 4
-"""Connections that stay while nothing is asked, at most."""
 
 OPTIONS: Final[dict[str, Any]] = {
     **PLAIN,
@@ -124,10 +120,8 @@ class AsyncRedisStore:
         self._batches = Batches(self.look_up, self._look_up_at_once)
         self.pool: Any = client.connection_pool
         # the pool has no queue, and fails whoever comes while all are in use
-        self._places = asyncio.Semaphore(self.pool.max_connections)
-        self._lasting: list[Lasting] = []
+        self.lines = Lines(self.pool.max_connections)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._most_lasting = min(LASTING, self.pool.max_connections // 2)
 
     async def aclose(self) -> None:
         """
@@ -161,15 +155,10 @@ class AsyncRedisStore:
         """
         Do operations on one connection; give the result of each, or its `StoreError`.
         """
-        line = self._take_line()
-        if line is not None and line.has_heard:
-            await self._give_back(line)
-            line = None
+        line = self._free_line(silent=True)
         if line is None:
             return await self._using(lockstep, operations, seconds)
-        done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._send(line, lockstep, operations, seconds, partial(_settle, done))
-        return await done
+        return await self._sent(line, lockstep, operations, seconds)
 
     async def look_up(
         self, operations: list[Operation[Any]], seconds: float
@@ -185,18 +174,35 @@ class AsyncRedisStore:
         """
         Send look-ups over a connection that stayed, if there is one that is free.
         """
-        line = self._take_line()
+        line = self._free_line()
         if line is not None:
             self._send(line, folded, operations, seconds, tell)
         return line is not None
 
-    def _take_line(self) -> Lasting | None:
+    def _free_line(self, *, silent: bool = False) -> Lasting | None:
         """
         Take a connection that stayed, if there is one that can be used at once.
+
+        What is not to be sent again goes over a `silent` one: it wasn't closed meanwhile.
         """
-        if not self._lasting or (self._primary is not None and self._primary.due):
+        free = self.lines.free
+        if not free or (self._primary is not None and self._primary.due):
             return None
-        return self._lasting.pop() if self._leads_on(self._lasting[-1]) else None
+        line = free[-1]
+        if not self._leads_on(line) or (silent and line.has_heard):
+            return None
+        return free.pop()
+
+    async def _sent(
+        self,
+        line: Lasting,
+        how: Together,
+        operations: list[Operation[Any]],
+        seconds: float,
+    ) -> list[Any]:
+        done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._send(line, how, operations, seconds, partial(_settle, done))
+        return await done
 
     def _send(
         self,
@@ -227,26 +233,22 @@ class AsyncRedisStore:
 
     def _over(self, tell: Tell, trip: Trip, outcome: list[Any] | Exception) -> None:
         """
-        Tell what came of look-ups; keep the connection, unless it isn't good any more.
+        Tell what came of a trip; keep the connection, unless it isn't good any more.
         """
         connection, clean = trip.line.connection, False
         if isinstance(outcome, list):
             clean = self._told(outcome, trip.operations, connection)
         elif isinstance(outcome, RefusedError):
-            clean = outcome.refusal.code != READ_ONLY
-        if clean and len(self._lasting) < self._most_lasting:
-            self._lasting.append(trip.line)
+            clean = _of_use(outcome)
+        if clean:
+            self.lines.give(trip.line)
         else:
-            self._soon(self._give_back(trip.line))
-        lookups = trip.operations[0].look is not None
-        if lookups and isinstance(
-            outcome, ConnectionLost
-        ):  # while nobody used it, maybe
+            self._soon(self._close(trip.line))
+        look_ups = trip.operations[0].look is not None
+        if look_ups and isinstance(outcome, ConnectionLost):  # while it was free, maybe
             self._soon(self._look_up_again(trip, tell))
         elif isinstance(outcome, (*CAUGHT, RefusedError, StoreError)):
-            error = self._error(outcome, trip.operations[0].asked, connection)
-            error.__cause__ = outcome
-            tell(error)
+            tell(self._error(outcome, trip.operations[0].asked, connection))
         else:
             tell(outcome)
 
@@ -270,60 +272,69 @@ class AsyncRedisStore:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _give_back(self, line: Lasting) -> None:
+    async def _close(self, line: Lasting) -> None:
         """
         Close a connection that stayed, and let others have its place.
         """
-        await line.connection.disconnect(nowait=True)
-        await self.pool.release(line.connection)
-        self._places.release()
+        try:
+            await self._let_go(line.connection, clean=False)
+        finally:
+            self.lines.leave()
+
+    async def _let_go(self, connection: Any, *, clean: bool) -> None:
+        if not clean:
+            # what is still to be answered must not answer somebody else
+            await connection.disconnect(nowait=True)
+        await self.pool.release(connection)
 
     async def _using(
-        self,
-        how: Together,
-        operations: list[Operation[Any]],
-        seconds: float,
+        self, how: Together, operations: list[Operation[Any]], seconds: float
     ) -> list[Any]:
         """
-        Have operations done on one connection, which may stay.
+        Have operations done over a connection, once there is one or a place for one.
         """
-        pool, connection, asked = self.pool, None, operations[0].asked
-        clean = held = False
+        try:
+            async with within(seconds) as countdown:
+                await self._check()
+                line = await self.lines.take()
+        except (*CAUGHT, StoreError) as error:
+            raise self._error(error, operations[0].asked, None) from error
+        if line is None:
+            return await self._opening(how, operations, countdown.left)
+        if self._leads_on(line) and not line.has_heard:
+            return await self._sent(line, how, operations, countdown.left)
+        await self._close(line)
+        return await self._using(how, operations, countdown.left)
+
+    async def _opening(
+        self, how: Together, operations: list[Operation[Any]], seconds: float
+    ) -> list[Any]:
+        """
+        Open a connection and have operations done over it; it stays, if it can.
+        """
+        connection, asked, clean = None, operations[0].asked, False
         try:
             async with within(seconds):
-                await self._check()
-                held = await self._places.acquire()
-                connection = await pool.get_connection()
+                connection = await self.pool.get_connection()
                 steps = self._steps(how, operations, connection.yokedcache)
-                results = await _take(connection, steps)
+                results = await taken(connection, steps)
             clean = self._told(results, operations, connection)
-        except RefusedError as error:
-            clean = error.refusal.code != READ_ONLY
-            raise self._error(error, asked, connection) from error.refusal.error
-        except (*CAUGHT, StoreError) as error:
-            raise self._error(error, asked, connection) from error
+        except (*CAUGHT, RefusedError, StoreError) as error:
+            clean = isinstance(error, RefusedError) and _of_use(error)
+            made = self._error(error, asked, connection)
+            raise made from made.__cause__
         else:
             return results
         finally:
-            if not (clean and self._stays(connection)):
-                if connection is not None:
-                    if not clean:
-                        # what is still to be answered must not answer somebody else
-                        await connection.disconnect(nowait=True)
-                    await pool.release(connection)
-                if held:
-                    self._places.release()
-
-    def _stays(self, connection: Any) -> bool:
-        """
-        Keep a connection for what is asked next, if too few have stayed.
-        """
-        if len(self._lasting) >= self._most_lasting:
-            return False
-        line = Lasting.over(connection)
-        if line is not None:
-            self._lasting.append(line)
-        return line is not None
+            line = Lasting.over(connection) if clean else None
+            if line is not None:
+                self.lines.give(line)
+            else:
+                try:
+                    if connection is not None:
+                        await self._let_go(connection, clean=clean)
+                finally:
+                    self.lines.leave()
 
     async def _check(self) -> None:
         """
@@ -331,9 +342,10 @@ class AsyncRedisStore:
         """
         if self._primary is not None:
             await self._primary.check()
-        for line in [one for one in self._lasting if not self._leads_on(one)]:
-            self._lasting.remove(line)
-            await self._give_back(line)
+        free = self.lines.free
+        for line in [one for one in free if not self._leads_on(one)]:
+            free.remove(line)
+            await self._close(line)
 
     def _told(
         self, results: list[Any], operations: list[Operation[Any]], connection: Any
@@ -344,37 +356,24 @@ class AsyncRedisStore:
         clean = True
         for place, result in enumerate(results):
             if isinstance(result, RefusedError):
-                clean = clean and result.refusal.code != READ_ONLY
-                error = self._error(result, operations[place].asked, connection)
-                error.__cause__ = result.refusal.error
-                results[place] = error
+                clean = clean and _of_use(result)
+                asked = operations[place].asked
+                results[place] = self._error(result, asked, connection)
         return clean
 
-    def _error(self, error: BaseException, asked: str, connection: Any) -> StoreError:
-        return store_error(error, asked, whereabouts(connection, self.pool))
+    def _error(self, error: Exception, asked: str, connection: Any) -> StoreError:
+        made = store_error(error, asked, whereabouts(connection, self.pool))
+        made.__cause__ = (
+            error.refusal.error if isinstance(error, RefusedError) else error
+        )
+        return made
 
 
-async def _take(connection: Any, steps: Steps[list[Any]]) -> list[Any]:
+def _of_use(error: RefusedError) -> bool:
     """
-    Ask what steps ask for, one after the other; give what they end with.
+    Tell whether what refused something may be asked something else.
     """
-    try:
-        request = next(steps)
-        while True:
-            request = steps.send(await _ask(connection, request))
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-
-
-async def _ask(connection: Any, request: Request) -> list[Any]:
-    await connection.send_packed_command([request.packed])
-    answers: list[Any] = []
-    for _ in range(request.count):
-        try:
-            answers.append(await connection.read_response())
-        except ResponseError as error:
-            answers.append(refusal(error))
-    return answers
+    return error.refusal.code != READ_ONLY
 
 
 def _settle(

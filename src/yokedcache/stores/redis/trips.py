@@ -1,10 +1,17 @@
 """
-Operations on their way over a lasting connection, which takes no task of the loop's.
+Operations on their way.
+
+Over a lasting connection that takes no task of the loop's; over one that redis-py has
+just opened it takes the caller's.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from yokedcache.stores.redis.faults import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +19,7 @@ if TYPE_CHECKING:
 
     from yokedcache.stores.redis.lasting import Lasting
     from yokedcache.stores.redis.operations import Operation
-    from yokedcache.stores.redis.wire import Steps
+    from yokedcache.stores.redis.wire import Request, Steps
 
     Over: TypeAlias = Callable[["Trip", list[Any] | Exception], None]
 
@@ -57,3 +64,26 @@ class Trip:
             self._over(self, error)
         else:
             self.line.ask(request, seconds, self._answered)
+
+
+async def taken(connection: Any, steps: Steps[list[Any]]) -> list[Any]:
+    """
+    Ask what steps ask for, one after the other; give what they end with.
+    """
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(await _ask(connection, request))
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+async def _ask(connection: Any, request: Request) -> list[Any]:
+    await connection.send_packed_command([request.packed])
+    answers: list[Any] = []
+    for _ in range(request.count):
+        try:
+            answers.append(await connection.read_response())
+        except ResponseError as error:
+            answers.append(refusal(error))
+    return answers

@@ -277,7 +277,7 @@ class CallHost:
             self._say_unstorable(error)
             return Sealed(None, refused="unstorable", private=True)
         if loaded.error is not None:
-            entry.copier = raise_anew
+            entry.isolate(raise_anew)
         return self._judged(entry, capture, refused)
 
     def _judged(

@@ -32,9 +32,7 @@ _PLAIN = """\
     else:
         if _yc_entry.pulse == _yc_pulse.value and _yc_now() < _yc_entry.plain_until:
             _yc_entry.hits += 1
-            if _yc_entry.copier is None:
-                return _yc_entry.value
-            return _yc_entry.copier(_yc_entry.value)
+            return _yc_entry.given
     return {wait}_yc_slow({bound})
 """
 # The slow path is outside the `except`: what the function raises must not look

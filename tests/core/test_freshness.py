@@ -132,12 +132,12 @@ def test_a_miss_is_falsy_and_says_its_name() -> None:
 def test_reading_gives_each_reader_its_own() -> None:
     kept = [1]
     entry = make(lifetime=Lifetime(1.0))
-    entry.value, entry.copier = kept, list
-    first = entry.read()
-    first.append(2)
-    assert entry.read() == [1]
-    entry.copier = None
-    assert entry.read() is kept
+    entry.value = entry.given = kept
+    assert entry.read() is entry.given is kept
+    entry.isolate(list)
+    for first in (entry.read(), entry.given):
+        first.append(2)
+    assert entry.read() == entry.given == [1]
 
 
 def test_a_tally_takes_over_the_hits_of_an_entry_that_leaves() -> None:

@@ -120,6 +120,7 @@ class Entry:
         "cost",
         "error_until",
         "fresh_until",
+        "given",
         "hits",
         "imprint",
         "key",
@@ -149,7 +150,12 @@ class Entry:
         weight: int,
     ) -> None:
         self.value = value
-        self.copier = copier
+        self.copier: Callable[[Any], Any] | None = None
+        if copier is None:
+            self.given = value
+            """The value as a reader is given it."""
+        else:
+            self.isolate(copier)
         self.vector = vector
         self.pulse: int | None = -1
         self.asked: float = -math.inf
@@ -177,6 +183,14 @@ class Entry:
         self.owner: Tally | None = None
         self.queue = 0
 
+    def isolate(self, copier: Callable[[Any], Any]) -> None:
+        """
+        Give each reader what is made of the value for him alone.
+        """
+        self.copier = copier
+        # a class of its own, as to ask each entry would be a tenth of a plain hit
+        self.__class__ = _Isolated
+
     def read(self) -> Any:
         """
         Give the value, isolated from every other reader's.
@@ -190,3 +204,12 @@ class Entry:
         When no option can serve it any more.
         """
         return self.error_until
+
+
+class _Isolated(Entry):
+    """
+    An entry that gives each reader a copy.
+    """
+
+    __slots__ = ()
+    given = property(Entry.read)

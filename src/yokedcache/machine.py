@@ -193,7 +193,13 @@ class Machine:
         """
         Do the same in an event loop, whose own connections are let go.
         """
-        self.close()
+        if self.store.owed:
+            import asyncio  # slow, and in an event loop it is there
+
+            # it is told once more, which waits for the store
+            await asyncio.to_thread(self.close)
+        else:
+            self.close()
         await self.store.close_async()
 
     def prefix_tags(self, key: object) -> list[str]:

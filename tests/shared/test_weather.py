@@ -4,6 +4,7 @@ A store that is gone, hangs, lost its memory or comes back; and processes that d
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,23 @@ def test_closing_says_what_is_owed(redis_server: RedisServer, proxy: Proxy) -> N
     one.sync.close()
     assert other.sync.get("a") is None
     other.sync.close()
+
+
+async def test_closing_in_a_loop_says_it_elsewhere(
+    redis_server: RedisServer, proxy: Proxy
+) -> None:
+    settings: dict[str, Any] = {"announce_timeout": 5.0}
+    one = await asyncio.to_thread(through, redis_server, proxy, **settings)
+    other = YokedCache(redis_server.url(), lease=0.5, store_timeout=10.0)
+    assert await other.set("a", 1, tags=["t"])
+    proxy.refuse()
+    proxy.cut()
+    await one.invalidate_tags("t")
+    assert one.stats().owed == 1
+    proxy.restore()
+    await one.close()  # whatever blocks the loop fails here
+    assert await other.get("a") is None
+    await other.close()
 
 
 async def test_a_fault_of_ours_is_a_miss_and_cancels_nobody(

@@ -85,8 +85,9 @@ def _sync(server: Any, stack: ExitStack) -> dict[str, Run]:
 def _async(server: Any, stack: ExitStack) -> dict[str, Run]:
     redis = importlib.import_module("redis.asyncio")
     aio = importlib.import_module("yokedcache.stores.redis.aio")
+    aio_client = importlib.import_module("yokedcache.stores.redis.aio_client")
     runner = stack.enter_context(asyncio.Runner())
-    client, bare = aio.connect(server.url()), redis.Redis.from_url(server.url())
+    client, bare = aio_client.connect(server.url()), redis.Redis.from_url(server.url())
     stack.callback(lambda: runner.run(bare.aclose()))
     stack.callback(lambda: runner.run(client.aclose()))
     store, commands = aio.AsyncRedisStore(client, limit=5.0), _commands()

@@ -197,10 +197,13 @@ class Machine:
             import asyncio  # slow, and in an event loop it is there
 
             # it is told once more, which waits for the store
-            await asyncio.to_thread(self.close)
+            try:
+                await asyncio.to_thread(self.close)
+            finally:
+                await self.store.close_async()
         else:
             self.close()
-        await self.store.close_async()
+            await self.store.close_async()
 
     def prefix_tags(self, key: object) -> list[str]:
         """

@@ -254,6 +254,7 @@ def test_without_the_rule_a_promise_breaks(rule: str) -> None:
         world.check_end()
 
 
+@pytest.mark.timeout(3_600 if DEEP else 60)
 @pytest.mark.parametrize("inside", [False, True])
 def test_random_histories_of_many_processes_break_nothing(*, inside: bool) -> None:
     scope = Scope(

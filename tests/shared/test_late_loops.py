@@ -28,7 +28,7 @@ LATE = 1.0
 """
 Seconds that a turn takes by the loop's clock: longer than a look-up may.
 """
-TURN = 0.01
+TURN = 0.02
 """
 Seconds that it takes: so much does a server have to answer in.
 """

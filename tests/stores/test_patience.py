@@ -80,6 +80,20 @@ def test_in_time_a_limit_is_what_it_says(loop: Loop, turn: float) -> None:
     loop.does(work(), turn=turn)
 
 
+@pytest.mark.parametrize("parts", [0.5, 0.99, 1.5, 1.99])
+def test_a_loop_that_is_hardly_late_has_no_more_than_some_limits(
+    loop: Loop, parts: float
+) -> None:
+    async def work() -> None:
+        began = loop.now
+        with pytest.raises(TimeoutError):
+            async with within(LIMIT):
+                await asyncio.Future()
+        assert LIMIT <= loop.now - began <= 5 * LIMIT
+
+    loop.does(work(), turn=parts * LIMIT / PARTS)
+
+
 @pytest.mark.parametrize("turn", [0.02, 0.06, 10.0])
 def test_a_late_loop_is_given_its_looks(loop: Loop, turn: float) -> None:
     async def work() -> None:

@@ -14,7 +14,7 @@ import redis.asyncio
 
 from yokedcache.stores.envelope import Times
 from yokedcache.stores.patience import counting
-from yokedcache.stores.redis import aio, sync
+from yokedcache.stores.redis import aio, aio_client, sync
 from yokedcache.stores.redis.cluster.aio import AsyncClusterStore
 from yokedcache.stores.redis.cluster.commands import ClusterCommands
 from yokedcache.stores.redis.cluster.layout import ClusterLayout
@@ -190,7 +190,7 @@ class AsyncFace(Face):
         url = options.pop("url", None) or server.url()
         limit = options.pop("limit", NEVER_LATE)
         self._runner = asyncio.Runner()
-        self.client = aio.connect(url, **options)
+        self.client = aio_client.connect(url, **options)
         self.store = aio.AsyncRedisStore(self.client, limit=limit)
 
     def do(self, operation: Operation[Any], limit: float | None = None) -> Any:

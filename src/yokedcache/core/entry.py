@@ -188,7 +188,7 @@ class Entry:
         Give each reader what is made of the value for him alone.
         """
         self.copier = copier
-        # a class of its own, as to ask each entry would be a tenth of a plain hit
+        # a class of its own, as to ask each entry would be a twentieth of a plain hit
         self.__class__ = _Isolated
 
     def read(self) -> Any:
@@ -208,7 +208,7 @@ class Entry:
 
 class _Isolated(Entry):
     """
-    An entry that gives each reader a copy.
+    An entry that gives each reader a copy. Entries themselves are never copied or pickled.
     """
 
     __slots__ = ()

@@ -4,20 +4,21 @@ Time limits in an event loop, which don't count while their loop is kept from lo
 A loop with too much to do, or a process that isn't given its processor, comes round late:
 answers lie there by then, and alarms are due in the same turn. Who gives up then has the
 work done again at the database, and the loop has still more to do. So a limit is counted
-down in parts: where it was much longer than that between two looks, one part counts.
+down in parts: where it was more than two of them between two looks, one counts.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
 
 PARTS: Final = 10
-"""How often a loop looks before a limit is over; twice as late as it should, half as often."""
+"""So often a late loop looks before a limit is over; half as often if it is hardly late."""
 
 _LATE: Final = 2.0
 """Parts from which on a look is so late that one counts."""
@@ -42,7 +43,7 @@ class Countdown:
     @property
     def left(self) -> float:
         """
-        The seconds that are left.
+        The seconds that are left; once it is closed they don't get fewer any more.
         """
         passed = self._loop.time() - self._looked
         if passed > _LATE * self._part:
@@ -107,16 +108,33 @@ def counting(
         countdown.close()
 
 
-@asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[Countdown]:
+class within:  # noqa: N801 - as `asyncio.timeout`; a loop that ends closes generators
     """
     Cancel what is done in here once so many seconds have been counted down.
 
     Raises:
         TimeoutError: it was.
     """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as timeout:
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timeout = asyncio.timeout(None)
+        self._countdown = Countdown(self._end)
+
+    async def __aenter__(self) -> Countdown:
+        await self._timeout.__aenter__()
+        self._countdown.start(self._seconds)
+        return self._countdown
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._countdown.close()
+        await self._timeout.__aexit__(kind, error, traceback)
+
+    def _end(self) -> None:
         # it waits a turn, in which what has arrived is given to who waits for it
-        with counting(seconds, lambda: timeout.reschedule(loop.time())) as countdown:
-            yield countdown
+        self._timeout.reschedule(asyncio.get_running_loop().time())

@@ -15,7 +15,7 @@ from tests.services.redis import KINDS, RedisKind, ReplicaPair, Variant
 from tests.services.redis.groups import attach
 from tests.support.redis_faces import NEVER_LATE
 from yokedcache.errors import StoreError
-from yokedcache.stores.redis import aio, incarnation, sync
+from yokedcache.stores.redis import aio, aio_client, incarnation, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def by_name(face: Face, group: SentinelGroup) -> list[Any]:
         face.store = sync.RedisStore(client, limit=NEVER_LATE)
         return [client, *asked.sentinels]
     found = AsyncSentinel(group.addresses, socket_timeout=5.0)
-    client = found.master_for(group.name, **aio.OPTIONS)
+    client = found.master_for(group.name, **aio_client.OPTIONS)
     face.store = aio.AsyncRedisStore(client, limit=NEVER_LATE)
     return [client, *found.sentinels]
 

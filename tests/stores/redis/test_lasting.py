@@ -7,6 +7,7 @@ What a real server would hardly say is said by one that follows a script.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,15 @@ import redis.asyncio
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import InvalidResponse
 
+from tests.services.processes import wait_until
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis import lasting
-from yokedcache.stores.redis.aio import PLAIN
+from yokedcache.stores.redis.aio import AsyncRedisStore
+from yokedcache.stores.redis.aio_client import PLAIN, connect
+from yokedcache.stores.redis.commands import Commands
+from yokedcache.stores.redis.incarnation import TRUSTED
 from yokedcache.stores.redis.lasting import Lasting
+from yokedcache.stores.redis.layout import Layout
 from yokedcache.stores.redis.wire import Refusal, Request
 
 if TYPE_CHECKING:
@@ -315,8 +321,107 @@ def test_as_many_stay_as_may(staying: Any) -> None:
     for _ in range(3):
         staying.run(crowd())
     staying.idle()
-    assert 1 <= len(stays(staying)) <= staying.store.pool.max_connections
+    assert stays(staying)
     assert places(staying) == free
+
+
+@in_a_loop
+def test_what_was_given_up_sends_nothing_more(staying: Any) -> None:
+    free = places(staying)
+
+    def evaluated() -> int:
+        stat = str(staying.server.info("commandstats")["cmdstat_evalsha"])
+        return int(stat.removeprefix("calls=").partition(",")[0])
+
+    async def given_up() -> None:
+        # whom the connection leads to is asked first, and answered when nobody waits
+        fence = staying.commands.fence(["b"], b"given-up")
+        task = asyncio.ensure_future(staying.store.perform(fence))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    before = evaluated()
+    time.sleep(2 * TRUSTED)
+
+    def heard() -> bool:
+        staying.idle()
+        return places(staying) == free
+
+    staying.run(given_up())
+    wait_until(heard)
+    assert evaluated() == before
+    assert staying.read("k", "a") == b"v"
+
+
+@asynccontextmanager
+async def cutting(
+    server: RedisServer, word: bytes
+) -> AsyncIterator[tuple[int, list[int]]]:
+    """
+    Give the port of a way to a server that ends where a word is sent, and how often.
+    """
+    heard: list[int] = []
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            if word in data:
+                heard.append(len(heard))
+                break
+            sink.write(data)
+        sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(server.host, server.port)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    way = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with way:
+        yield way.sockets[0].getsockname()[1], heard
+
+
+@pytest.mark.anyio
+async def test_a_look_up_is_sent_again_once(redis_server: RedisServer) -> None:
+    commands = Commands(Layout("again"))
+    async with cutting(redis_server, b"MGET") as (port, heard):
+        store = AsyncRedisStore(connect(redis_server.url(port=port)), limit=LONG)
+        notes = [store.perform(commands.note()) for _ in range(8)]
+        await asyncio.gather(*notes)
+        assert len(store.lines.free) == 8
+        with pytest.raises(StoreError, match="can't be reached to read"):
+            await store.perform(commands.read("k", ["a"]))
+        assert len(heard) == 2
+        await store.aclose()
+        with pytest.raises(StoreError, match="closed"):
+            await store.perform(commands.read("k", ["a"]))
+        assert len(heard) == 2
+
+
+@in_a_loop
+def test_who_is_handed_one_that_was_closed_keeps_his_turn(
+    redis_server: RedisServer, open_face: Callable[..., Any]
+) -> None:
+    face = open_face(redis_server, max_connections=1)
+    done: list[int] = []
+    lines = face.store.lines
+    give = lines.give
+
+    def given(line: Lasting) -> None:
+        give(line)
+        line.lost = True  # as it is told that it was, a moment later
+        lines.give = give
+
+    async def ask(number: int) -> None:
+        await face.store.perform(face.commands.note())
+        done.append(number)
+
+    async def crowd() -> None:
+        await asyncio.gather(*map(ask, range(5)))
+
+    lines.give = given
+    face.run(crowd())
+    assert done == [0, 1, 2, 3, 4]
 
 
 @in_a_loop

@@ -5,14 +5,9 @@ The event loop's driver, over redis-py's `asyncio.Redis`.
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 
 from yokedcache.errors import StoreError
@@ -24,7 +19,7 @@ from yokedcache.stores.redis.faults import (
     whereabouts,
 )
 from yokedcache.stores.redis.folding import folded
-from yokedcache.stores.redis.incarnation import INFO, Link, led, read_info
+from yokedcache.stores.redis.incarnation import Link, led
 from yokedcache.stores.redis.lasting import Lasting
 from yokedcache.stores.redis.lines import Lines
 from yokedcache.stores.redis.lockstep import lockstep
@@ -36,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import TypeAlias
 
+    import redis.asyncio
+
     from yokedcache.stores.redis.batches import Tell
     from yokedcache.stores.redis.operations import Operation
     from yokedcache.stores.redis.sentinel import AsyncPrimary
@@ -44,56 +41,6 @@ if TYPE_CHECKING:
     Together: TypeAlias = Callable[[list[Operation[Any]], Link], Steps[list[Any]]]
 
 T = TypeVar("T")
-
-
-async def learn(connection: Any) -> None:
-    """
-    Learn whom a new connection leads to; redis-py calls it instead of `on_connect`.
-    """
-    connection.yokedcache = None
-    try:
-        await connection.on_connect()
-        looked = time.monotonic()
-        await connection.send_packed_command([INFO], check_health=False)
-        server = read_info(await connection.read_response(disable_decoding=True))
-    except BaseException:
-        # left open it would be taken from the pool as one that is known
-        await connection.disconnect(nowait=True)
-        raise
-    connection.yokedcache = Link(server, looked, os.urandom)
-
-
-PLAIN: Final[dict[str, Any]] = {
-    "retry": Retry(NoBackoff(), 0),
-    # answers are the same in both, and nothing is pushed in between
-    "protocol": 2,
-    # else each connection looks up its library's version in files, and sends it
-    "driver_info": None,
-}
-"""What every client is made with, of sentinels as well."""
-
-LIMITS: Final[dict[str, Any]] = {
-    # each operation has one time limit of its own, over all that it does
-    "socket_timeout": None,
-    "socket_connect_timeout": None,
-    # one for each of a crowd would all be opened at once, and none of them in time
-    "max_connections": 8,
-}
-
-OPTIONS: Final[dict[str, Any]] = {
-    **PLAIN,
-    "redis_connect_func": learn,
-    "decode_responses": False,
-    **LIMITS,
-}
-"""What a client of ours is made with."""
-
-
-def connect(url: str, **options: Any) -> redis.asyncio.Redis:
-    """
-    Make a client for one server, which connects when it is first used.
-    """
-    return redis.asyncio.Redis.from_url(url, **{**OPTIONS, **options})
 
 
 class AsyncRedisStore:
@@ -122,11 +69,13 @@ class AsyncRedisStore:
         # the pool has no queue, and fails whoever comes while all are in use
         self.lines = Lines(self.pool.max_connections)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def aclose(self) -> None:
         """
         Close all connections.
         """
+        self._closed = True
         await (self._primary or self.client).aclose()
 
     def perform(
@@ -175,9 +124,18 @@ class AsyncRedisStore:
         Send look-ups over a connection that stayed, if there is one that is free.
         """
         line = self._free_line()
-        if line is not None:
-            self._send(line, folded, operations, seconds, tell)
-        return line is not None
+        if line is None:
+            return False
+
+        def told(outcome: list[Any] | BaseException) -> None:
+            lost = isinstance(outcome, StoreError) and _was_lost(outcome)
+            if lost and not self._closed:  # while it was free, maybe
+                self._soon(self._look_up_again(operations, line.left, tell))
+            else:
+                tell(outcome)
+
+        self._send(line, folded, operations, seconds, told)
+        return True
 
     def _free_line(self, *, silent: bool = False) -> Lasting | None:
         """
@@ -201,8 +159,13 @@ class AsyncRedisStore:
         seconds: float,
     ) -> list[Any]:
         done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._send(line, how, operations, seconds, partial(_settle, done))
-        return await done
+        trip = self._send(line, how, operations, seconds, partial(_settle, done))
+        try:
+            return await done
+        except asyncio.CancelledError:
+            # or a fence that was given up would be raised when it is lifted already
+            trip.dropped = True
+            raise
 
     def _send(
         self,
@@ -211,9 +174,11 @@ class AsyncRedisStore:
         operations: list[Operation[Any]],
         seconds: float,
         tell: Tell,
-    ) -> None:
+    ) -> Trip:
         steps = self._steps(how, operations, line.connection.yokedcache)
-        Trip(line, operations, steps, partial(self._over, tell)).begin(seconds)
+        trip = Trip(line, operations, steps, partial(self._over, tell))
+        trip.begin(seconds)
+        return trip
 
     def _steps(
         self, how: Together, operations: list[Operation[Any]], link: Link
@@ -244,17 +209,16 @@ class AsyncRedisStore:
             self.lines.give(trip.line)
         else:
             self._soon(self._close(trip.line))
-        look_ups = trip.operations[0].look is not None
-        if look_ups and isinstance(outcome, ConnectionLost):  # while it was free, maybe
-            self._soon(self._look_up_again(trip, tell))
-        elif isinstance(outcome, (*CAUGHT, RefusedError, StoreError)):
+        if isinstance(outcome, (*CAUGHT, RefusedError, StoreError)):
             tell(self._error(outcome, trip.operations[0].asked, connection))
         else:
             tell(outcome)
 
-    async def _look_up_again(self, trip: Trip, tell: Tell) -> None:
+    async def _look_up_again(
+        self, operations: list[Operation[Any]], seconds: float, tell: Tell
+    ) -> None:
         try:
-            tell(await self.look_up(trip.operations, trip.line.left))
+            tell(await self.look_up(operations, seconds))
         except BaseException as error:
             tell(error)
             if not isinstance(error, Exception):
@@ -282,10 +246,12 @@ class AsyncRedisStore:
             self.lines.leave()
 
     async def _let_go(self, connection: Any, *, clean: bool) -> None:
-        if not clean:
-            # what is still to be answered must not answer somebody else
-            await connection.disconnect(nowait=True)
-        await self.pool.release(connection)
+        try:
+            if not clean:
+                # what is still to be answered must not answer somebody else
+                await connection.disconnect(nowait=True)
+        finally:
+            await self.pool.release(connection)
 
     async def _using(
         self, how: Together, operations: list[Operation[Any]], seconds: float
@@ -299,21 +265,28 @@ class AsyncRedisStore:
                 line = await self.lines.take()
         except (*CAUGHT, StoreError) as error:
             raise self._error(error, operations[0].asked, None) from error
-        if line is None:
-            return await self._opening(how, operations, countdown.left)
-        if self._leads_on(line) and not line.has_heard:
-            return await self._sent(line, how, operations, countdown.left)
-        await self._close(line)
-        return await self._using(how, operations, countdown.left)
+        left = countdown.left
+        if line is not None and self._leads_on(line) and not line.has_heard:
+            return await self._sent(line, how, operations, left)
+        return await self._opening(how, operations, left, instead_of=line)
 
     async def _opening(
-        self, how: Together, operations: list[Operation[Any]], seconds: float
+        self,
+        how: Together,
+        operations: list[Operation[Any]],
+        seconds: float,
+        *,
+        instead_of: Lasting | None,
     ) -> list[Any]:
         """
         Open a connection and have operations done over it; it stays, if it can.
         """
         connection, asked, clean = None, operations[0].asked, False
         try:
+            if instead_of is not None:
+                await self._let_go(instead_of.connection, clean=False)
+            if self._closed:
+                raise StoreError("it was closed meanwhile")  # noqa: TRY301
             async with within(seconds):
                 connection = await self.pool.get_connection()
                 steps = self._steps(how, operations, connection.yokedcache)
@@ -326,15 +299,22 @@ class AsyncRedisStore:
         else:
             return results
         finally:
+            await self._hand_on(connection, clean=clean)
+
+    async def _hand_on(self, connection: Any, *, clean: bool) -> None:
+        """
+        Let others use a connection, or open one instead of it.
+        """
+        line = None
+        try:
             line = Lasting.over(connection) if clean else None
-            if line is not None:
-                self.lines.give(line)
+            if line is None and connection is not None:
+                await self._let_go(connection, clean=clean)
+        finally:
+            if line is None:
+                self.lines.leave()
             else:
-                try:
-                    if connection is not None:
-                        await self._let_go(connection, clean=clean)
-                finally:
-                    self.lines.leave()
+                self.lines.give(line)
 
     async def _check(self) -> None:
         """
@@ -343,9 +323,9 @@ class AsyncRedisStore:
         if self._primary is not None:
             await self._primary.check()
         free = self.lines.free
-        for line in [one for one in free if not self._leads_on(one)]:
-            free.remove(line)
-            await self._close(line)
+        while lost := [line for line in free if not self._leads_on(line)]:
+            free.remove(lost[0])
+            await self._close(lost[0])
 
     def _told(
         self, results: list[Any], operations: list[Operation[Any]], connection: Any
@@ -374,6 +354,10 @@ def _of_use(error: RefusedError) -> bool:
     Tell whether what refused something may be asked something else.
     """
     return error.refusal.code != READ_ONLY
+
+
+def _was_lost(error: StoreError) -> bool:
+    return isinstance(error.__cause__, ConnectionLost)
 
 
 def _settle(

@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, ref
 
-from yokedcache.stores.redis import aio, sync
+from yokedcache.stores.redis import aio, aio_client, sync
 from yokedcache.stores.redis.sentinel import AsyncPrimary, Primary
 from yokedcache.stores.redis.ways import read_way
 
@@ -142,6 +142,6 @@ class RedisClient:
         way = self._way
         told: Any = {"limit": self._limit, "ticket": self._ticket}
         if way.service is None:
-            return aio.AsyncRedisStore(aio.connect(way.url), **told)
-        primary = AsyncPrimary(way, aio.OPTIONS, self._limit, aio.PLAIN)
+            return aio.AsyncRedisStore(aio_client.connect(way.url), **told)
+        primary = AsyncPrimary(way, aio_client.OPTIONS, self._limit, aio_client.PLAIN)
         return aio.AsyncRedisStore(primary.client, primary=primary, **told)

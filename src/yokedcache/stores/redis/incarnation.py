@@ -86,7 +86,7 @@ class Link:
     ) -> None:
         self.server = server
         self.looked_at = looked_at
-        """When INFO was sent, on the driver's clock."""
+        """When INFO was sent, by the monotonic clock."""
         self.draw = draw
         """Gives so many random bytes."""
 

@@ -104,10 +104,10 @@ class Lasting(asyncio.Protocol):
         It is called by the loop, not before this has returned; one request at a time.
         """
         self._answers, self._count, self._then = [], request.count, then
-        self._countdown.start(seconds)
         if self.lost:
             self._loop.call_soon(self._tell, ConnectionLost("it was closed"))
         else:
+            self._countdown.start(seconds)
             self._transport.write(request.packed)
 
     def data_received(self, data: bytes) -> None:
@@ -117,6 +117,7 @@ class Lasting(asyncio.Protocol):
         try:
             whole = self._read(data)
         except Exception as error:  # noqa: BLE001 - not the loop's: whoever asked is told
+            self.lost = True  # at once, for it may be given to the next one now
             self._transport.abort()
             self._tell(error)
             return

@@ -1,8 +1,8 @@
 """
 Operations on their way.
 
-Over a lasting connection that takes no task of the loop's; over one that redis-py has
-just opened it takes the caller's.
+Over a connection that stays that takes no task of the loop's; over one as redis-py has it,
+it takes the caller's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Trip:
     Some operations, done together; `over` is told their results, or what went wrong.
     """
 
-    __slots__ = ("_over", "_steps", "line", "operations")
+    __slots__ = ("_over", "_steps", "dropped", "line", "operations")
 
     def __init__(
         self,
@@ -40,6 +40,8 @@ class Trip:
     ) -> None:
         self.line = line
         self.operations = operations
+        self.dropped = False
+        """Nobody waits for it any more: nothing else is sent."""
         self._steps = steps
         self._over = over
 
@@ -52,18 +54,20 @@ class Trip:
     def _answered(self, outcome: list[Any] | Exception) -> None:
         if isinstance(outcome, Exception):
             self._over(self, outcome)
+        elif self.dropped:
+            self._steps.close()
+            self._over(self, [])
         else:
             self._go_on(outcome, self.line.left)
 
     def _go_on(self, answers: Any, seconds: float) -> None:
         try:
             request = self._steps.send(answers)
+            self.line.ask(request, seconds, self._answered)
         except StopIteration as stop:
             self._over(self, stop.value)
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             self._over(self, error)
-        else:
-            self.line.ask(request, seconds, self._answered)
 
 
 async def taken(connection: Any, steps: Steps[list[Any]]) -> list[Any]:

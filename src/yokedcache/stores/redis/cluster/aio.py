@@ -16,7 +16,8 @@ import redis.asyncio
 
 from yokedcache.errors import StoreError
 from yokedcache.stores.patience import counting, within
-from yokedcache.stores.redis.aio import LIMITS, PLAIN, AsyncRedisStore, connect
+from yokedcache.stores.redis.aio import AsyncRedisStore
+from yokedcache.stores.redis.aio_client import LIMITS, PLAIN, connect
 from yokedcache.stores.redis.batches import Batches
 from yokedcache.stores.redis.cluster.table import (
     ASK_SLOTS,
@@ -173,18 +174,19 @@ class AsyncClusterStore:
 
     async def _read_from_anyone(self, countdown: Countdown) -> None:
         said: list[str] = []
-        for host, port in self.table.to_ask():
-            # half of what is left for each: the next one may answer
-            seconds = max(countdown.left / 2, 0.001)
-            try:
-                async with within(seconds):
-                    answer = await self._slots(host, port)
-                self.table.learn(answer, (host, port), time.monotonic())
-            except (*CAUGHT, StoreError) as error:
-                said.append(why_not((host, port), error))
-                self.table.doubt((host, port))
-            else:
-                return
+        # it counts for itself, since whoever asked first may be gone before it ends
+        with counting(countdown.left) as own:
+            for address in self.table.to_ask():
+                # half of what is left for each: the next one may answer
+                try:
+                    async with within(max(own.left / 2, 0.001)):
+                        answer = await self._slots(*address)
+                    self.table.learn(answer, address, time.monotonic())
+                except (*CAUGHT, StoreError) as error:
+                    said.append(why_not(address, error))
+                    self.table.doubt(address)
+                else:
+                    return
         raise no_node(said)
 
     async def _slots(self, host: str, port: int) -> Any:

@@ -189,7 +189,9 @@ def releasing(claimed: bytes, token: bytes) -> Part:
     """
     Make the part that gives a claim up.
     """
-    return part("release", slot_of(claimed), partial(release, claimed, token))
+    return part(
+        "release", slot_of(claimed), partial(release, claimed, token), late=True
+    )
 
 
 # tags

@@ -291,15 +291,17 @@ class SharedWorld:
         """
         Name everything that may happen next.
         """
-        for actor in self.actors:
-            yield from (f"{actor.name}: {deed}" for deed in actor.deeds())
+        deeds = [f"{one.name}: {deed}" for one in self.actors for deed in one.deeds()]
+        yield from deeds
         if self.is_over:
             return
         if self.budget["evicted"]:
             yield "store: the tag is evicted"
         if self.budget["flushed"]:
             yield "store: all is lost"
-        if self.budget["passing"] and (self.off == "4" or not self._orphaned()):
+        passes = self.budget["passing"] and (self.off == "4" or not self._orphaned())
+        # whoever rests since somebody has claimed the load, and died, rests until then
+        if passes or (not deeds and self.model.claims):
             yield "time: leases pass"
 
     def _orphaned(self) -> bool:
@@ -323,7 +325,7 @@ class SharedWorld:
             self.budget["flushed"] -= 1
             self.model.flush()
         elif deed == "leases pass":
-            self.budget["passing"] -= 1
+            self.budget["passing"] = max(self.budget["passing"] - 1, 0)
             self._pass()
         for actor in self.actors:
             if actor.name == name:
@@ -347,6 +349,7 @@ class SharedWorld:
                 if not process.dead:
                     process.vouch()
             self.model.now += (LEASE + GRACE) / 3 + 0.1
+        self.model.claims.clear()  # they end by themselves
 
     def check_end(self) -> None:
         waiting = [

@@ -31,14 +31,23 @@ class Countdown:
     The alarm that it takes stays set after a `stop`, for a next limit to find it.
     """
 
-    __slots__ = ("_alarm", "_left", "_looked", "_loop", "_over", "_part", "_runs")
+    __slots__ = (
+        "_alarm",
+        "_left",
+        "_looked",
+        "_loop",
+        "_over",
+        "_part",
+        "_rings",
+        "_runs",
+    )
 
     def __init__(self, over: Callable[[], None]) -> None:
         self._over = over
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
         self._runs = False
-        self._left = self._part = self._looked = 0.0
+        self._left = self._part = self._looked = self._rings = 0.0
 
     @property
     def left(self) -> float:
@@ -56,7 +65,8 @@ class Countdown:
         """
         self._left, self._part = seconds, seconds / PARTS
         self._looked, self._runs = self._loop.time(), True
-        self._set()
+        if self._alarm is None or self._rings > self._looked + self._part:
+            self._set()
 
     def stop(self) -> None:
         """
@@ -74,12 +84,10 @@ class Countdown:
             self._alarm = None
 
     def _set(self) -> None:
-        rings = self._looked + min(self._left, self._part)
         if self._alarm is not None:
-            if self._alarm.when() <= rings:
-                return
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(rings, self._look)
+        self._rings = self._looked + min(self._left, self._part)
+        self._alarm = self._loop.call_at(self._rings, self._look)
 
     def _look(self) -> None:
         self._alarm = None

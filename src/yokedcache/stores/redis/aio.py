@@ -193,7 +193,8 @@ class AsyncRedisStore:
                 operation.sent = ticket
             return how(operations, link)
 
-        late = all(operation.late for operation in operations)
+        # look-ups are, and there are many of them
+        late = how is folded or all(operation.late for operation in operations)
         return led(begin, link, late=late)
 
     def _over(self, tell: Tell, trip: Trip, outcome: list[Any] | Exception) -> None:

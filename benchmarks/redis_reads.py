@@ -63,11 +63,11 @@ def _sync(server: Any, stack: ExitStack) -> dict[str, Run]:
     redis = importlib.import_module("redis")
     sync = importlib.import_module("yokedcache.stores.redis.sync")
     client = stack.enter_context(sync.connect(server.url(), limit=5.0))
-    store, commands = sync.RedisStore(client, limit=5.0), _commands()
+    store, commands = sync.RedisStore(client, limit=5.0), made_commands()
     packed, unpack = codec()
-    _age(server, commands, store)
+    settle(server, commands, store)
     stamp = store.perform(commands.stamp(["a"], keep=LIFE))
-    store.perform(commands.store("key", packed, stamp, _times(), life=LIFE))
+    store.perform(commands.store("key", packed, stamp, a_while(), life=LIFE))
     bare = stack.enter_context(redis.Redis.from_url(server.url()))
     bare.set("key", packed)
     tags = commands.tags(["a"])
@@ -90,7 +90,7 @@ def _async(server: Any, stack: ExitStack) -> dict[str, Run]:
     client, bare = aio_client.connect(server.url()), redis.Redis.from_url(server.url())
     stack.callback(lambda: runner.run(bare.aclose()))
     stack.callback(lambda: runner.run(client.aclose()))
-    store, commands = aio.AsyncRedisStore(client, limit=5.0), _commands()
+    store, commands = aio.AsyncRedisStore(client, limit=5.0), made_commands()
     _, unpack = codec()
     tags = commands.tags(["a"])
 
@@ -123,19 +123,25 @@ def codec() -> tuple[bytes, Callable[[Any], Any]]:
     )
 
 
-def _commands() -> Any:
+def made_commands() -> Any:
+    """
+    Make the operations of a store.
+    """
     commands = importlib.import_module("yokedcache.stores.redis.commands")
     layout = importlib.import_module("yokedcache.stores.redis.layout")
     return commands.Commands(layout.Layout(), lease=LIFE)
 
 
-def _times() -> Any:
+def a_while() -> Any:
+    """
+    Give the times of an entry that is stored now.
+    """
     envelope = importlib.import_module("yokedcache.stores.envelope")
     now = time.time()
     return envelope.Times(now, now + LIFE, now + LIFE)
 
 
-def _age(server: Any, commands: Any, store: Any) -> None:
+def settle(server: Any, commands: Any, store: Any) -> None:
     """
     Let the counter be old: on a server that is new all tags are fenced for a lease.
     """
@@ -164,13 +170,13 @@ def _fill_plain(server: Any, first: int, end: int) -> None:
 def _fill_ours(server: Any, first: int, end: int) -> None:
     sync = importlib.import_module("yokedcache.stores.redis.sync")
     with sync.connect(server.url(), limit=5.0) as client:
-        store, commands = sync.RedisStore(client, limit=5.0), _commands()
-        _age(server, commands, store)
+        store, commands = sync.RedisStore(client, limit=5.0), made_commands()
+        settle(server, commands, store)
         for start in range(first, end, A_TAG):
             tags = [f"{start}:{tag}" for tag in range(TAGS)]
             stamp = store.perform(commands.stamp(tags, keep=LIFE))
             for one in range(start, start + A_TAG):
                 payload = bytes(SIZES[one % len(SIZES)])
                 key = f"function:users:{one}"
-                operation = commands.store(key, payload, stamp, _times(), life=LIFE)
+                operation = commands.store(key, payload, stamp, a_while(), life=LIFE)
                 assert store.perform(operation) is None

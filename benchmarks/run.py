@@ -34,6 +34,7 @@ SECTIONS = (
     "redis_reads",
     "postgres_reads",
     "shared_hits",
+    "shared_tags",
     "stampede",
     "imports",
 )

@@ -193,16 +193,14 @@ class Machine:
         """
         Do the same in an event loop, whose own connections are let go.
         """
-        if self.store.owed:
-            import asyncio  # slow, and in an event loop it is there
+        import asyncio  # slow, and in an event loop it is there
 
-            # it is told once more, which waits for the store
-            try:
+        try:
+            if self.store.owed:  # the store is told once more, and waited for
                 await asyncio.to_thread(self.close)
-            finally:
-                await self.store.close_async()
-        else:
-            self.close()
+            else:
+                self.close()
+        finally:
             await self.store.close_async()
 
     def prefix_tags(self, key: object) -> list[str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+import redis
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -65,6 +67,21 @@ def look_ups(server: RedisServer) -> int:
     """
     stat = str(server.info("commandstats").get("cmdstat_mget", "calls=0,"))
     return int(stat.split(",", maxsplit=1)[0].removeprefix("calls="))
+
+
+@pytest.fixture
+def late_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Have what TLS sends after its handshake be there before anything is asked.
+    """
+    connect = redis.SSLConnection._connect  # type: ignore[attr-defined]
+
+    def connected(connection: Any) -> Any:
+        made = connect(connection)
+        time.sleep(0.05)
+        return made
+
+    monkeypatch.setattr(redis.SSLConnection, "_connect", connected)
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,7 @@ def test_nodes_that_want_a_password(caplog: pytest.LogCaptureFixture) -> None:
         wrong.sync.close()
 
 
+@pytest.mark.usefixtures("late_tickets")
 def test_nodes_are_spoken_to_over_tls(caplog: pytest.LogCaptureFixture) -> None:
     with RedisCluster.running(variant=Variant(tls=True)) as cluster:
         url = cluster.url()

@@ -183,6 +183,7 @@ def test_servers_that_are_no_sentinels_are_named(
     assert cache.sync.get("a", "nothing") == "nothing"
 
 
+@pytest.mark.usefixtures("late_tickets")
 def test_sentinels_and_servers_are_spoken_to_over_tls(
     open_cache: Callable[..., YokedCache],
 ) -> None:

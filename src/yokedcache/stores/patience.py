@@ -102,13 +102,11 @@ class Countdown:
 
 
 @contextmanager
-def counting(
-    seconds: float, over: Callable[[], None] = lambda: None
-) -> Iterator[Countdown]:
+def counting(seconds: float) -> Iterator[Countdown]:
     """
-    Count a limit down while something is done.
+    Count a limit down while something is done, which has to look itself what is left.
     """
-    countdown = Countdown(over)
+    countdown = Countdown(lambda: None)
     countdown.start(seconds)
     try:
         yield countdown

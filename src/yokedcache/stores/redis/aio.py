@@ -25,7 +25,7 @@ from yokedcache.stores.redis.lines import Lines
 from yokedcache.stores.redis.lockstep import lockstep
 from yokedcache.stores.redis.sync import LIMIT
 from yokedcache.stores.redis.trips import Trip, taken
-from yokedcache.stores.redis.wire import READ_ONLY, RefusedError
+from yokedcache.stores.redis.wire import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -205,7 +205,7 @@ class AsyncRedisStore:
         if isinstance(outcome, list):
             clean = self._told(outcome, trip.operations, connection)
         elif isinstance(outcome, RefusedError):
-            clean = _of_use(outcome)
+            clean = not outcome.of_a_replica
         if clean:
             self.lines.give(trip.line)
         else:
@@ -294,7 +294,7 @@ class AsyncRedisStore:
                 results = await taken(connection, steps)
             clean = self._told(results, operations, connection)
         except (*CAUGHT, RefusedError, StoreError) as error:
-            clean = isinstance(error, RefusedError) and _of_use(error)
+            clean = isinstance(error, RefusedError) and not error.of_a_replica
             made = self._error(error, asked, connection)
             raise made from made.__cause__
         else:
@@ -337,24 +337,13 @@ class AsyncRedisStore:
         clean = True
         for place, result in enumerate(results):
             if isinstance(result, RefusedError):
-                clean = clean and _of_use(result)
+                clean = clean and not result.of_a_replica
                 asked = operations[place].asked
                 results[place] = self._error(result, asked, connection)
         return clean
 
     def _error(self, error: Exception, asked: str, connection: Any) -> StoreError:
-        made = store_error(error, asked, whereabouts(connection, self.pool))
-        made.__cause__ = (
-            error.refusal.error if isinstance(error, RefusedError) else error
-        )
-        return made
-
-
-def _of_use(error: RefusedError) -> bool:
-    """
-    Tell whether what refused something may be asked something else.
-    """
-    return error.refusal.code != READ_ONLY
+        return store_error(error, asked, whereabouts(connection, self.pool))
 
 
 def _was_lost(error: StoreError) -> bool:

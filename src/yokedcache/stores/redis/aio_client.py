@@ -12,6 +12,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from yokedcache.stores.redis import sync
 from yokedcache.stores.redis.incarnation import INFO, Link, read_info
 
 
@@ -32,14 +33,8 @@ async def learn(connection: Any) -> None:
     connection.yokedcache = Link(server, looked, os.urandom)
 
 
-PLAIN: Final[dict[str, Any]] = {
-    "retry": Retry(NoBackoff(), 0),
-    # answers are the same in both, and nothing is pushed in between
-    "protocol": 2,
-    # else each connection looks up its library's version in files, and sends it
-    "driver_info": None,
-}
-"""What every client is made with, of sentinels as well."""
+PLAIN: Final[dict[str, Any]] = {**sync.PLAIN, "retry": Retry(NoBackoff(), 0)}
+"""What every client is made with, of sentinels as well: here TLS disturbs nobody."""
 
 LIMITS: Final[dict[str, Any]] = {
     # each operation has one time limit of its own, over all that it does

@@ -135,7 +135,7 @@ class RedisClient:
         if way.service is None:
             return sync.RedisStore(sync.connect(way.url, limit=limit), limit=limit)
         times = {"socket_timeout": limit, "socket_connect_timeout": limit}
-        primary = Primary(way, {**sync.OPTIONS, **times}, limit, sync.PLAIN)
+        primary = Primary(way, {**sync.OPTIONS, **times}, limit, sync.GREETED)
         return sync.RedisStore(primary.client, limit=limit, primary=primary)
 
     def _open_async(self) -> AnyAsyncStore:

@@ -46,8 +46,14 @@ def refusal(error: client.ResponseError) -> Refusal:
 
 def store_error(error: BaseException, asked: str, address: str) -> StoreError:
     """
-    Say what was asked of whom, and what went wrong.
+    Say what was asked of whom, and what went wrong; the client's own error is its cause.
     """
+    made = _store_error(error, asked, address)
+    made.__cause__ = error.refusal.error if isinstance(error, RefusedError) else error
+    return made
+
+
+def _store_error(error: BaseException, asked: str, address: str) -> StoreError:
     facts = {"asked": asked, "address": address}
     if isinstance(error, RefusedError):
         refused = error.refusal

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -26,7 +27,7 @@ from yokedcache.stores.redis.faults import (
 from yokedcache.stores.redis.incarnation import INFO, Link, led, read_info
 from yokedcache.stores.redis.lockstep import lockstep
 from yokedcache.stores.redis.operations import Operation
-from yokedcache.stores.redis.wire import READ_ONLY, RefusedError, Request
+from yokedcache.stores.redis.wire import RefusedError, Request
 
 if TYPE_CHECKING:
     from yokedcache.stores.redis.sentinel import Primary
@@ -60,6 +61,19 @@ def learn(connection: Any) -> None:
     connection.yokedcache = Link(server, looked, os.urandom)
 
 
+def greet(connection: Any) -> None:
+    """
+    Begin a connection of which nothing is learnt, as one to a sentinel.
+
+    An answer is read: what TLS 1.3 sends by itself after its handshake lies before that,
+    and redis-py takes a connection on which something lies for one that can't be used.
+    """
+    connection.on_connect()
+    connection.send_command("PING", check_health=False)
+    with suppress(ResponseError):  # a user may not be allowed to: that is an answer too
+        connection.read_response()
+
+
 PLAIN: Final[dict[str, Any]] = {
     "retry": Retry(NoBackoff(), 0),
     # answers are the same in both, and nothing is pushed in between
@@ -67,7 +81,10 @@ PLAIN: Final[dict[str, Any]] = {
     # else each connection looks up its library's version in files, and sends it
     "driver_info": None,
 }
-"""What every client is made with, of sentinels as well."""
+"""What every client is made with."""
+
+GREETED: Final[dict[str, Any]] = {**PLAIN, "redis_connect_func": greet}
+"""What those are made with that ask of whom nothing is learnt."""
 
 OPTIONS: Final[dict[str, Any]] = {
     **PLAIN,
@@ -152,9 +169,8 @@ class RedisStore:
         results = self.perform(Operation(asked, steps, late=late), seconds)
         for place, result in enumerate(results):
             if isinstance(result, RefusedError):
-                error = self._error(result, operations[place].asked, None)
-                error.__cause__ = result.refusal.error
-                results[place] = error
+                asked = operations[place].asked
+                results[place] = self._error(result, asked, None)
         return results
 
     def _using(
@@ -173,13 +189,10 @@ class RedisStore:
             ends = time.monotonic() + seconds
             result = self._follow(connection, operation, ends)
             clean = True
-        except RefusedError as error:
-            clean = error.refusal.code != READ_ONLY
-            raise self._error(
-                error, operation.asked, connection
-            ) from error.refusal.error
-        except (*CAUGHT, StoreError) as error:
-            raise self._error(error, operation.asked, connection) from error
+        except (*CAUGHT, RefusedError, StoreError) as error:
+            clean = isinstance(error, RefusedError) and not error.of_a_replica
+            made = self._error(error, operation.asked, connection)
+            raise made from made.__cause__
         else:
             return result
         finally:

@@ -54,6 +54,13 @@ class RefusedError(Exception):
         super().__init__(refusal.text)
         self.refusal = refusal
 
+    @property
+    def of_a_replica(self) -> bool:
+        """
+        Tell whether it was refused by what isn't the primary any more.
+        """
+        return self.refusal.code == READ_ONLY
+
 
 def fine(answer: Any) -> Any:
     """

@@ -151,7 +151,7 @@ class AsyncClusterStore:
         if reading is None:
             # all who wait go on in one turn, and so in one packet
             reading = self._reading = asyncio.ensure_future(
-                self._read_from_anyone(countdown)
+                self._read_from_anyone(countdown.left)
             )
             reading.add_done_callback(self._has_read)
         try:
@@ -172,14 +172,13 @@ class AsyncClusterStore:
         if not reading.cancelled():
             reading.exception()  # who still waited was told
 
-    async def _read_from_anyone(self, countdown: Countdown) -> None:
+    async def _read_from_anyone(self, seconds: float) -> None:
         said: list[str] = []
-        # it counts for itself, since whoever asked first may be gone before it ends
-        with counting(countdown.left) as own:
+        with counting(seconds) as countdown:
             for address in self.table.to_ask():
                 # half of what is left for each: the next one may answer
                 try:
-                    async with within(max(own.left / 2, 0.001)):
+                    async with within(max(countdown.left / 2, 0.001)):
                         answer = await self._slots(*address)
                     self.table.learn(answer, address, time.monotonic())
                 except (*CAUGHT, StoreError) as error:

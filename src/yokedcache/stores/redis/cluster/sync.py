@@ -20,7 +20,7 @@ from yokedcache.stores.redis.cluster.table import (
     why_not,
 )
 from yokedcache.stores.redis.faults import CAUGHT
-from yokedcache.stores.redis.sync import LIMIT, PLAIN, RedisStore, connect
+from yokedcache.stores.redis.sync import GREETED, LIMIT, RedisStore, connect
 
 if TYPE_CHECKING:
     from yokedcache.stores.addresses import Address
@@ -118,7 +118,7 @@ class ClusterStore:
             seconds = max((ends - time.monotonic()) / 2, 0.001)
             client: Any = redis.Redis.from_url(
                 self._way.url,
-                **{**PLAIN, "host": host, "port": port},
+                **{**GREETED, "host": host, "port": port},
                 socket_timeout=seconds,
                 socket_connect_timeout=seconds,
             )

@@ -13,15 +13,19 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
 from tests.sqlalchemy.people import BY_ID, Base, User, fill, users, warmed
+from yokedcache import cached
 from yokedcache.sqlalchemy.install import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
 
     from tests.services.postgres import PostgresDatabase
     from tests.sqlalchemy.remembering import Remembering
+    from yokedcache import YokedCache
 
 
 @pytest.fixture
@@ -106,5 +110,61 @@ async def test_asyncpg_is_answered_and_refuses_when_aborted(
             await session.rollback()
             assert (await session.scalars(BY_ID)).one().name == "ann"
         assert answerer.bypasses == ["transaction_failed"]
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["session", "connection"])
+@pytest.mark.parametrize("postgres_engine", ["psycopg", "psycopg2"], indirect=True)
+def test_a_function_handed_an_aborted_transaction_is_not_answered(
+    postgres_engine: Engine, cache: YokedCache, *, by_hand: bool
+) -> None:
+    maker = cache.attach(sessionmaker(postgres_engine))
+    numbers = select(User.id).order_by(User.id)
+
+    @cached(cache=cache)
+    def found(handed: Any) -> list[int]:
+        return [row[0] for row in handed.execute(numbers)]
+
+    def asked(session: Session) -> list[int]:
+        return found(session.connection() if by_hand else session)
+
+    for _ in range(2):
+        with maker() as session:
+            before = asked(session)
+    assert cache.stats().total.hits >= 1
+    with maker() as session:
+        with pytest.raises(DBAPIError):
+            session.execute(text("SELECT 1 / 0"))
+        with pytest.raises(DBAPIError, match="current transaction is aborted"):
+            asked(session)
+        session.rollback()
+        assert asked(session) == before
+    assert cache.stats().total.bypasses["transaction_failed"] >= 1
+
+
+async def test_so_it_is_in_a_loop(
+    postgres_database: PostgresDatabase, cache: YokedCache
+) -> None:
+    engine = create_async_engine(postgres_database.url("asyncpg"))
+    maker = cache.attach(async_sessionmaker(engine))
+
+    @cached(cache=cache)
+    async def found(session: AsyncSession) -> list[int]:
+        return list((await session.scalars(select(User.id))).all())
+
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        for _ in range(2):
+            async with maker() as session:
+                assert await found(session) == []
+        async with maker() as session:
+            with pytest.raises(DBAPIError):
+                await session.execute(text("SELECT 1 / 0"))
+            with pytest.raises(DBAPIError, match="current transaction is aborted"):
+                await found(session)
+            await session.rollback()
+            assert await found(session) == []
     finally:
         await engine.dispose()

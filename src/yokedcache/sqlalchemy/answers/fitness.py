@@ -153,8 +153,8 @@ def forbidden(call: StatementCall) -> str | None:
     return (
         _by_options(call.options)
         or _by_lock(call.statement)
-        or _by_transaction(call.session._transaction)
-        or _unusable(call.connected or call.bind)
+        or failed(call.session._transaction)
+        or unusable(call.connected or call.bind)
     )
 
 
@@ -176,7 +176,10 @@ def _by_lock(statement: Any) -> str | None:
     return None if lock is None else "for_update"
 
 
-def _by_transaction(transaction: Any) -> str | None:
+def failed(transaction: Any) -> str | None:
+    """
+    Name what a session's transaction waits for, if a statement of it went wrong.
+    """
     while transaction is not None:
         if FAILED in transaction.__dict__:
             return "transaction_failed"
@@ -184,7 +187,7 @@ def _by_transaction(transaction: Any) -> str | None:
     return None
 
 
-def _unusable(bind: Any) -> str | None:
+def unusable(bind: Any) -> str | None:
     """
     Name the state in which a connection would refuse the statement.
     """

@@ -16,7 +16,7 @@ from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
 from yokedcache.sqlalchemy import sharing
-from yokedcache.sqlalchemy.answers.fitness import established
+from yokedcache.sqlalchemy.answers.fitness import established, failed, unusable
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.contexts.listeners import rewriter
 from yokedcache.sqlalchemy.contexts.settings import open_context
@@ -126,6 +126,7 @@ def _judge(scene: Scene, session: Session) -> None:
         scene.varies |= {vary}
     if rewriter(session) is not None:
         scene.contextual = scene.contextual or "listeners"
+    scene.bypass = scene.bypass or failed(session._transaction)
     transaction = session.get_transaction()
     held = _held(session)
     if held:
@@ -197,6 +198,7 @@ def _judge_connection(
     if connection.closed or connection.invalidated:
         scene.bypass = scene.bypass or "inactive_session"
         return
+    scene.bypass = scene.bypass or unusable(connection)
     state = existing(connection.connection)
     if state is None or state.dirty:
         scene.bypass = scene.bypass or "dirty"

@@ -15,7 +15,7 @@ import redis
 import redis.asyncio
 
 from tests.services import MissingServiceError, base
-from tests.services.redis import NewRedis, Redis, RedisServer, Valkey
+from tests.services.redis import NewRedis, OldRedis, Redis, RedisServer, Valkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,9 @@ def test_tls_shows_a_certificate_that_can_be_checked(
         client.ping()
 
 
-@pytest.mark.parametrize("kind", [NewRedis(), Valkey()], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kind", [OldRedis(), NewRedis(), Valkey()], ids=lambda k: k.name
+)
 def test_server_without_tls_says_so(
     make_redis: Callable[..., RedisServer], kind: RedisKind
 ) -> None:
@@ -230,7 +232,9 @@ def test_nothing_is_left_behind() -> None:
     assert not directory.exists()
 
 
-@pytest.mark.parametrize("kind", [Redis(), NewRedis(), Valkey()], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kind", [Redis(), OldRedis(), NewRedis(), Valkey()], ids=lambda k: k.name
+)
 def test_missing_server_is_a_failure_that_names_the_way_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: RedisKind
 ) -> None:
@@ -243,8 +247,13 @@ def test_missing_server_is_a_failure_that_names_the_way_out(
 
 @pytest.mark.parametrize(
     ("kind", "installed"),
-    [(Redis(), "redis-server"), (NewRedis(), None), (Valkey(), "valkey-server")],
-    ids=["redis", "redis-new", "valkey"],
+    [
+        (Redis(), "redis-server"),
+        (OldRedis(), None),
+        (NewRedis(), None),
+        (Valkey(), "valkey-server"),
+    ],
+    ids=["redis", "redis-old", "redis-new", "valkey"],
 )
 def test_what_is_missing_is_installed_where_debian_has_it(
     monkeypatch: pytest.MonkeyPatch,
@@ -264,14 +273,17 @@ def test_what_is_missing_is_installed_where_debian_has_it(
     assert (installed in ran) if installed else not ran
 
 
-def test_too_old_a_server_is_none(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("kind", "version"), [(Redis(), "6.2.14"), (OldRedis(), "7.0.15")]
+)
+def test_older_or_newer_a_server_than_its_kind_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: RedisKind, version: str
 ) -> None:
-    old = tmp_path / "redis-server"
-    old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0:0'\n")
-    old.chmod(0o755)
-    monkeypatch.setenv("YC_REDIS_BIN", str(tmp_path))
-    assert Redis().locate() is None
+    other = tmp_path / "redis-server"
+    other.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0:0'\n")
+    other.chmod(0o755)
+    monkeypatch.setenv(kind.directory_variable, str(tmp_path))
+    assert kind.locate() is None
 
 
 def test_program_that_servers_may_not_reach_is_copied(

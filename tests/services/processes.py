@@ -43,21 +43,29 @@ _LOCKS: list[socket.socket] = []
 HELD = ".held"
 
 
-def free_port() -> int:
+def free_port(and_above: int = 0) -> int:
     """
     Return a port of the loopback address that nobody listens on now.
 
     A server that is killed finds it free again: no client is ever given it, and no
-    other test process.
+    other test process. The port so far `and_above` it is only free now.
     """
     mine = _own_ports(os.getpid())
     for _ in range(BLOCK):
         port = next(mine)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        if _is_free(port) and _is_free(port + and_above):
             return port
     message = f"none of this process's {BLOCK} ports is free"
     raise RuntimeError(message)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 @cache

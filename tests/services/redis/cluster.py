@@ -49,7 +49,7 @@ class RedisCluster:
         with contextlib.ExitStack() as stack:
             variant = stack.enter_context(vouched(kind, variant))
             nodes = [
-                stack.enter_context(RedisServer.running(kind, _member(variant)))
+                stack.enter_context(RedisServer.running(kind, _member(kind, variant)))
                 for _ in range(6 if replicas else 3)
             ]
             cluster = cls(nodes[:3], nodes[3:])
@@ -103,14 +103,16 @@ class RedisCluster:
         share = -(-SLOTS // len(self.primaries))
         for number, node in enumerate(self.primaries):
             first, last = number * share, min((number + 1) * share, SLOTS) - 1
-            node.say("CLUSTER", "ADDSLOTSRANGE", first, last)
+            if node.kind.modern:
+                node.say("CLUSTER", "ADDSLOTSRANGE", first, last)
+            else:
+                node.say("CLUSTER", "ADDSLOTS", *range(first, last + 1))
         for number, node in enumerate(self.nodes, 1):
             # two nodes of one epoch would have to settle who is newer
             node.say("CLUSTER", "SET-CONFIG-EPOCH", number)
-        first_node = self.nodes[0]
-        bus = first_node.variant.options["cluster-port"]
-        for node in self.nodes[1:]:
-            node.say("CLUSTER", "MEET", first_node.host, first_node.port, bus)
+        met, *others = self.nodes
+        for node in others:
+            node.say("CLUSTER", "MEET", met.host, met.port, met.bus)
         wait_until(self._all_met)
         for primary, replica in zip(self.primaries, self.replicas, strict=False):
             replica.say("CLUSTER", "REPLICATE", primary.say("CLUSTER", "MYID"))
@@ -213,20 +215,20 @@ class RedisCluster:
         )
 
 
-def _member(variant: Variant) -> Variant:
-    return replace(
-        variant,
-        options={
-            **variant.options,
-            "cluster-enabled": "yes",
-            **({"tls-cluster": "yes"} if variant.tls else {}),
-            # chosen: 10,000 above the port may be somebody's
-            "cluster-port": str(free_port()),
-            "cluster-node-timeout": str(NODE_TIMEOUT),
-            # replicas of a node that serves nothing are of no use to tests
-            "cluster-allow-replica-migration": "no",
-        },
-    )
+def _member(kind: RedisKind, variant: Variant) -> Variant:
+    options = {
+        **variant.options,
+        "cluster-enabled": "yes",
+        "cluster-node-timeout": str(NODE_TIMEOUT),
+        # replicas of a node that serves nothing are of no use to tests
+        "cluster-allow-replica-migration": "no",
+    }
+    if variant.tls:
+        options["tls-cluster"] = "yes"
+    if kind.modern:
+        # chosen: 10,000 above the port may be somebody's
+        options["cluster-port"] = str(free_port())
+    return replace(variant, options=options)
 
 
 def _state(node: RedisServer) -> dict[str, str]:

@@ -97,6 +97,7 @@ class Sentinel:
     One of the watchers.
     """
 
+    kind: RedisKind
     port: int
     process: Process
     certificate: Certificate | None = None
@@ -112,8 +113,10 @@ class Sentinel:
 
     def pace(self, milliseconds: int) -> None:
         """
-        Have it ask and greet others so often.
+        Have it ask and greet others so often; an older one keeps its own seconds.
         """
+        if not self.kind.modern:
+            return
         often = (word for period in _LIVELY for word in (period, milliseconds))
         self.say("SENTINEL", "DEBUG", *often)
 
@@ -275,7 +278,7 @@ def _sentinel(kind: RedisKind, primary: RedisServer) -> Iterator[Sentinel]:
         lines.append(f"sentinel auth-pass {NAME} {primary.variant.password}")
     with kind.runnable() as command, private_directory("sentinel") as directory:
         process = launch(command, directory, iter(lines), "--sentinel")
-        sentinel = Sentinel(port, process, certificate)
+        sentinel = Sentinel(kind, port, process, certificate)
         try:
             process.wait_until(sentinel.answers)
             # they greet each other every two seconds otherwise

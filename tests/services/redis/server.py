@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+OLD_BUS = 10_000
+"""
+So far above its port an older server of a Cluster talks to others, it can't be told where.
+"""
+
 DATA = ("*.rdb", "*.aof", "appendonlydir")
 
 
@@ -60,8 +65,8 @@ class RedisServer:
             certificate = variant.certificate
             if variant.tls and not certificate:
                 certificate = make_certificate(Redis().openssl() or [], directory)
-            port = free_port()
-            lines = variant.lines(port, directory / "socket", certificate)
+            port = free_port(and_above=0 if kind.modern else OLD_BUS)
+            lines = variant.lines(kind, port, directory / "socket", certificate)
             process = launch(command, directory, lines)
             server = cls(kind, variant, directory, port, process, certificate)
             try:
@@ -69,6 +74,13 @@ class RedisServer:
                 yield server
             finally:
                 server.process.kill()
+
+    @property
+    def bus(self) -> int:
+        """
+        The port where it talks to others of a Cluster.
+        """
+        return int(self.variant.options.get("cluster-port", self.port + OLD_BUS))
 
     @property
     def socket(self) -> Path:

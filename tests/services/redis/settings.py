@@ -64,7 +64,11 @@ class Variant:
             raise ValueError(message)
 
     def lines(
-        self, port: int, socket: Path | None, certificate: Certificate | None
+        self,
+        kind: RedisKind,
+        port: int,
+        socket: Path | None,
+        certificate: Certificate | None,
     ) -> Iterator[str]:
         """
         Yield the lines of a file of settings.
@@ -74,13 +78,15 @@ class Variant:
             "port": "0" if certificate else str(port),
             "daemonize": "no",
             "dir": ".",
-            "enable-debug-command": "yes",
             # replicas are there at once, not after five seconds
             "repl-diskless-sync-delay": "0",
             "repl-diskless-load": "swapdb",
             "maxmemory-policy": self.policy,
             **_KEPT[self.persistence],
         }
+        if kind.modern:
+            # an older one lets anybody use it
+            settings["enable-debug-command"] = "yes"
         if socket:
             settings |= {"unixsocket": str(socket), "unixsocketperm": "777"}
         if certificate:

@@ -71,12 +71,18 @@ def test_a_primary_that_wants_its_replicas_answers_nothing_without_them(
         face.settle()
         face.fill("k", b"old", "a")
         assert face.read("k", "a") == b"old"
+        early = face.fence("b")
         pair.replica.say("REPLICAOF", "NO", "ONE")
         wait_until(lambda: pair.primary.info()["connected_slaves"] == "0")
         with pytest.raises(StoreError, match="NOREPLICAS"):
             face.read("k", "a")
-        with pytest.raises(StoreError, match="NOREPLICAS"):
-            face.fence("a")
+        for change in (
+            lambda: face.fence("a"),
+            lambda: face.bump("a"),
+            lambda: face.lift(early),
+        ):
+            with pytest.raises(StoreError, match="NOREPLICAS"):
+                change()
 
 
 @pytest.mark.parametrize("connection", ["new", "open"])

@@ -41,21 +41,27 @@ class Scope:
         """
         Run a script that gives versions; give its answer.
         """
-        return self._run(name, (), link, words)
+        return run_script(name, self._keys, self._words(link, words))
 
     def tell(self, name: str, link: Link, *words: bytes) -> Steps[Any]:
         """
         Run one that announces what it changes.
-        """
-        return self._run(name, (self.log,), link, words)
 
-    def _run(
-        self, name: str, log: tuple[bytes, ...], link: Link, words: tuple[bytes, ...]
-    ) -> Steps[Any]:
+        A primary whose replicas are gone may not be the primary any more: what it is told
+        then, others don't hear. It refuses to be told, an older one if asked for leave.
+        """
+        leave = GETEX + bulk(self.counter) if link.server.lets_scripts else b""
+        keys = [*self._keys, self.log]
+        return run_script(name, keys, self._words(link, words), leave=leave)
+
+    @property
+    def _keys(self) -> list[bytes]:
+        return [self.counter, *self.tags.keys]
+
+    def _words(self, link: Link, own: tuple[bytes, ...]) -> list[bytes]:
         server, nonce = link.server, word(link.draw(NONCE_BYTES))
-        told = [server.mark, nonce, b"%d" % self.lease, b"%d" % server.evicts]
-        keys = [self.counter, *self.tags.keys, *log]
-        return (yield from run_script(name, keys, [*told, *words]))
+        lease, evicts = b"%d" % self.lease, b"%d" % server.evicts
+        return [server.mark, nonce, lease, evicts, *own]
 
 
 def take_stamp(scope: Scope, keep: int, link: Link) -> Steps[Stamp]:

@@ -4,6 +4,7 @@ What a client library raises, as our own error: asked what, of whom, and what we
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import redis.exceptions as client
@@ -31,6 +32,9 @@ _CODES: Final[dict[type[Exception], str]] = {
     client.ClusterDownError: "CLUSTERDOWN",
 }
 
+_IN_A_SCRIPT: Final = re.compile(r"Error running script .*: -([A-Z]+) ")
+"""How Redis before 7.0 says what stopped a script."""
+
 CAUGHT: Final = (client.RedisError, OSError, EOFError)
 """What means that the server, or the way to it, is at fault."""
 
@@ -40,7 +44,10 @@ def refusal(error: client.ResponseError) -> Refusal:
     Make a value of what a server answered instead.
     """
     text = str(error)
-    code = _CODES.get(type(error)) or text.partition(" ")[0]
+    if stopped := _IN_A_SCRIPT.match(text):
+        code = stopped[1]
+    else:
+        code = _CODES.get(type(error)) or text.partition(" ")[0]
     return Refusal(code, text, error)
 
 

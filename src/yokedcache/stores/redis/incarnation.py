@@ -43,6 +43,9 @@ Asking with each read would cost a fifth more; asked once a millisecond it costs
 OLDEST: Final = (6, 2)
 """The first version that has GETEX."""
 
+_SCRIPTS_HEED: Final = (7, 0)
+"""The first version that refuses scripts, too, what it must not write."""
+
 INFO: Final = command(b"INFO")
 _INFO_REPLICATION: Final = command(b"INFO", b"replication")
 
@@ -54,13 +57,23 @@ class Server:
     What a server says of itself.
     """
 
-    __slots__ = ("_same", "evicts", "mark", "run_id", "version")
+    __slots__ = ("_same", "evicts", "lets_scripts", "mark", "run_id", "version")
 
-    def __init__(self, run_id: str, replid: str, version: str, *, evicts: bool) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        replid: str,
+        version: str,
+        *,
+        evicts: bool,
+        lets_scripts: bool,
+    ) -> None:
         self.run_id = run_id
         self.version = version
         self.evicts = evicts
         """Whether it may evict keys that have no TTL, fences included."""
+        self.lets_scripts = lets_scripts
+        """Whether scripts may write what commands may not, as replicas are missing."""
         self.mark = mark_of(run_id, replid)
         self._same = b"\nmaster_replid:%b\r" % replid.encode()
 
@@ -70,8 +83,13 @@ class Server:
         """
         if b"\nrole:master\r" in info and self._same in info:
             return self
-        replid = _primary(_facts(info))
-        return Server(self.run_id, replid, self.version, evicts=self.evicts)
+        return Server(
+            self.run_id,
+            _primary(_facts(info)),
+            self.version,
+            evicts=self.evicts,
+            lets_scripts=self.lets_scripts,
+        )
 
 
 class Link:
@@ -135,7 +153,8 @@ def read_info(info: bytes) -> Server:
     facts = _facts(info)
     shown = facts.get("valkey_version") or facts.get("redis_version", "")
     name = f"Valkey {shown}" if "valkey_version" in facts else f"Redis {shown}"
-    if _numbers(facts.get("redis_version", "")) < OLDEST:
+    numbers = _numbers(facts.get("redis_version", ""))
+    if numbers < OLDEST:
         raise StoreError(
             f"the server is {name}: Redis 6.2 or newer, or Valkey, is needed",
             version=shown,
@@ -144,8 +163,13 @@ def read_info(info: bytes) -> Server:
     policy = facts.get("maxmemory_policy")
     if not policy or not facts.get("run_id"):
         raise StoreError("the server doesn't say who it is and what it evicts")
-    evicts = policy.startswith("allkeys")
-    return Server(facts["run_id"], replid, name, evicts=evicts)
+    return Server(
+        facts["run_id"],
+        replid,
+        name,
+        evicts=policy.startswith("allkeys"),
+        lets_scripts=numbers < _SCRIPTS_HEED,
+    )
 
 
 def mark_of(run_id: str, replid: str) -> bytes:

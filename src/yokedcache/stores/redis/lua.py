@@ -11,7 +11,14 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from yokedcache.stores.redis.wire import NO_SCRIPT, Refusal, Request, command, fine
+from yokedcache.stores.redis.wire import (
+    NO_SCRIPT,
+    WRONG_TYPE,
+    Refusal,
+    Request,
+    command,
+    fine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +69,25 @@ def _read(name: str) -> Script:
 SCRIPTS: Final = {name: _read(name) for name in NAMES}
 
 
-def run_script(name: str, keys: Sequence[bytes], words: Sequence[bytes]) -> Steps[Any]:
+def run_script(
+    name: str, keys: Sequence[bytes], words: Sequence[bytes], *, leave: bytes = b""
+) -> Steps[Any]:
     """
     Run a script, which is brought along if the server doesn't know it.
+
+    `leave` is a command that the server refuses where it ought to refuse the script.
     """
     found = SCRIPTS[name]
-    (answer,) = yield Request(found.short(keys, words))
+    answer = yield from _with_leave(leave, found.short(keys, words))
     if isinstance(answer, Refusal) and answer.code == NO_SCRIPT:
-        (answer,) = yield Request(found.whole(keys, words))
+        answer = yield from _with_leave(leave, found.whole(keys, words))
     return fine(answer)
+
+
+def _with_leave(leave: bytes, packed: bytes) -> Steps[Any]:
+    if not leave:
+        (answer,) = yield Request(packed)
+        return answer
+    given, answer = yield Request(leave + packed, 2)
+    refused = isinstance(given, Refusal) and given.code != WRONG_TYPE
+    return given if refused else answer

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.redis_faces import AsyncFace
 from yokedcache.errors import StoreError
-from yokedcache.stores.redis.incarnation import mark_of, read_info
+from yokedcache.stores.redis.incarnation import INFO, Link, mark_of, read_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,18 @@ def test_only_a_new_life_is_learnt_anew() -> None:
     assert again.version == server.version
     with pytest.raises(StoreError, match="is a slave"):
         server.renewed(info(role="slave"))
+
+
+def test_how_a_server_is_set_is_learnt_again_each_second() -> None:
+    link = Link(read_info(info()), 10.0, bytes)
+    assert link.question(10.9) != INFO
+    link.learn(info(), link.question(10.9), 10.9)
+    assert link.question(11.0) == INFO
+    link.learn(info(maxmemory_policy="allkeys-lru"), link.question(11.0), 11.0)
+    assert link.server.evicts
+    assert link.looked_at == 11.0
+    assert link.question(11.9) != INFO
+    assert link.question(12.0) == INFO
 
 
 def connections(face: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.services.processes import wait_until
+from yokedcache.stores.redis import incarnation
 from yokedcache.stores.redis.layout import BORN, UNKNOWN, read_tag
 
 if TYPE_CHECKING:
@@ -249,6 +250,22 @@ def test_where_any_key_may_be_evicted_new_tags_are_born_fenced(
     # a writer made it: somebody else's fence may have been in the key that is gone
     assert face.fill("k", b"v", "b") == "commit_in_flight"
     wait_until(lambda: face.fill("k", b"v", "b") is None)
+
+
+def test_it_is_noticed_that_keys_are_evicted_from_now_on(
+    redis_server: RedisServer,
+    open_face: Callable[..., Face],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(incarnation, "READ_AGAIN", 0.0)
+    monkeypatch.setattr(incarnation, "TRUSTED", 0.0)
+    face = open_face(redis_server)
+    face.settle()
+    face.fence("a")  # by a writer who dies
+    redis_server.configure(maxmemory_policy="allkeys-lru")
+    redis_server.say("DEL", face.tag("a"))  # as the server would
+    assert face.fill("k", b"old", "a") == "commit_in_flight"
+    assert face.read("k", "a") != b"old"
 
 
 def test_a_server_that_restarts_with_its_data_serves_none_of_it(

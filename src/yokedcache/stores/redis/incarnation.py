@@ -14,6 +14,9 @@ need not be, since none but those of that millisecond differ. While the server i
 replica it refuses whatever writes, and `GETEX`, with which entries are read, counts as
 that; so all of it, with a commit at the other server, would have to happen between two
 commands that are no further apart than `TRUSTED`.
+
+Which keys it may evict can be set anew while it runs, so all of INFO is read again once
+the last reading is older than `READ_AGAIN`.
 """
 
 from __future__ import annotations
@@ -38,6 +41,11 @@ TRUSTED: Final = 0.001
 Seconds for which a connection is taken to lead where it led.
 
 Asking with each read would cost a fifth more; asked once a millisecond it costs little.
+"""
+
+READ_AGAIN: Final = 1.0
+"""
+Seconds for which a server is taken to be set as it was.
 """
 
 OLDEST: Final = (6, 2)
@@ -97,7 +105,7 @@ class Link:
     What is known of one connection.
     """
 
-    __slots__ = ("draw", "looked_at", "server")
+    __slots__ = ("_read_at", "draw", "looked_at", "server")
 
     def __init__(
         self, server: Server, looked_at: float, draw: Callable[[int], bytes]
@@ -105,15 +113,28 @@ class Link:
         self.server = server
         self.looked_at = looked_at
         """When INFO was sent, by the monotonic clock."""
+        self._read_at = looked_at
+        """When all of it was asked for."""
         self.draw = draw
         """Gives so many random bytes."""
 
-    def learn(self, said: Any, looked_at: float) -> None:
+    def question(self, now: float) -> bytes:
         """
-        Take what the server said of replication.
+        Write the command that asks what is due to be known.
         """
-        self.server = self.server.renewed(fine(said))
-        self.looked_at = looked_at
+        return INFO if now - self._read_at >= READ_AGAIN else _INFO_REPLICATION
+
+    def learn(self, said: Any, asked: bytes, now: float) -> None:
+        """
+        Take what the server said when it was asked.
+        """
+        info = fine(said)
+        if asked is INFO:
+            self.server = read_info(info)
+            self._read_at = now
+        else:
+            self.server = self.server.renewed(info)
+        self.looked_at = now
 
 
 def led(begin: Callable[[], Steps[T]], link: Link, *, late: bool) -> Steps[T]:
@@ -129,17 +150,19 @@ def led(begin: Callable[[], Steps[T]], link: Link, *, late: bool) -> Steps[T]:
 
 
 def _early(begin: Callable[[], Steps[T]], link: Link, looked: float) -> Steps[T]:
-    (said,) = yield Request(_INFO_REPLICATION)
-    link.learn(said, looked)
+    asked = link.question(looked)
+    (said,) = yield Request(asked)
+    link.learn(said, asked, looked)
     return (yield from begin())
 
 
 def _late(steps: Steps[T], link: Link, looked: float) -> Steps[T]:
     try:
         request = next(steps)
-        packed = _INFO_REPLICATION + request.packed
+        asked = link.question(looked)
+        packed = asked + request.packed
         said, *answers = yield Request(packed, request.count + 1)
-        link.learn(said, looked)
+        link.learn(said, asked, looked)
         while True:
             answers = yield steps.send(answers)
     except StopIteration as stop:

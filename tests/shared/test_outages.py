@@ -243,7 +243,8 @@ def test_reads_alone_find_out_that_a_second_outage_is_over(
     cache, proxy = open_through(announce_timeout=0.2)
     now = [100.0]
     server: Any = cache.machine.store.server
-    for clock in (server, server._doubt, server._asking, server._announcing):
+    breakers = (server._asking, server._storing, server._announcing)
+    for clock in (server, server._doubt, *breakers):
         monkeypatch.setattr(clock, "_clock", lambda: now[0])
 
     def read() -> None:

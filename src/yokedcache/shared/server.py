@@ -30,10 +30,20 @@ _CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
 
 _LOOKS: Final = frozenset({"read", "exists", "claim", "follow"})
 
+_SPARED: Final = frozenset({"follow", "stamp", "store"})
+"""What a server that refuses it may go on without: it answers look-ups as before."""
+
 _AGAIN: Final = 0.05
 """Seconds after which an announcement is tried again whose way was lost."""
 _FOR_GOOD: Final = frozenset({"NOPERM", "NOAUTH", "WRONGPASS", "OTHERSERVERS"})
 """Refusals that don't go away while a commit waits."""
+
+_LEFT_ALONE: Final = """\
+a shared store fails again and again, so it is left alone for a while and the database \
+answers: %s"""
+_KEEPS_NOTHING: Final = """\
+a shared store fails again and again to keep an answer, so it is given none for a while; \
+what it has is served: %s"""
 
 _INSISTED: Final = 0.5
 """The part of `announce_timeout` without an answer that makes an outage of one failure."""
@@ -87,8 +97,10 @@ class Server:
         self._ticket = ticket
         self._limit = limit
         self._patience = patience
-        # a look-up is given up early, an announcement is not: each has its own
+        # a look-up is given up early, an announcement is not: each has its own; so has
+        # what is stored, which may be too large to be sent in time
         self._asking = Breaker(clock)
+        self._storing = Breaker(clock)
         self._announcing = Breaker(clock)
         self._doubt = Doubt(clock, insisted=_INSISTED * patience)
 
@@ -105,7 +117,7 @@ class Server:
         try:
             result = self.client.perform(operation, limit)
         except StoreError as error:
-            self._failed(breaker, error)
+            self._failed(operation, breaker, error)
             raise
         self._answered(breaker, began)
         if self._doubt.until:
@@ -124,7 +136,7 @@ class Server:
         try:
             result = await self.client.perform_async(operation, limit)
         except StoreError as error:
-            self._failed(breaker, error)
+            self._failed(operation, breaker, error)
             raise
         self._answered(breaker, began)
         if self._doubt.until:
@@ -206,6 +218,8 @@ class Server:
             self._rely(operation)
         changes = operation.asked in _CHANGES
         breaker = self._announcing if changes else self._asking
+        if operation.asked == "store":
+            breaker = self._storing
         if breaker.troubled and breaker.open:
             if changes:  # a commit is worth a try, if a short one: it may be over
                 return breaker, self._limit
@@ -221,31 +235,36 @@ class Server:
             message = f"it is not relied on so soon after an outage ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
 
-    def _failed(self, breaker: Breaker, error: StoreError) -> None:
+    def _failed(
+        self, operation: Operation[Any], breaker: Breaker, error: StoreError
+    ) -> None:
         self.failures += 1
-        refused = error.facts.get("asked") == "follow" and "refusal" in error.facts
-        if refused or error.facts.get("partly"):  # the rest of it is asked as ever
-            once("store_failed", error.message, "a shared store failed: %s", str(error))
-            return
-        self._doubt.failed()
-        if breaker.failed():
-            logger.warning(
-                "a shared store fails again and again, so it is left alone for a "
-                "while and the database answers: %s",
-                str(error),  # not the error: a log would keep what it was raised in
-            )
-        else:
-            once("store_failed", error.message, "a shared store failed: %s", str(error))
+        spared = operation.asked in _SPARED and "refusal" in error.facts
+        if not (spared or error.facts.get("partly")):  # the rest of it is asked as ever
+            self._doubt.failed()
+            if breaker.failed():
+                # the text, not the error: a log would keep what it was raised in
+                said = _KEEPS_NOTHING if breaker is self._storing else _LEFT_ALONE
+                logger.warning(said, str(error))
+                return
+        once("store_failed", error.message, "a shared store failed: %s", str(error))
 
     def _answered(self, breaker: Breaker, began: float) -> None:
         doubt = self._doubt
         if not (
-            breaker.troubled or self._announcing.troubled or doubt.missed or doubt.until
+            breaker.troubled
+            or self._asking.troubled
+            or self._announcing.troubled
+            or doubt.missed
+            or doubt.until
         ):
             doubt.heard = began  # nearly always: a call for each would cost more
             return
-        over = breaker.answered()
-        if breaker is self._asking and self._announcing.failing:
+        stored = breaker is self._storing
+        over = breaker.answered() and not stored
+        if stored and self._asking.failing:
+            over = self._asking.answered()
+        if breaker is not self._announcing and self._announcing.failing:
             # look-ups succeed again, others' as well: the next commit has to insist
             over = self._announcing.answered()
         if doubt.answered(began, over=over):

@@ -1,0 +1,119 @@
+"""
+A store that takes nothing new, or not in time, goes on being asked what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.services.processes import wait_until
+from yokedcache import YokedCache, cached
+from yokedcache.core.breaker import FAILURES
+from yokedcache.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.services.redis import RedisServer
+
+MANY = 10
+"""More failures in a row than a breaker lets pass."""
+
+
+@pytest.fixture
+def cache(redis_server: RedisServer) -> Iterator[YokedCache]:
+    """
+    Give a cache whose shared store has an answer.
+    """
+    made = YokedCache(redis_server.url(), lease=0.2, jitter=0.0, store_timeout=5.0)
+    wait_until(lambda: made.sync.set("warm", 1))
+    yield made
+    made.sync.close()
+
+
+def loads_in_vain(cache: YokedCache, loop: bool) -> None:
+    """
+    Load at once what isn't there and can't be stored, under keys and tags that are new.
+    """
+    loading = threading.Barrier(MANY)
+
+    @cached(cache=cache, ttl=60, tags=["of:{number}"])
+    async def load_async(number: int) -> bytes:
+        await asyncio.sleep(0)
+        return bytes(number)
+
+    @cached(cache=cache, ttl=60, tags=["of:{number}"])
+    def load(number: int) -> bytes:
+        loading.wait()
+        return bytes(number)
+
+    async def load_all() -> list[bytes]:
+        return await asyncio.gather(*map(load_async, range(MANY)))
+
+    if loop:
+        assert asyncio.run(load_all()) == list(map(bytes, range(MANY)))
+        return
+    with ThreadPoolExecutor(MANY) as pool:
+        assert list(pool.map(load, range(MANY))) == list(map(bytes, range(MANY)))
+
+
+@pytest.mark.parametrize("loop", [False, True], ids=["sync", "async"])
+def test_a_full_server_goes_on_serving_what_is_there(
+    redis_server: RedisServer, cache: YokedCache, loop: bool
+) -> None:
+    redis_server.configure(maxmemory=1)
+    loads_in_vain(cache, loop)
+    assert cache.sync.get("warm") == 1
+    assert not cache.sync.set("new", 2)
+    assert cache.stats().store_failures > MANY
+    assert cache.sync.get("warm") == 1
+    redis_server.configure(maxmemory=0)
+    assert cache.sync.set("new", 2)
+    assert cache.sync.get("new") == 2
+
+
+@pytest.mark.parametrize("loop", [False, True], ids=["sync", "async"])
+def test_what_is_stored_too_slowly_keeps_nobody_from_looking(
+    cache: YokedCache,
+    loop: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = cache.machine.store.server.client
+    tried: list[str] = []
+
+    def slow(operation: Any) -> None:
+        if operation.asked == "store":
+            tried.append(operation.asked)
+            message = "it didn't store in time"
+            raise StoreError(message, asked="store")
+
+    perform, perform_async = client.perform, client.perform_async
+
+    def in_a_thread(operation: Any, limit: float) -> Any:
+        slow(operation)
+        return perform(operation, limit)
+
+    async def in_a_loop(operation: Any, limit: float) -> Any:
+        slow(operation)
+        return await perform_async(operation, limit)
+
+    monkeypatch.setattr(client, "perform", in_a_thread)
+    monkeypatch.setattr(client, "perform_async", in_a_loop)
+    loads_in_vain(cache, loop)
+    assert cache.sync.get("warm") == 1
+    failed = len(tried)
+    assert failed >= FAILURES
+    assert not cache.sync.set("new", 2)
+    assert len(tried) == failed  # nor is each waited for
+    assert "so it is given none for a while" in caplog.text
+    monkeypatch.undo()
+    wait_until(lambda: cache.sync.set("new", 2))
+    # no outage has ended, after which nothing would be served for a while
+    assert cache.sync.get("warm") == 1
+    assert "answers again" not in caplog.text

@@ -128,12 +128,12 @@ def _from_url(url: object) -> dict[str, Any]:
         return {"url": given, **{name: _from_text(name, text) for name, text in known}}
     if parts.scheme not in {"memory", "null"}:
         known = [(name, text) for name, text in told if name in _FIELDS]
-        # the rest is the client library's: certificates, a database, ...
+        # the rest is the client library's, as it stands: certificates, a database, ...
         theirs = urlencode([pair for pair in told if pair[0] not in _FIELDS])
-        scheme = parts.scheme.replace("valkey", "redis")
-        given = parts._replace(scheme=scheme, query=theirs).geturl()
-        if not ours:  # as it was given: what its parts mean, its store knows
-            given = url.partition("?")[0] + f"?{theirs}" * bool(theirs)
+        scheme, _, place = url.partition("?")[0].partition(":")
+        if ours:
+            scheme = parts.scheme.replace("valkey", "redis")
+        given = f"{scheme}:{place}" + f"?{theirs}" * bool(theirs)
         return {"url": given, **{name: _from_text(name, text) for name, text in known}}
     if parts.netloc or parts.path.strip("/"):
         msg = (
@@ -231,7 +231,11 @@ def _near_read(values: dict[str, Any]) -> dict[str, Any]:
         seconds(told.get("max_staleness", NEAR), name="max_staleness") if asked else 0.0
     )
     if "entries" in told:
-        values["max_entries"] = told["entries"]
+        entries = told["entries"]
+        fine = values.setdefault("max_entries", entries) == entries
+        _require(
+            fine, "near", near, f"of max_entries={values['max_entries']!r} entries"
+        )
     return {**values, "near": age}
 
 

@@ -194,7 +194,12 @@ def test_sentinels_and_servers_are_spoken_to_over_tls(
         stranger = open_cache(group.url().partition("?")[0])
         for loop in (False, True):
             assert "certificate verify failed" in failure(stranger, loop=loop)
-        open_text = open_cache(group.url().replace("rediss", "redis"))
+        plain = group.url().replace("rediss", "redis")
+        with pytest.raises(
+            SettingsError, match=r"'ssl_ca_certs' of the store's URL.*TLS"
+        ):
+            open_cache(plain)
+        open_text = open_cache(plain.partition("?")[0])
         assert "can't be reached" in failure(open_text, loop=False)
 
 

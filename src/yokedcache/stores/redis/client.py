@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from yokedcache.stores.redis import aio, aio_client, sync
+from yokedcache.stores.redis.options import check
 from yokedcache.stores.redis.sentinel import AsyncPrimary, Primary
 from yokedcache.stores.redis.ways import read_way
 
@@ -53,7 +54,9 @@ class RedisClient:
         limit: float,
     ) -> None:
         self.commands = commands
-        self._way = read_way(url)
+        self._way = way = read_way(url)
+        for told in filter(None, (way.url, way.watchers)):
+            check(told)
         self._ticket = ticket
         self._limit = limit
         self._sync: AnyStore | None = None

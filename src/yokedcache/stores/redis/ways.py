@@ -2,6 +2,7 @@
 The way to a store, as its URL says it: one server, a Sentinel service, a Cluster.
 
     redis://user:password@host:port/database?...
+    unix://user:password@/path/of/socket?db=database&...
     redis+sentinel://user:password@host:port,host:port/service/database?...
     redis+cluster://user:password@host:port,host:port?...
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 
+UNIX: Final = "unix:///run/redis/redis.sock?db=0"
+PORT: Final = 6379
 SENTINEL: Final = "redis+sentinel"
 SENTINEL_PORT: Final = 26379
 CLUSTER: Final = "redis+cluster"
-CLUSTER_PORT: Final = 6379
 
 _FOR_SENTINELS: Final = "sentinel_"
 _CREDENTIALS: Final = ("username", "password")
@@ -69,8 +71,27 @@ def read_way(url: str) -> Way:
     parts = urlsplit(url)
     scheme, plus, kind = parts.scheme.partition("+")
     if not plus:
-        return Way(url)
+        return _one(parts, url)
     return (_sentinel if kind == "sentinel" else _cluster)(parts, scheme)
+
+
+def _one(parts: SplitResult, url: str) -> Way:
+    if parts.scheme == "unix":
+        if parts.hostname or not parts.path.strip("/"):
+            msg = f"the URL names no socket by its path: {UNIX}"
+            raise SettingsError(msg, form=UNIX)
+        return Way(url)
+    form = f"{parts.scheme}://host:{PORT}/0"
+    if host := parts.netloc.rpartition("@")[2]:
+        read_address(host, PORT, form)
+    _check_database(parts.path.strip("/"), form)
+    return Way(url)
+
+
+def _check_database(database: str, form: str) -> None:
+    if database and not database.isdecimal():
+        msg = f"the URL's database is {database!r}, and has to be a number: {form}"
+        raise SettingsError(msg, form=form)
 
 
 def _sentinel(parts: SplitResult, scheme: str) -> Way:
@@ -80,9 +101,7 @@ def _sentinel(parts: SplitResult, scheme: str) -> Way:
     if not service:
         msg = f"the URL names no service that the sentinels watch: {form}"
         raise SettingsError(msg, form=form)
-    if database and not database.isdecimal():
-        msg = f"the URL's database is {database!r}, and has to be a number: {form}"
-        raise SettingsError(msg, form=form)
+    _check_database(database, form)
     told = parse_qsl(parts.query, keep_blank_values=True)
     servers = [pair for pair in told if not pair[0].startswith(_FOR_SENTINELS)]
     url = _common(parts, scheme, servers, database)
@@ -117,8 +136,8 @@ def _watchers(scheme: str, told: list[tuple[str, str]]) -> str:
 
 
 def _cluster(parts: SplitResult, scheme: str) -> Way:
-    form = f"{CLUSTER}://host:{CLUSTER_PORT},host:{CLUSTER_PORT}"
-    hosts = _hosts(parts, CLUSTER_PORT, form)
+    form = f"{CLUSTER}://host:{PORT},host:{PORT}"
+    hosts = _hosts(parts, PORT, form)
     told = parse_qsl(parts.query, keep_blank_values=True)
     if parts.path.strip("/") not in ("", "0") or "db" in dict(told):
         msg = f"a Cluster has one database, so the URL names none: {form}"

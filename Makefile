@@ -25,7 +25,7 @@ ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 # What a Cluster does beside holding its promises, which the gate sees, a machine whose
 # histories are like those of the store suite, and tests that say so: once a night.
 NIGHT := $(if $(ARGS),,-m "not night" $(addprefix --ignore=tests/,$(addsuffix .py,\
-	$(addprefix stores/redis/test_,cluster_interleavings cluster_moves cluster_suite redis_machine) \
+	$(addprefix stores/redis/test_,cluster_interleavings cluster_moves redis_machine) \
 	shared/test_backplane_of_groups shared/test_functions_in_a_cluster shared/test_loads_in_a_cluster)))
 
 .PHONY: help demo test quick nightly audited lint fmt bench conformance consistency soak docs services changelog lock clean

@@ -40,8 +40,9 @@ def open_store(
     from yokedcache.shared.server import Asker, Server
     from yokedcache.shared.store import SharedStore
 
+    client = _client(settings.url, settings, ticket)
     server = Server(
-        _client(settings.url, settings, ticket),
+        client,
         clock,
         ticket,
         lease=settings.lease,
@@ -56,21 +57,26 @@ def open_store(
         grace=settings.orphan_grace,
         near=settings.near,
         refuse=settings.on_unreachable == "refuse",
-        journal=_journal(settings),
+        journal=_journal(settings, client),
     )
     return store, Asker(server)
 
 
-def _journal(settings: Settings) -> Journal | None:
+def _journal(settings: Settings, client: Client) -> Journal | None:
     if settings.journal is None:
         return None
     from pathlib import Path
 
+    from yokedcache.settings import SCHEMES
     from yokedcache.shared.journal import Journal
+    from yokedcache.stores.installed import place_of
 
-    return Journal(
-        Path(settings.journal).absolute(), settings.url or "", settings.prefix
-    )
+    url = settings.url or ""
+    place = place_of(client, url)
+    scheme = url.partition(":")[0]
+    if scheme not in SCHEMES:  # it may name its places as one of ours does
+        place = f"{scheme} {place}"
+    return Journal(Path(settings.journal).absolute(), place, settings.prefix)
 
 
 def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:

@@ -94,16 +94,6 @@ SCOPES = {
         10,
     ),
 }
-NIGHT = {
-    "two processes and a writer",
-    "answers near by",
-    "readers of a process, and such a commit",
-    "2-before",
-    "1-late",
-    "3",
-    "4",
-}
-"""What takes longest; of the rules the explorer of one process has most, too."""
 LARGE = {
     "what is near is overtaken": Scope(
         ((1, F), (1, F)), (3,), passing=2, polls=3, **OVERTAKEN
@@ -202,23 +192,13 @@ def nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "secrets", TOKENS)
 
 
-def spread(names: dict[str, Any]) -> list[Any]:
-    """
-    List them, those for the night as such.
-    """
-    return [
-        pytest.param(name, marks=[pytest.mark.night] if name in NIGHT else [])
-        for name in names
-    ]
-
-
 def explored(scope: Scope) -> Outcome:
     return explore(functools.partial(SharedWorld, scope))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", spread(SCOPES))
+@pytest.mark.parametrize("name", SCOPES)
 def test_no_order_of_events_among_processes_breaks_a_promise(name: str) -> None:
     scope, least = SCOPES[name]
     outcome = explored(scope)
@@ -236,7 +216,7 @@ def test_no_order_of_events_in_larger_worlds_breaks_a_promise(name: str) -> None
     assert not outcome.story, f"\n{outcome}"
 
 
-@pytest.mark.parametrize("rule", spread(WITHOUT))
+@pytest.mark.parametrize("rule", WITHOUT)
 def test_without_the_rule_a_promise_breaks(rule: str) -> None:
     what, scope = WITHOUT[rule]
     outcome = explored(scope)

@@ -110,12 +110,14 @@ def attached(maker: sessionmaker[Session], cache: YokedCache) -> sessionmaker[Se
     return own
 
 
-def dies_in_an_outage(way: Way, folder: Path, maker: Any) -> None:
+def dies_in_an_outage(
+    way: Way, folder: Path, maker: Any, url: str | None = None
+) -> None:
     """
     Let a process commit while it doesn't reach the store, and kill it.
     """
     database = maker.kw["bind"].url.render_as_string()
-    command = [sys.executable, "-c", WRITER, way.url, str(folder), database]
+    command = [sys.executable, "-c", WRITER, url or way.url, str(folder), database]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -201,6 +203,39 @@ def test_a_process_that_lives_through_the_outage_tells_it_too(
     (own,) = folder.iterdir()
     assert own.read_bytes() == b""
     sibling.sync.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_database_of_a_server_is_owed_no_other_is_told(
+    way: Way,
+    opened: Callable[..., YokedCache],
+    database: sessionmaker[Session],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "journal"
+    owed, other = f"{way.url}?db=1", f"{way.url}?db=2"
+    reader = opened(f"{way.server.url()}?db=1")
+    read = attached(database, reader)
+    dies_in_an_outage(way, folder, database, owed)
+
+    def kept() -> bool:
+        before = reader.stats().total.hits
+        name(read)
+        return reader.stats().total.hits > before
+
+    wait_until(kept)
+    left = list(folder.iterdir())
+    assert len(left) == 1
+    stranger = opened(other, journal=folder)
+    # it serves nothing before it has told what it takes over
+    wait_until(lambda: stranger.sync.set("a", 1) and stranger.sync.get("a") == 1)
+    stranger.sync.close()
+    assert list(folder.iterdir()) == left
+    heir = opened(owed, journal=folder)
+    wait_until(lambda: heir.stats().owed == 0)
+    before = reader.stats().total.hits
+    assert name(read) == "new"
+    assert reader.stats().total.hits == before
     assert list(folder.iterdir()) == []
 
 
@@ -295,8 +330,7 @@ def test_files_of_the_living_and_of_other_stores_are_left_alone(tmp_path: Path) 
         Journal(tmp_path, "redis://localhost:1/2", "yc"),
     ):
         assert other.left() == []
-    # a password is no part of what a store is
-    (left,) = Journal(tmp_path, "redis://me:secret@localhost:1/0", "yc").left()
+    (left,) = Journal(tmp_path, URL, "yc").left()
     assert ours.left() == []
     left.owed.clear()
     left.close()

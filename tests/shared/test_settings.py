@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.services.processes import wait_until
 from yokedcache import YokedCache
 from yokedcache.errors import SettingsError, StoreError
 from yokedcache.settings import read
@@ -35,6 +36,19 @@ def test_a_url_has_our_settings_and_the_clients() -> None:
 def test_valkey_is_spoken_to_as_redis() -> None:
     assert read("valkey://host/1", {}).url == "redis://host/1"
     assert read("valkeys+cluster://host/", {}).url == "rediss+cluster://host/"
+
+
+@pytest.mark.parametrize("url", ["unix:///run/r.sock", "redis:///2", "redis://"])
+def test_a_url_without_a_host_stays_as_it_is(url: str) -> None:
+    assert read(url, {}).url == url
+    assert read(f"{url}?lease=2s&db=1", {}).url == f"{url}?db=1"
+
+
+def test_a_socket_leads_to_a_server(redis_server: RedisServer) -> None:
+    cache = YokedCache(redis_server.url(socket=True), store_timeout=10.0)
+    wait_until(lambda: cache.sync.set("a", 1))
+    assert cache.sync.get("a") == 1
+    cache.sync.close()
 
 
 def test_a_path_means_the_same_wherever_the_process_goes(

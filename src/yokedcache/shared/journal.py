@@ -21,7 +21,6 @@ import threading
 from contextlib import suppress
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from yokedcache.errors import SettingsError
 from yokedcache.runtime.log import once
@@ -139,19 +138,19 @@ class Journal:
     The files in a folder that stand for one shared store.
 
     Args:
-        url: that of the store; files of another store, or prefix, are left alone.
+        place: names the store (`contract.Placed`); files of another one, or of another
+            prefix, are left alone.
 
     Raises:
         SettingsError: nothing can be written there, or files can't be locked here.
     """
 
-    def __init__(self, folder: Path, url: str, prefix: str) -> None:
+    def __init__(self, folder: Path, place: str, prefix: str) -> None:
         if not _CAN_LOCK:  # pragma: no cover - not on POSIX
             msg = "a journal needs locks of files (flock), which this system hasn't got"
             raise SettingsError(msg, journal=str(folder))
-        parts = urlsplit(url)  # a password that is changed makes no other store
-        place = f"{parts.netloc.rpartition('@')[2]}{parts.path} {prefix}"
-        self._whose = blake2b(place.encode(), digest_size=_WHOSE_BYTES).hexdigest()
+        whose = repr((place, prefix)).encode()
+        self._whose = blake2b(whose, digest_size=_WHOSE_BYTES).hexdigest()
         self._folder = folder
         self._page: Page | None = None
         self._lock = threading.Lock()

@@ -260,6 +260,21 @@ class Saying(Commands, Protocol):
         """
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """
+    A client that can say where its store is, however the URL was written.
+    """
+
+    @property
+    def place(self) -> str:
+        """
+        Name the store: alike in all processes that use it, in no process of another.
+
+        What isn't certain is another store. Nothing secret stands in it.
+        """
+
+
 class Client(Protocol):
     """
     Does a store's operations, for this process.

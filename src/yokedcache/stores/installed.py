@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from yokedcache.errors import SettingsError
+from yokedcache.stores.contract import Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,3 +61,16 @@ def opener(scheme: str) -> Opener:
         msg = f"{scheme}:// is opened by {found[0].value}, which can't be had: {error}"
         raise SettingsError(msg, scheme=scheme) from error
     return made
+
+
+def place_of(client: Client, url: str) -> str:
+    """
+    Name a store: as its client does, else by all of its URL, as nobody knows what counts.
+    """
+    if isinstance(client, Placed):
+        return client.place
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    # a password is to be changed, and to be found nowhere
+    user = login.partition(":")[0]
+    return parts._replace(netloc=f"{user}{at}{host}").geturl()

@@ -59,6 +59,14 @@ class MemcachedClient:
         for peer in self.peers:
             weakref.finalize(self, peer.close)
 
+    @property
+    def place(self) -> str:
+        """
+        Name the store (`contract.Placed`): its servers, in an order that isn't the URL's.
+        """
+        servers = sorted(address_text(peer.address) for peer in self.peers)
+        return f"memcached {','.join(servers)}"
+
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
         """
         Do an operation in the calling thread.

@@ -22,6 +22,7 @@ from yokedcache.stores.postgresql.faults import (
 )
 from yokedcache.stores.postgresql.making import making
 from yokedcache.stores.postgresql.operations import Settled
+from yokedcache.stores.postgresql.places import place_of
 from yokedcache.stores.postgresql.sync import Threads
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class PostgresClient:
         self, url: str, commands: Commands, ticket: Callable[[], float]
     ) -> None:
         facts = check_url(url)
+        self._facts = dict(facts)
         facts.setdefault("fallback_application_name", "yokedcache")
         self.commands = commands
         self._conninfo = make_conninfo("", **facts)
@@ -64,6 +66,13 @@ class PostgresClient:
         self._ticket = ticket
         self._begin()
         weakref.finalize(self, self._threads.close)
+
+    @property
+    def place(self) -> str:
+        """
+        Name the store (`contract.Placed`).
+        """
+        return place_of(self._facts)
 
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
         """

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary, ref
 
 from yokedcache.stores.redis import aio, aio_client, sync
 from yokedcache.stores.redis.options import check
+from yokedcache.stores.redis.places import place_of
 from yokedcache.stores.redis.sentinel import AsyncPrimary, Primary
 from yokedcache.stores.redis.ways import read_way
 
@@ -63,6 +64,13 @@ class RedisClient:
         self._loops: WeakKeyDictionary[Any, Opened] = WeakKeyDictionary()
         self._latest: tuple[Callable[[], Any], Any] = _NOWHERE
         """The loop that asked last, and its client."""
+
+    @property
+    def place(self) -> str:
+        """
+        Name the store (`contract.Placed`).
+        """
+        return place_of(self._way)
 
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
         """

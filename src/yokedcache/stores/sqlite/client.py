@@ -7,6 +7,7 @@ it would have to wait. Everything else is for the worker: opening, changing, wai
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,6 +48,13 @@ class SqliteClient:
         self._pool = Pool()
         self._worker = Worker("yokedcache-sqlite")
         weakref.finalize(self, self._pool.close)
+
+    @property
+    def place(self) -> str:
+        """
+        Name the store (`contract.Placed`): the file to which links lead by now.
+        """
+        return f"sqlite {os.path.realpath(self._path)}"
 
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
         """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tests.services.redis import RedisServer
+from tests.services.redis import RedisServer, SentinelGroup
 from yokedcache.stores.redis.client import RedisClient
 from yokedcache.stores.redis.commands import Commands as RedisCommands
 from yokedcache.stores.redis.layout import Layout
@@ -120,6 +120,24 @@ class TestCachesOnRedis(CacheSuite):
     @pytest.fixture
     def url(self, redis_url: str) -> str:
         return redis_url
+
+
+class TestCachesOverASocket(CacheSuite):
+    @pytest.fixture
+    def url(self, redis_server: RedisServer) -> str:
+        return redis_server.url(socket=True)
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[SentinelGroup]:
+    with SentinelGroup.running() as group:
+        yield group
+
+
+class TestCachesBehindSentinels(CacheSuite):
+    @pytest.fixture
+    def url(self, watched: SentinelGroup) -> str:
+        return watched.url()
 
 
 class TestCachesInMemory(CacheSuite):

@@ -14,7 +14,7 @@ from yokedcache.stores.redis.cluster.client import ClusterClient
 from yokedcache.stores.redis.cluster.commands import ClusterCommands
 from yokedcache.stores.redis.cluster.layout import ClusterLayout
 from yokedcache.stores.versions import not_after
-from yokedcache.testing.stores import Process, StoreSuite
+from yokedcache.testing.stores import CacheSuite, Process, StoreSuite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,3 +114,9 @@ class TestCluster(StoreSuite):
         for tag in tags:
             other.bump(tag)
             assert not one.stamp(tag).vector.not_after(note)
+
+
+class TestCachesInACluster(CacheSuite):
+    @pytest.fixture
+    def url(self, cluster: RedisCluster) -> str:
+        return cluster.url()

@@ -61,7 +61,8 @@ class Stats:
     store_failures: int = 0
     """Operations of a shared store that failed."""
     unreadable: int = 0
-    """Entries of a shared store that couldn't be read: corrupted, or of other code."""
+    """Look-ups in a shared store that found what can't be read: foreign, damaged, of
+    another version."""
     owed: int = 0
     """Changes that a shared store is still to be told of."""
     announced_inside: int = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from yokedcache.codec import frame
 from yokedcache.codec.compression import compress, decompress
 from yokedcache.codec.msgpack import MessagePackCodec
-from yokedcache.errors import PayloadError, SettingsError
+from yokedcache.errors import PayloadError, SettingsError, ValueNotStorableError
 
 if TYPE_CHECKING:
     from yokedcache.codec import Codec
@@ -55,12 +55,22 @@ def codec_named(name: str) -> Codec:
 def dump(value: object, *, codec: Codec = DEFAULT) -> bytes:
     """
     Encode a value and wrap it for a store, compressed if it is large.
+
+    Raises:
+        ValueNotStorableError: it has no exact form as bytes, or, with a `size`, so many
+            of them that no reader would take it.
     """
     number = _numbers.get(codec.name)
     if number is None:
         message = f"codec {codec.name!r} isn't registered; see `register_codec`"
         raise SettingsError(message, name=codec.name)
     plain = codec.encode(value)
+    size = len(plain)
+    if size > frame.LARGEST:  # before it is compressed: readers count it like this, too
+        message = (
+            f"result takes {size} bytes, and nobody reads more than {frame.LARGEST}"
+        )
+        raise ValueNotStorableError(message, size=size)
     small = compress(plain)
     if small is None:
         return frame.pack(plain, codec=number)

@@ -15,7 +15,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from yokedcache.errors import StoreError
+from yokedcache.errors import PayloadError, StoreError
 from yokedcache.shared.keys import shared_key
 from yokedcache.shared.looking import Looking
 from yokedcache.shared.resting import Rest
@@ -94,7 +94,9 @@ class Claiming(Looking):
             except StoreError:
                 return Claimed()
             if not isinstance(claim.found, Miss):
-                entry = self._taken(key, claim.found, claiming, copy=copy)
+                entry = None
+                with suppress(PayloadError):  # `look` has met it, and counted
+                    entry = self._taken(key, claim.found, claiming, copy=copy)
                 entry = self._served(key, entry, owner)
                 if fresh(entry):
                     if claim.holder == token:

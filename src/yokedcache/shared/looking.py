@@ -12,7 +12,9 @@ from yokedcache.errors import PayloadError, StoreError
 from yokedcache.shared.keys import key_tag, shared_key
 from yokedcache.shared.payloads import imprint, unpack
 from yokedcache.shared.tagging import is_shared
-from yokedcache.stores.answers import SAME, Miss, digest_of
+from yokedcache.shared.timing import possible
+from yokedcache.shared.unreadable import PAYLOAD, say
+from yokedcache.stores.answers import SAME, UNREADABLE, Miss, digest_of
 from yokedcache.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -88,13 +90,34 @@ class Looking(MemoryStore):
             self._bring_near(entry, reading.at)
             return self._served(key, entry, owner)
         if not isinstance(found, Miss):
-            entry = self._taken(key, found, reading, copy=copy)
+            entry = self._read(key, found, reading, copy=copy)
             return self._served(key, entry, owner)
+        if found.reason in UNREADABLE:
+            self._count(found.reason)
         with self._lock:
             self._mirror.learn(asked, found.stamp)
             self._forget(key)
         yield from self._fencing.adopting(asked.names, found.stamp.states, self._wall())
         return None
+
+    def _read(
+        self, key: Hashable, found: Hit, reading: Operation[Any], *, copy: bool
+    ) -> Entry | None:
+        """
+        Take over an entry that the shared store says holds, or count it.
+        """
+        try:
+            return self._taken(key, found, reading, copy=copy)
+        except PayloadError as error:
+            self._count(PAYLOAD, _told(error))
+            return None
+
+    def _count(self, kind: str, said: str = "") -> None:
+        """
+        Count an answer that can't be read.
+        """
+        self.unreadable += 1
+        say(kind, said)
 
     def _question(
         self, key: Hashable, entry: Entry | None, names: Iterable[str]
@@ -219,24 +242,26 @@ class Looking(MemoryStore):
     ) -> Entry | None:
         """
         Take over an entry that the shared store says holds.
+
+        Raises:
+            PayloadError: it can't be read.
         """
+        if not possible(found.times):
+            raise PayloadError("the stored payload was made at no moment")
         entry = self.entries.get(key)
         seen = imprint(found.payload, found.times.born)
         told = None
         if entry is None or entry.imprint != seen:
-            try:
-                told = unpack(found.payload, copy=copy)
-            except PayloadError:
-                self.unreadable += 1
-                return None
+            told = unpack(found.payload, copy=copy)
             names = told.names
         else:
             names = tuple(str(tag.name) for tag, _ in entry.vector)
         with self._lock:
             vector = self._mirror.learn_hit(names, found)
         if vector is None:
-            self.unreadable += 1
-            return None
+            raise PayloadError(
+                "the stored payload has other tags than it is kept under"
+            )
         if told is not None:
             entry = self._timing.entry(told, vector, found.times, len(found.payload))
             entry.imprint = seen
@@ -255,3 +280,13 @@ class Looking(MemoryStore):
         entry = self.entries.get(key)
         if entry is not None and entry.queue:
             self._drop(entry)
+
+
+def _told(error: PayloadError) -> str:
+    """
+    Say what is wrong with a payload, and nothing of what it holds.
+    """
+    cause = error.__cause__
+    if cause is None:
+        return error.message
+    return f"the stored payload can't be taken apart ({type(cause).__name__})"

@@ -95,7 +95,8 @@ def pack(entry: Entry) -> bytes:
     Write an entry down.
 
     Raises:
-        ValueNotStorableError: its value has no exact form as bytes.
+        ValueNotStorableError: its value has no exact form as bytes, or, with a `size`,
+            so many of them that no reader would take it.
     """
     name, form = next(
         ((name, form) for name, form in _forms.items() if form.tells(entry)),

@@ -152,8 +152,8 @@ class SharedStore(Here, Claiming):
             return "changed_meanwhile"
         try:
             payload = pack(entry)
-        except ValueNotStorableError:
-            return "unstorable"
+        except ValueNotStorableError as error:
+            return "too_large" if "size" in error.facts else "unstorable"
         asked = self._mirror.asked(versions)
         states = [TagState(versions[name]) for name in asked.names]
         mark = versions[EVERYTHING][:MARK]

@@ -7,7 +7,7 @@ which others can read. A wrong clock makes a TTL wrong, and never an entry valid
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from yokedcache.core.entry import Entry, Lifetime
 from yokedcache.stores.answers import Times
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
     from yokedcache.core.tags import Vector
     from yokedcache.shared.payloads import Told
+
+
+_FAR: Final = 1e12
+"""Seconds from 1970 that no clock shows, however wrong it is."""
+
+
+def possible(times: Times) -> bool:
+    """
+    Tell whether a store gave times at all: it may keep any numbers, and none (NaN).
+    """
+    return abs(times.born) + abs(times.fresh_until) + abs(times.stale_until) < _FAR
 
 
 class Timing:

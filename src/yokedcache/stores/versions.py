@@ -11,11 +11,14 @@ compared where their origins are equal.
 from __future__ import annotations
 
 import base64
+import re
 from typing import Final
 
 ORIGIN: Final = 16
 MARK: Final = 8
 """Characters of an origin, and those of it that stand for the incarnation."""
+
+_VERSION: Final = re.compile(rb"[A-Za-z0-9_-]{%d}[.][0-9]+" % ORIGIN)
 
 
 def not_after(version: bytes, note: bytes) -> bool:
@@ -53,6 +56,13 @@ def of_incarnation(version: bytes, mark: bytes) -> bool:
     Tell whether a version was given in an incarnation, or in any if the mark is empty.
     """
     return version.startswith(mark)
+
+
+def is_version(text: bytes) -> bool:
+    """
+    Tell whether bytes are written as a version is.
+    """
+    return _VERSION.fullmatch(text) is not None
 
 
 def word(raw: bytes) -> bytes:

@@ -19,16 +19,16 @@ from yokedcache.stores.answers import (
     TagState,
     digest_of,
 )
+from yokedcache.stores.versions import is_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LAYOUT: Final = "yokedcache 3"
+LAYOUT: Final = "yokedcache 4"
 """What a comment on the table of tags says; it changes with the functions, too."""
 
 _LONGEST: Final = 40
 _PLAIN: Final = re.compile(rf"[a-z0-9_]{{1,{_LONGEST}}}")
-_VERSION: Final = re.compile(rb"[A-Za-z0-9_-]{16}[.][0-9]+")
 _LOST: Final = TagState(None, lost=True)
 _UNKNOWN: Final = TagState(None)
 
@@ -117,7 +117,7 @@ def _read_state(line: bytes, shift: float) -> TagState:
     version, _, listed = line.partition(b" ")
     if not line:
         return _LOST
-    if not _VERSION.fullmatch(version):
+    if not is_version(version):
         return _UNKNOWN
     if not listed:
         return TagState(version)

@@ -3,13 +3,14 @@ Many look-ups in one command.
 
 Entries and tags of all of them are read at one moment by one MGET, tags that several
 have in common once. Before it a GETEX says that this is no replica (see `operations`).
+To an MGET a value of another type is as if nothing were there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from yokedcache.stores.redis.lockstep import packet, sent_on, step
+from yokedcache.stores.redis.lockstep import lockstep, packet, sent_on, step
 from yokedcache.stores.redis.questions import GETEX
 from yokedcache.stores.redis.wire import WRONG_TYPE, Refusal, Request, bulk, fine
 
@@ -66,6 +67,9 @@ def folded(operations: Folded, link: Link) -> Steps[list[Any]]:
 
     Gives the result of each, or the error that ended it.
     """
+    if len(operations) == 1:
+        # a GETEX of the entry itself is as short, and tells what is of another type
+        return (yield from lockstep(operations, link))
     fold = Fold(operations)
     answers = yield fold.request
     results: list[Any] = [None] * len(operations)

@@ -13,7 +13,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.stores.answers import (
+    MOST_TAGS,
     SAME,
+    TAG_BYTES,
     Miss,
     Same,
     Stamp,
@@ -24,7 +26,7 @@ from yokedcache.stores.answers import (
 )
 from yokedcache.stores.sqlite import machine
 from yokedcache.stores.sqlite.layout import numbers, read_state
-from yokedcache.stores.versions import of_incarnation
+from yokedcache.stores.versions import is_version, of_incarnation
 
 if TYPE_CHECKING:
     from yokedcache.stores.sqlite.files import Link
@@ -47,6 +49,8 @@ _COUNTED: Final = (
 )
 _COUNTER: Final = "SELECT origin, number FROM counter"
 _BETWEEN: Final = b" "
+_TYPES: Final = (int, bytes, bytes, bytes, bytes, float, float, float, int, bytes)
+"""What an entry's row has in its columns."""
 
 UNDONE: Final = object()
 """What a look gives when there is something to change."""
@@ -90,7 +94,10 @@ class Question:
         """
         if len(rows) != len(self.asked) or rows[0][1:] != self._row:
             return False
-        return rows[0][0] > now and all(
+        ends = rows[0][0]
+        if type(ends) is not int or ends <= now:
+            return False
+        return all(
             row[0] == number and row[1] == version and row[3] is None and row[2] > now
             for row, number, version in zip(
                 rows[1:], self.asked[1:], self._versions, strict=True
@@ -118,31 +125,45 @@ def look(link: Link, place: Place, tags: TagSet) -> SqliteHit | Miss:
     asked = numbers(tags.digests)
     rows = link.execute(_both[len(asked)], (place.row, *asked)).fetchall()
     now = machine.now()
-    entry = None
+    entry: Any = None
     if rows and rows[0][-1] is not None:
         entry, *rows = rows
     found = {row[0]: row[:4] for row in rows}
-    if entry is None or entry[2] != place.key or entry[0] <= now:
-        return Miss("absent", _stamp(link, tags, asked, found, now))
-    _, mark, _, digests, packed, *_, payload = entry
-    if not type(payload) is type(packed) is type(digests) is bytes:
-        return Miss("foreign", _stamp(link, tags, asked, found, now))
-    if mark != link.mark:
-        return Miss("incarnation", _stamp(link, tags, asked, found, now))
+    flaw = _flaw(entry, place, link, now)
+    if flaw is not None:
+        return Miss(flaw, _stamp(link, tags, asked, found, now))
+    _, _, _, digests, packed, *_ = entry
+    versions = packed.split(_BETWEEN) if packed else []
+    if len(digests) != len(versions) * TAG_BYTES or len(versions) > MOST_TAGS:
+        return Miss("corrupted", _stamp(link, tags, asked, found, now))
     own = asked if digests == tags.digests else numbers(digests)
     missing = [number for number in own if number not in found]
     if missing and own is not asked:
         late = link.execute(_tags[len(missing)], missing)
         found.update((row[0], row) for row in late)
-    versions = packed.split(_BETWEEN) if packed else []
-    if len(versions) != len(own):
-        return Miss("corrupted", _stamp(link, tags, asked, found, now))
     for number, version in zip(own, versions, strict=True):
         row = found.get(number)
         if row is None or row[1] != version or row[3] is not None or row[2] <= now:
             state = read_state(row, now, time.time())
-            return Miss(_why(state), _stamp(link, tags, asked, found, now))
+            why = _why(state) if is_version(version) else "corrupted"
+            return Miss(why, _stamp(link, tags, asked, found, now))
     return SqliteHit(entry, versions)
+
+
+def _flaw(entry: Any, place: Place, link: Link, now: int) -> str | None:
+    """
+    Name why an entry's row isn't what is looked for.
+    """
+    if entry is None:
+        return "absent"
+    if tuple(map(type, entry)) != _TYPES:  # columns take whatever they are given
+        return "foreign"
+    ends, mark, key, *_ = entry
+    if key != place.key or ends <= now:
+        return "absent"
+    if mark != link.mark:
+        return "incarnation" if len(mark) == len(link.mark) else "corrupted"
+    return None
 
 
 def look_again(link: Link, question: Question) -> Same | SqliteHit | Miss:

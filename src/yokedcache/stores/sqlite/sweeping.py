@@ -25,6 +25,12 @@ _NEXT: Final = {
     "tags": "SELECT rowid, ends FROM tags WHERE rowid > ? ORDER BY rowid LIMIT ?",
     "claims": "SELECT rowid, ends FROM claims WHERE rowid > ? ORDER BY rowid LIMIT ?",
 }
+# columns take whatever they are given: a size that is none counts for nothing
+_ENTRIES: Final = (
+    "SELECT id, ends, CAST(size AS INTEGER), mark FROM entries WHERE id > ?"
+    " ORDER BY id LIMIT ?"
+)
+_SIZE: Final = "SELECT CAST(size AS INTEGER) FROM entries WHERE id = ?"
 _DELETE: Final = {
     "tags": "DELETE FROM tags WHERE rowid = ?",
     "claims": "DELETE FROM claims WHERE rowid = ?",
@@ -51,7 +57,7 @@ def sweep_entries(link: Link, now: int) -> None:
         [
             (row, size)
             for row, ends, size, mark in _next(link)
-            if ends <= now or mark != link.mark
+            if type(ends) is not int or ends <= now or mark != link.mark
         ],
     )
 
@@ -60,7 +66,7 @@ def make_room(link: Link, place: Place, size: int, most: int) -> None:
     """
     Count an entry in that is about to be written, and have others go for it.
     """
-    old = link.execute("SELECT size FROM entries WHERE id = ?", (place.row,)).fetchone()
+    old = link.execute(_SIZE, (place.row,)).fetchone()
     more = size - (old[0] if old else 0)
     link.execute("UPDATE counter SET bytes = bytes + ?", (more,))
     for _ in range(MOST_STEPS):
@@ -75,10 +81,7 @@ def _hand(link: Link, table: str) -> int:
 
 
 def _next(link: Link) -> list[tuple[int, int, int, bytes]]:
-    rows = link.execute(
-        "SELECT id, ends, size, mark FROM entries WHERE id > ? ORDER BY id LIMIT ?",
-        (_hand(link, "entries"), STEP),
-    ).fetchall()
+    rows = link.execute(_ENTRIES, (_hand(link, "entries"), STEP)).fetchall()
     link.hands["entries"] = rows[-1][0] if len(rows) == STEP else _LEAST
     return rows
 

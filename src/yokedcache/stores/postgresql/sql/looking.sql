@@ -92,7 +92,9 @@ BEGIN
     ELSIF cardinality(entry.digests) <> cardinality(entry.versions) THEN
         seen.state := 'corrupted';
     ELSE
-        SELECT CASE WHEN t.digest IS NULL OR t.ends <= seen.at THEN 'tag_lost'
+        -- a version that isn't written as one was never stored by us
+        SELECT CASE WHEN (v.version ~ '^[A-Za-z0-9_-]{16}[.][0-9]+$') IS NOT TRUE THEN 'corrupted'
+                    WHEN t.digest IS NULL OR t.ends <= seen.at THEN 'tag_lost'
                     WHEN t.fences IS NOT NULL THEN 'commit_in_flight'
                     ELSE 'changed' END
             INTO seen.state

@@ -58,6 +58,14 @@ class Stats:
     tags: int
     several_processes: Mapping[str, str]
     """Databases that other processes use, too, and what says so."""
+    store: str = ""
+    """How a shared store is used by now: `asked`; `left_alone` for a while, having failed;
+    `not_relied_on`, so soon after an outage; `takes_nothing`, having failed to keep
+    answers. Empty without one."""
+    store_misses: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """What it said of what it couldn't give, and how often: `absent`, `changed`, ..."""
+    store_losses: int = 0
+    """Times that it was met having lost tags, or all it had: restarted, flushed, ..."""
     store_failures: int = 0
     """Operations of a shared store that failed."""
     unreadable: int = 0
@@ -134,6 +142,9 @@ def count(machine: Machine) -> Stats:
         wrong={} if machine.audit is None else dict(machine.audit.differences),
         tags=len(machine.store.names()),
         several_processes=dict(machine.shared),
+        store=machine.store.state,
+        store_misses=dict(machine.store.missed),
+        store_losses=machine.store.lost,
         store_failures=machine.store.failures,
         unreadable=machine.store.unreadable,
         owed=machine.store.owed,

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services.processes import wait_until
 from tests.services.redis import RedisServer
-from tests.support.fixtures import blog, may_block  # noqa: F401 - found by name
+from tests.support.fixtures import blog, may_block, said  # noqa: F401 - found by name
 from tests.support.models import Base, User
 from yokedcache import YokedCache
 

@@ -107,6 +107,7 @@ def test_what_is_stored_too_slowly_keeps_nobody_from_looking(
     monkeypatch.setattr(client, "perform_async", in_a_loop)
     loads_in_vain(cache, loop)
     assert cache.sync.get("warm") == 1
+    assert cache.stats().store == "takes_nothing"
     failed = len(tried)
     assert failed >= FAILURES
     assert not cache.sync.set("new", 2)

@@ -165,11 +165,12 @@ async def test_a_fault_of_ours_is_a_miss_and_cancels_nobody(
         patched.setattr(
             Fold, "share_out", None
         )  # of what came over the open connection
-        assert await cache.get("a", "nothing") == "nothing"
-    assert cache.stats().store_failures == 1
+        both = await asyncio.gather(*(cache.get(key, "nothing") for key in "ab"))
+        assert both == ["nothing", "nothing"]
+    assert cache.stats().store_failures == 2
     monkeypatch.setattr(AsyncRedisStore, "_using", broken)  # which opens another one
     assert await cache.get("a", "nothing") == "nothing"
-    assert cache.stats().store_failures == 2
+    assert cache.stats().store_failures == 3
     await cache.close()
 
 
@@ -214,7 +215,9 @@ def test_a_look_up_takes_no_longer_than_it_may(
 
 @pytest.mark.parametrize("how", ["restart", "empty", "flush"])
 def test_a_server_that_lost_its_memory(
-    make_redis: Callable[..., RedisServer], how: str
+    make_redis: Callable[..., RedisServer],
+    how: str,
+    said: pytest.LogCaptureFixture,
 ) -> None:
     server = make_redis(persistence="log") if how == "restart" else make_redis()
     one, other = (
@@ -223,6 +226,7 @@ def test_a_server_that_lost_its_memory(
     )
     wait_until(lambda: one.sync.set("a", 1, tags=["t"]))
     assert other.sync.get("a") == 1
+    assert one.stats().store_losses == 0  # that it was new is no loss
     if how == "flush":
         server.flush()
     else:
@@ -234,6 +238,12 @@ def test_a_server_that_lost_its_memory(
     wait_until(lambda: other.sync.get("a") == 2)
     other.sync.invalidate_tags("t")
     assert one.sync.get("a") is None
+    stats = one.stats()
+    assert stats.store_losses == 1
+    assert stats.store == "asked"
+    assert stats.store_misses["incarnation" if how == "restart" else "absent"] > 0
+    # said once: the others in this process have lost the same
+    assert said.text.count("a shared store has lost tags") == 1
     one.sync.close()
     other.sync.close()
 

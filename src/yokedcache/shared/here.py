@@ -48,6 +48,20 @@ class Here:
         """
         return int(self.server.failures)
 
+    @property
+    def lost(self: Any) -> int:
+        """
+        Tell how often the shared store has lost tags, or all that it had.
+        """
+        return int(self.losses.count)
+
+    @property
+    def state(self: Any) -> str:
+        """
+        Tell how the shared store is used by now.
+        """
+        return str(self.server.state)
+
     def here(self: Any, operation: Any) -> Any:
         """
         Do an operation of the shared store, or rest.

@@ -39,6 +39,7 @@ class Looking(MemoryStore):
 
     server: Server
     unreadable: int
+    missed: dict[str, int]
     _fencing: Fencing
     _listener: Listener | None
     _mirror: Mirror
@@ -92,6 +93,7 @@ class Looking(MemoryStore):
         if not isinstance(found, Miss):
             entry = self._read(key, found, reading, copy=copy)
             return self._served(key, entry, owner)
+        self.missed[found.reason] = self.missed.get(found.reason, 0) + 1
         if found.reason in UNREADABLE:
             self._count(found.reason)
         with self._lock:

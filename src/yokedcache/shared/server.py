@@ -104,6 +104,17 @@ class Server:
         self._announcing = Breaker(clock)
         self._doubt = Doubt(clock, insisted=_INSISTED * patience)
 
+    @property
+    def state(self) -> str:
+        """
+        Tell how the store is used by now, as `Stats.store` has it.
+        """
+        if self._asking.failing:
+            return "left_alone"
+        if self._doubt.holds:
+            return "not_relied_on"
+        return "takes_nothing" if self._storing.failing else "asked"
+
     def perform(self, operation: Operation[T]) -> T:
         """
         Do an operation in the calling thread.

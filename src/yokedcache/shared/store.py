@@ -21,6 +21,7 @@ from yokedcache.shared.fencing import Fencing, SharedFence
 from yokedcache.shared.hearing import listener
 from yokedcache.shared.here import Here
 from yokedcache.shared.keys import key_tag, shared_key
+from yokedcache.shared.losses import Losses
 from yokedcache.shared.mirror import Mirror
 from yokedcache.shared.payloads import imprint, pack
 from yokedcache.shared.tagging import EVERYTHING, MOST, is_shared, written
@@ -70,6 +71,8 @@ class SharedStore(Here, Claiming):
         # wrappers serve by themselves what may be given out without asking
         self.plain = self.entries if near else {}
         self.unreadable = 0
+        self.missed = {}
+        self.losses = Losses()
         self._wall = wall
         self._timing = Timing(clock, wall)
         self._announces = isinstance(server.commands, Following)
@@ -109,6 +112,7 @@ class SharedStore(Here, Claiming):
             stamp = self.tags.stamp(wanted)
         stamp.noted = found.counter
         if stamp.fenced:
+            self.losses.meet(found.states)
             yield from self._fencing.adopting(asked.names, found.states, self._wall())
         return stamp
 
@@ -169,6 +173,7 @@ class SharedStore(Here, Claiming):
             with self._lock:
                 self._mirror.doubt(tags)
             return str(refused)
+        self.losses.kept()
         entry.proven = storing.sent
         entry.imprint = imprint(payload, times.born)
         self._bring_near(entry, began)

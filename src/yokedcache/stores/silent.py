@@ -8,10 +8,11 @@ that yield operations and are sent what came of them. These never yield.
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Hashable, Iterable
+    from collections.abc import Generator, Hashable, Iterable, Mapping
     from typing import TypeAlias, TypeVar
 
     from yokedcache.core.entry import Entry, Tally
@@ -33,6 +34,8 @@ class Silent:
     off: str | None = None
     """Why nothing is looked up or kept at all, where that is so."""
     unreadable = 0
+    missed: Mapping[str, int] = MappingProxyType({})
+    """What a shared store said of what it couldn't give, and how often."""
     near_for = 0.0
     """Seconds for which a shared entry may be given out without asking again."""
     unproven = math.inf
@@ -44,6 +47,20 @@ class Silent:
         Tell how often a shared store failed.
         """
         return 0
+
+    @property
+    def lost(self) -> int:
+        """
+        Tell how often a shared store has lost tags, or all that it had.
+        """
+        return 0
+
+    @property
+    def state(self) -> str:
+        """
+        Tell how a shared store is used by now, if there is one.
+        """
+        return ""
 
     @property
     def owed(self) -> int:

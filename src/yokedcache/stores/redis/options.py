@@ -28,7 +28,8 @@ def check(url: str) -> None:
     """
     pool_of: Any = redis.ConnectionPool.from_url
     try:
-        pool = pool_of(url)
+        # else it looks up its own version, in files
+        pool = pool_of(url, driver_info=None)
         told = pool.connection_kwargs
         chosen = next((name for name in _OURS if name in told), None)
         if chosen is None:

@@ -43,7 +43,7 @@ def broken(
     return breaches(promised, find(history, strikes), ttl=TTL)
 
 
-def test_only_one_cut_off_that_commits_all_the_same_is_excused() -> None:
+def test_hole_22_only_one_cut_off_that_commits_all_the_same_is_excused() -> None:
     bounded = {
         (name, setting)
         for name, nemesis in NEMESES.items()

@@ -58,7 +58,7 @@ def test_what_was_asked_before_it_began_is_not_given_out() -> None:
     assert anew.until(7.5, []) == 16.0
 
 
-def test_what_was_asked_before_its_tag_was_heard_of_is_not_given_out() -> None:
+def test_hole_18_what_was_asked_before_its_tag_was_heard_of_is_not_given_out() -> None:
     backplane = following()
     backplane.hear([b"a", b"b"], 4.0)
     backplane.vouch(5.0)
@@ -83,7 +83,7 @@ def test_what_was_heard_before_it_began_anew_still_counts() -> None:
     assert backplane.until(8.0, [b"a"]) == NEVER
 
 
-def test_what_was_forgotten_is_taken_to_be_heard_of() -> None:
+def test_hole_18_what_was_forgotten_is_taken_to_be_heard_of() -> None:
     backplane = following(most=4)
     for number in range(5):
         backplane.hear([b"%d" % (7 - number)], 3.0 + number)

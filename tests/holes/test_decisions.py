@@ -1,5 +1,26 @@
 """
 Decisions that could have been taken otherwise, each as a test where no other has it.
+
+The others, and where they are tested:
+
+- Blocking callers and tasks have one table of flights: `tests/runtime/test_flights`,
+  `test_a_thread_and_a_task_wait_for_each_other_s_flight`.
+- A leader's exception reaches nobody else, and one waiter takes over: there,
+  `TestLeadersThatFail`.
+- The tag `users` isn't `table:users`, and who may have meant that is told:
+  `tests/cache/test_free_tags`.
+- What an inner function gave stale isn't kept outside:
+  `test_hole_19_an_inner_stale_answer_is_not_kept_outside`.
+- `refresh()` isn't served: `test_hole_20_refresh_and_populate_existing_go_to_the_database`.
+- MariaDB's and MySQL's own level has a floating snapshot, a chosen one is strict:
+  `test_hole_09_floating`.
+- What a Redis evicts INFO tells (`tests/stores/redis/test_lost_memory`,
+  `test_where_any_key_may_be_evicted_new_tags_are_born_fenced`); one that doesn't say is
+  no store at all: `test_incarnation`, `test_what_can_not_be_a_store_is_refused`.
+- A generator is run to its end, whoever stops early: `tests/cache/test_cached_generators`,
+  `test_a_consumer_may_stop_early`.
+- Without autoflush statements give rows as stored (`test_footgun_01_lost_update`), and
+  functions aren't kept (`test_hole_01_what_is_dirty_is_not_stored`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,13 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.support.databases import AsyncBlog, Blog, blog_at, sqlite_file
+from tests.support.databases import (
+    STATEMENT_LEVEL,
+    AsyncBlog,
+    Blog,
+    blog_at,
+    sqlite_file,
+)
 from tests.support.held import Held, flights_of, until, until_async, waiting_for
 from tests.support.models import User
 from yokedcache import YokedCache, cached
@@ -33,6 +39,10 @@ pytestmark = pytest.mark.timeout(60)
 
 NAMES = select(User.name).order_by(User.id)
 ANSWER = ["ann", "bob", "eve"]
+SERVERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "asyncpg": ("postgres_database", {}),
+    "asyncmy": ("mariadb_database", STATEMENT_LEVEL),
+}
 
 
 @pytest.fixture
@@ -61,13 +71,20 @@ def asking(sessions: Callable[[], Any]) -> list[str]:
         return names(session)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+TWO: dict[str, Any] = {"pool_size": 2, "max_overflow": 0, "pool_timeout": 20}
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def pool_of_two(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blog]:
+    options = TWO
     if request.param == "sqlite":
         url = f"sqlite:///{sqlite_file(tmp_path)}"
-    else:
+    elif request.param == "postgresql":
         url = request.getfixturevalue("postgres_database").url("psycopg")
-    with blog_at(url, pool_size=2, max_overflow=0, pool_timeout=20) as made:
+    else:
+        url = request.getfixturevalue("mariadb_database").url("pymysql")
+        options = TWO | STATEMENT_LEVEL
+    with blog_at(url, **options) as made:
         yield made
 
 
@@ -107,11 +124,13 @@ def test_hole_15_a_pool_of_two_and_a_function(
         assert leader.result() == ANSWER
 
 
+@pytest.mark.parametrize("driver", ["asyncpg", "asyncmy"])
 async def test_hole_15_a_pool_of_two_in_the_loop(
-    postgres_database: Any, cache: YokedCache
+    request: pytest.FixtureRequest, cache: YokedCache, driver: str
 ) -> None:
-    url = postgres_database.url("asyncpg")
-    engine = create_async_engine(url, pool_size=2, max_overflow=0, pool_timeout=20)
+    server, options = SERVERS[driver]
+    url = request.getfixturevalue(server).url(driver)
+    engine = create_async_engine(url, **TWO, **options)
     blog = await AsyncBlog(engine).fill()
     sessions = blog.attached(cache)
 
@@ -276,27 +295,25 @@ def test_hole_15_d_who_has_locked_what_the_leader_needs(
             assert leader.result() == ANSWER
 
 
-def test_hole_15_d_a_row_lock_and_a_function(
-    postgres_database: Any, cache: YokedCache
-) -> None:
+@pytest.mark.parametrize("blog", ["postgresql", "mariadb"], indirect=True)
+def test_hole_15_d_a_row_lock_and_a_function(blog: Blog, cache: YokedCache) -> None:
     locking = select(User).where(User.id == 1).with_for_update()
-    with blog_at(postgres_database.url("psycopg")) as blog:
 
-        @cached(cache=cache)
-        def name(session: Session) -> str:
-            return session.scalars(locking).one().name
+    @cached(cache=cache)
+    def name(session: Session) -> str:
+        return session.scalars(locking).one().name
 
-        def call() -> str:
-            with blog.sessions() as session:
-                return name(session)
+    def call() -> str:
+        with blog.sessions() as session:
+            return name(session)
 
-        with ThreadPoolExecutor(1) as pool, soon():
-            with blog.sessions() as session:
-                session.scalars(locking).one()
-                leader = pool.submit(call)
-                until(lambda: flights_of(cache) == 1)
-                assert name(session) == "ann"
-            assert leader.result() == "ann"
+    with ThreadPoolExecutor(1) as pool, soon():
+        with blog.sessions() as session:
+            session.scalars(locking).one()
+            leader = pool.submit(call)
+            until(lambda: flights_of(cache) == 1)
+            assert name(session) == "ann"
+        assert leader.result() == "ann"
 
 
 def test_hole_15_who_waited_long_enough_loads_by_itself(blog: Blog) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Table, create_engine, select, text
+from sqlalchemy import Table, create_engine, event, select, text
 from sqlalchemy.orm import sessionmaker
 
 from tests.support.databases import Blog, blog_at
@@ -172,3 +172,36 @@ def test_hole_29_a_file_attached_by_text(tmp_path: Path, cache: YokedCache) -> N
                 connection.exec_driver_sql("DETACH other")
             assert [name(others), name(others)] == [new, new]
             assert name(maker) == "ann"
+
+
+def test_hole_29_a_file_attached_by_a_listener(
+    tmp_path: Path, cache: YokedCache
+) -> None:
+    """
+    What such an engine writes may be in either file; what it reads is kept nowhere.
+    """
+    with (
+        blog_at(f"sqlite:///{tmp_path / 'other.db'}") as other,
+        blog_at(f"sqlite:///{tmp_path / 'blog.db'}") as blog,
+    ):
+        both = create_engine(blog.engine.url)
+
+        @event.listens_for(both, "connect")
+        def attach(connection: Any, _record: Any) -> None:
+            connection.execute(f"ATTACH '{tmp_path / 'other.db'}' AS other")
+
+        theirs = select(User.name).where(User.id == 1)
+        options = {"schema_translate_map": {None: "other"}}
+        maker = cache.attach(sessionmaker(both), vary=None)
+        makers = blog.attached(cache), other.attached(cache)
+        for number in range(3):
+            seen = f"new {number - 1}" if number else "ann"
+            for _ in range(2):
+                assert [name(one) for one in makers] == [seen, seen]
+                with maker() as session:
+                    assert session.scalar(theirs, execution_options=options) == seen
+            for table in ("main.users", "other.users"):
+                with both.begin() as connection:
+                    change = f"UPDATE {table} SET name = 'new {number}'"
+                    connection.exec_driver_sql(change)
+        both.dispose()

@@ -1,7 +1,8 @@
 """
 Hole 38: a COMMIT that the server refused has an outcome, and keeps nothing uncached.
 
-MariaDB judges each statement at once and refuses no COMMIT of these kinds.
+MariaDB judges each statement at once and refuses no COMMIT of these kinds: there a loop
+that tries again does so after a statement.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import sessionmaker
 
@@ -110,6 +111,34 @@ def test_hole_38_a_loop_that_tries_again(blog: Blog, cache: YokedCache) -> None:
         with blog.counted() as sent:
             name(maker)
         assert sent == []
+
+
+@pytest.mark.parametrize("blog", ["mariadb"], indirect=True)
+def test_hole_38_a_loop_that_tries_again_after_a_statement(
+    blog: Blog, cache: YokedCache
+) -> None:
+    maker = blog.attached(cache)
+    impatient = {"init_command": "SET innodb_lock_wait_timeout = 0"}
+    engine = create_engine(
+        blog.engine.url, isolation_level="SERIALIZABLE", connect_args=impatient
+    )
+    strict = sessionmaker(engine)
+    for number in range(3):
+        assert name(maker) == name(maker)
+        with strict() as one, strict() as other:
+            other.scalars(select(User.name)).all()  # which locks what it reads
+            one.get_one(User, 1).name = f"new {number}"
+            with pytest.raises(DBAPIError):
+                one.commit()
+            one.rollback()
+            other.rollback()
+            one.get_one(User, 1).name = f"new {number}"
+            one.commit()
+        assert name(maker) == name(maker) == f"new {number}"
+        with blog.counted() as sent:
+            name(maker)
+        assert sent == []
+    engine.dispose()
 
 
 @pytest.mark.anyio

@@ -166,10 +166,10 @@ def test_a_plain_key_goes_by_its_age(one: Near, other: Process) -> None:
     assert one.cache.sync.get("k") == 2
 
 
-def test_an_answer_that_is_overtaken_by_what_is_heard_is_not_near(
+def test_hole_18_an_answer_that_is_overtaken_by_what_is_heard_is_not_near(
     one: Near, other: Process
 ) -> None:
-    # hole 18: it is read before the change, and arrives after that was heard
+    # it is read before the change, and arrives after that was heard
     store: Any = one.cache.machine.store
     ((key, entry),) = [
         (key, entry) for key, entry in store.entries.items() if entry.value == [1, 1]

@@ -5,10 +5,11 @@ Answers near by: given out without asking for a while, and never for longer.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services.processes import wait_until
@@ -178,7 +179,7 @@ def reading(one: Process, maker: sessionmaker[Session]) -> Callable[[], str]:
     return made
 
 
-def test_a_commit_of_this_process_is_seen_at_once(
+def test_hole_18_a_commit_of_this_process_is_seen_at_once(
     one: Process, maker: sessionmaker[Session]
 ) -> None:
     name = reading(one, maker)
@@ -187,6 +188,57 @@ def test_a_commit_of_this_process_is_seen_at_once(
             session.get_one(User, 1).name = f"name {number}"
         assert name() == name() == f"name {number}"
     assert one.asks(name) == 0
+
+
+def test_hole_18_under_its_own_fence_nothing_is_near(one: Process) -> None:
+    one()
+    fence = one.cache.machine.store.fence(["t"])  # before its COMMIT is sent
+    assert one() == [1, 2]
+    one.cache.machine.store.lift(fence)
+    assert one() == [1, 3]
+    assert one.asks(one) == 0
+
+
+def test_hole_18_whoever_gets_a_lock_sees_what_was_changed_under_it(
+    one: Process, other: Process, postgres_url: str
+) -> None:
+    """
+    A thousand times a lock changes hands, and nobody has heard of anything yet.
+    """
+    engine = create_engine(postgres_url)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.merge(User(id=1, name="old"))
+        session.commit()
+    sibling = [0]
+    near = Copy(one.cache, "sibling", lambda _: sibling[0], tags=["s"])
+    locking = select(User.id).with_for_update()
+    locked, seen = threading.Semaphore(0), threading.Semaphore(0)
+
+    def write() -> None:
+        for number in range(1, 1001):
+            with Session(engine) as writer:
+                writer.execute(locking)
+                locked.release()
+                sibling[0] = number
+                other.cache.sync.invalidate_tags("s")
+                writer.commit()
+            seen.acquire()
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    for number in range(1, 1001):
+        locked.acquire()
+        with Session(engine) as session:
+            session.execute(locking)
+            assert near(1) == number
+        seen.release()
+    thread.join()
+    assert one.asks(lambda: near(1)) == 0
+    sibling[0] = -1
+    other.cache.sync.invalidate_tags("s")
+    assert near(1) == 1000  # who holds no lock may be behind
+    engine.dispose()
 
 
 def test_statements_are_always_asked(
@@ -202,11 +254,19 @@ def test_statements_are_always_asked(
     assert one.asks(ask) == 1
 
 
-@pytest.mark.parametrize("kind", ["a lock", "BEGIN IMMEDIATE", "a write"])
-def test_after_a_lock_or_a_write_all_is_asked(
+LOCKS: dict[str, Any] = {
+    "FOR UPDATE": select(User).with_for_update(),
+    "FOR SHARE": select(User).with_for_update(read=True),
+    "advisory": select(func.pg_advisory_xact_lock(1)),
+    "a table": text("LOCK TABLE users IN SHARE MODE"),
+}
+
+
+@pytest.mark.parametrize("kind", [*LOCKS, "BEGIN IMMEDIATE", "a write"])
+def test_hole_18_after_a_lock_or_a_write_all_is_asked(
     one: Process, maker: sessionmaker[Session], postgres_url: str, kind: str
 ) -> None:
-    url = postgres_url if kind == "a lock" else None
+    url = postgres_url if kind in LOCKS else None
     engine = create_engine(url) if url else maker.kw["bind"]
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -217,8 +277,8 @@ def test_after_a_lock_or_a_write_all_is_asked(
         session.execute(text("SELECT 1"))
         assert one.asks(one) == 0
         session.rollback()
-        if kind == "a lock":
-            session.execute(select(User).with_for_update())
+        if kind in LOCKS:
+            session.execute(LOCKS[kind])
         elif kind == "a write":
             session.get_one(User, 1).name = "new"
             session.flush()

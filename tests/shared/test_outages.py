@@ -6,7 +6,9 @@ Found by the history check: `make consistency ARGS="--fault stopped --fault cut"
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -107,6 +109,47 @@ def test_commit_waits_for_a_server_that_is_soon_back(
     assert cache.stats().owed == 0
 
 
+@pytest.mark.parametrize("setting", ["commit", "refuse"])
+def test_hole_22_commit_that_is_through_returns_and_its_fence_stays(
+    engine: Engine, open_through: Any, setting: str
+) -> None:
+    cache, proxy = open_through(on_unreachable=setting, announce_timeout=0.2)
+    witness, _ = open_through(store_timeout=10.0)
+
+    class Cutting(sqlite3.Connection):
+        def commit(self) -> None:
+            if self.in_transaction:
+                cut(proxy)  # the fence is up, and the COMMIT not sent yet
+            super().commit()
+
+    cutting = create_engine(engine.url, connect_args={"factory": Cutting})
+    rename(cutting)
+    cutting.dispose()
+    assert cache.stats().owed == 1
+    (table,) = [n for n in cache.machine.store.names() if n.startswith("table:users@")]
+    assert not witness.sync.set("old", 1, tags=[table])
+    proxy.restore()
+    wait_until(lambda: cache.stats().owed == 0)
+    wait_until(lambda: witness.sync.set("new", 1, tags=[table]))
+
+
+def test_hole_22_what_an_outage_costs_a_commit_it_costs_once(
+    engine: Engine, open_through: Any
+) -> None:
+    cache, proxy = open_through(announce_timeout=0.2, store_timeout=0.2)
+    proxy.hold()  # whoever asks waits as long as it may
+    rename(engine)
+    began = time.monotonic()
+    with Session(engine) as session:
+        for number in range(20):
+            session.execute(RENAME)
+            session.add(User(name=str(number)))
+            session.flush()
+        session.commit()
+    assert time.monotonic() - began < 20 * 0.2 / 2
+    assert cache.stats().owed > 0
+
+
 def test_commit_after_an_outage_is_announced(engine: Engine, open_through: Any) -> None:
     cache, proxy = open_through(on_unreachable="refuse", announce_timeout=0.2)
     cut(proxy)
@@ -119,7 +162,7 @@ def test_commit_after_an_outage_is_announced(engine: Engine, open_through: Any) 
     wait_until(lambda: cache.stats().owed == 0)
 
 
-def test_nothing_is_served_until_others_have_told_of_their_changes(
+def test_hole_22_nothing_is_served_until_others_have_told_of_their_changes(
     redis_server: RedisServer, open_through: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doubt, "SECONDS", 60.0)

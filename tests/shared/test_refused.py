@@ -85,7 +85,7 @@ def prepare_session(engine: Any) -> None:
         prepare_session,
     ],
 )
-def test_refused_commit_is_rolled_back(database: str, commit: Any) -> None:
+def test_hole_22_refused_commit_is_rolled_back(database: str, commit: Any) -> None:
     engine, witness = create_engine(database, **ONE), create_engine(database)
     with pytest.raises(StoreError):
         commit(engine)
@@ -100,7 +100,7 @@ def test_refused_commit_is_rolled_back(database: str, commit: Any) -> None:
     witness.dispose()
 
 
-async def test_refused_commit_of_a_task_is_rolled_back(database: str) -> None:
+async def test_hole_22_refused_commit_of_a_task_is_rolled_back(database: str) -> None:
     engine = create_async_engine(database, **ONE)
     async with AsyncSession(engine) as session:
         await session.execute(LOST)
@@ -123,7 +123,7 @@ def test_session_goes_on_after_a_refused_commit(database: str) -> None:
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_what_was_prepared_is_committed_whatever_becomes_of_the_store(
+def test_hole_22_what_was_prepared_is_committed_whatever_becomes_of_the_store(
     postgres_database: PostgresDatabase, redis_server: RedisServer, driver: str
 ) -> None:
     engine = create_engine(postgres_database.url(driver))

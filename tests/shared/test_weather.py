@@ -66,7 +66,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("weather", BAD)
-def test_the_application_goes_on_and_the_store_is_told_later(
+def test_hole_22_the_application_goes_on_and_the_store_is_told_later(
     redis_server: RedisServer, proxy: Proxy, maker: sessionmaker[Session], weather: str
 ) -> None:
     cache = through(redis_server, proxy)
@@ -104,7 +104,7 @@ def test_the_application_goes_on_and_the_store_is_told_later(
     witness.sync.close()
 
 
-def test_what_is_owed_is_told_to_everyone(
+def test_hole_22_what_is_owed_is_told_to_everyone(
     redis_server: RedisServer, proxy: Proxy
 ) -> None:
     one = through(redis_server, proxy)
@@ -174,7 +174,7 @@ async def test_a_fault_of_ours_is_a_miss_and_cancels_nobody(
     await cache.close()
 
 
-def test_refuse_fails_a_commit_before_it_is_sent(
+def test_hole_22_refuse_fails_a_commit_before_it_is_sent(
     redis_server: RedisServer, proxy: Proxy, maker: sessionmaker[Session]
 ) -> None:
     cache = through(redis_server, proxy, on_unreachable="refuse")

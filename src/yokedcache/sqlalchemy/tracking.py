@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _make: Any = Connection.__init__
+_dispose: Any = Engine.dispose
 
 
 def install() -> None:
@@ -48,6 +49,7 @@ def install() -> None:
         if not event.contains(target, name, listener):
             event.listen(target, name, listener)
     Connection.__init__ = _made  # type: ignore[assignment, method-assign]
+    Engine.dispose = _disposed  # type: ignore[assignment, method-assign]
     wrapping.install()
     handed.install()
     registrations.install()
@@ -64,6 +66,7 @@ def uninstall() -> None:
         if event.contains(target, name, listener):
             event.remove(target, name, listener)
     Connection.__init__ = _make  # type: ignore[method-assign]
+    Engine.dispose = _dispose  # type: ignore[method-assign]
     wrapping.uninstall()
     handed.uninstall()
     registrations.uninstall()
@@ -80,6 +83,23 @@ def _made(connection: Connection, /, *args: Any, **kw: Any) -> None:
     state = existing(connection._dbapi_connection)
     if state is not None:  # else a new one is only tried, or it is older than the cache
         state.raw = False
+
+
+@functools.wraps(_dispose)
+def _disposed(engine: Engine, /, *args: Any, **kw: Any) -> None:
+    """
+    Dispose of an engine, and drop what was kept of its SQLite database in memory.
+
+    One in memory may be gone with it, and a file may be replaced before anybody opens
+    it again. Shared stores aren't told: each process that ends would empty them.
+    (A listener would be paid for at each event of connections as well.)
+    """
+    _dispose(engine, *args, **kw)
+    if engine.dialect.name == "sqlite":
+        tag = database_of(engine.dialect).server_tag
+        for machine in machines():
+            if not machine.store.shares:
+                machine.store.bump((tag,))
 
 
 def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:

@@ -24,7 +24,7 @@ from yokedcache.runtime.forks import Guard, after_fork
 from yokedcache.runtime.log import once
 from yokedcache.runtime.naming import this_process
 from yokedcache.sqlalchemy.contexts.listeners import Watch, session_meddler
-from yokedcache.sqlalchemy.databases import several
+from yokedcache.sqlalchemy.databases import in_memory, several
 from yokedcache.sqlalchemy.databases.catalogue import CatalogueUnknown, read_catalogue
 from yokedcache.sqlalchemy.databases.identity import (
     IdentityUnknown,
@@ -64,13 +64,6 @@ _MOST_FAILURES = 10
 _SHARING = (SingletonThreadPool, StaticPool)
 
 
-def _own_name(serial: int) -> str:
-    """
-    Name a database that no other process reaches.
-    """
-    return f"memory:{this_process()}:{serial}"
-
-
 class Change(Protocol):
     """
     The transaction of a connection, as far as it changes a catalogue.
@@ -104,6 +97,8 @@ class Database:
         """What was set on connections and stays there, whoever gets them next."""
         self.unlearnable: str | None = None
         self.in_memory = False
+        self.may_share = False
+        """Connections may share SQLite's cache with others, of other engines too."""
         self.attaches = False
         """Statements attached other files: what is written may be in any of them."""
         self.company: Company | None = None
@@ -157,14 +152,12 @@ class Database:
         try:
             with sheltered(dbapi_connection, self.dialect_name):
                 if self.identity is None:
-                    identity = database_identity(
-                        dbapi_connection, self.dialect_name, None
-                    )
+                    identity = self._asked(dbapi_connection)
                     self.in_memory = not identity
                     self.epoch = server_epoch(dbapi_connection, self.dialect_name)
                     if identity:
                         self.company = several.enter(self, dbapi_connection, identity)
-                    self.identity = identity or _own_name(self.serial)
+                    self.identity = identity or in_memory.name_of(self)
                 if self._changing() or self._hidden(dbapi_connection):
                     return
                 epoch = self.changes
@@ -183,6 +176,14 @@ class Database:
                 self.dialect_name,
                 error,
             )
+
+    def _asked(self, dbapi_connection: Any) -> str:
+        if self.dialect_name == "sqlite":
+            pool = getattr(dbapi_connection, "_pool", None) or self.pool()
+            self.may_share = in_memory.may_share(pool)
+            if self.may_share and in_memory.is_memdb(dbapi_connection, pool):
+                return ""
+        return database_identity(dbapi_connection, self.dialect_name, None)
 
     def forget(self) -> None:
         """

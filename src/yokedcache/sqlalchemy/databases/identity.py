@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IdentityUnknown",
+    "connect_arguments",
     "database_identity",
     "engine_fingerprint",
     "server_epoch",
@@ -129,7 +130,7 @@ def engine_fingerprint(engine: Engine) -> str:
     Where connections are made by a function of the app, nothing can be said about
     those; `listeners` tells such engines apart.
     """
-    arguments = _connect_arguments(engine)
+    arguments = connect_arguments(engine.pool)
     if arguments is None:
         return "creator"
     url = engine.url
@@ -146,10 +147,13 @@ def engine_fingerprint(engine: Engine) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _connect_arguments(engine: Engine) -> tuple[list[Any], dict[str, Any]] | None:
+def connect_arguments(pool: Any) -> tuple[list[Any], dict[str, Any]] | None:
+    """
+    Give what the driver is called with for each of a pool's connections, if that is known.
+    """
     # SQLAlchemy keeps connect_args nowhere but in the function that it makes for
     # the pool; anything else that stands there is a creator of the app's.
-    creator = getattr(engine.pool, "_creator", None)
+    creator = getattr(pool, "_creator", None)
     code = getattr(creator, "__code__", None)
     if code is None or getattr(creator, "__module__", "") != "sqlalchemy.engine.create":
         return None

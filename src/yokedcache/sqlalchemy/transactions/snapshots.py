@@ -186,11 +186,33 @@ def outlook_of(
     note = note_of(connection, state)
     if state.database.dialect_name == "sqlite":
         level = isolation(connection.dialect, connection.get_execution_options())
-        if level == "READ UNCOMMITTED":
+        if level == "READ UNCOMMITTED" or _looks_under(connection, state):
             return Sight.UNCOMMITTED, note
     if note is not None:
         return Sight.SNAPSHOT, note
     return state.outlook.sight or Sight.STATEMENT, None
+
+
+def _looks_under(connection: Connection, state: ConnectionState) -> bool:
+    """
+    Ask a connection that may share its cache whether it sees what others didn't commit.
+
+    A listener of the app's may have had it so, which SQLAlchemy isn't told.
+    """
+    if not state.database.may_share:
+        return False
+    known = state.outlook.levels.get(_PRAGMA)
+    if known is None:
+        driver: Any = pooled(connection).dbapi_connection
+        try:
+            known = sight_at(connection.dialect.get_isolation_level(driver))
+        except Exception:  # noqa: BLE001 - the statement itself says what is wrong
+            return True
+        state.outlook.remember(_PRAGMA, known)
+    return known is Sight.UNCOMMITTED
+
+
+_PRAGMA = "read_uncommitted"
 
 
 def opening(

@@ -45,6 +45,10 @@ CREATE TABLE merged (id int) ENGINE MERGE UNION (isam);
 CREATE TABLE history (id int) WITH SYSTEM VERSIONING;
 CREATE SEQUENCE numbers;
 CREATE VIEW v AS SELECT u.*, p.id AS post FROM Users u JOIN posts p ON u.id = p.author;
+CREATE TABLE aging (id int, age int AS (year(now())) VIRTUAL);
+CREATE TABLE asked (id int, who varchar(90) AS (current_user()) VIRTUAL);
+CREATE TABLE doubled (id int, twice int AS (id * 2) VIRTUAL, more int AS (id + 1) STORED);
+CREATE VIEW ages AS SELECT age FROM aging;
 CREATE FUNCTION noisy() RETURNS int RETURN 1;
 CREATE FUNCTION any_value(x int) RETURNS int RETURN x;
 CREATE VIEW deep AS SELECT id FROM v WHERE id > 3;
@@ -78,10 +82,10 @@ def catalogue(filled: MariaDBDatabase) -> Catalogue:
 def test_tables_are_told_from_the_rest(catalogue: Catalogue) -> None:
     assert catalogue.tables == {
         "users", "posts", "comments", "notes", "logged", "parted", "isam", "crash",
-        "counted", "stamped",
+        "counted", "stamped", "doubled",
     }  # fmt: skip
     assert catalogue.opaque == {
-        "dated", "calling", "lost", "merged", "history", "numbers",
+        "dated", "calling", "lost", "merged", "history", "numbers", "aging", "asked", "ages",
     }  # fmt: skip
     assert catalogue.triggers == {"counted"}
     assert catalogue.immediate == {"isam", "crash"}
@@ -89,6 +93,10 @@ def test_tables_are_told_from_the_rest(catalogue: Catalogue) -> None:
     assert catalogue.readable({"users", "parted", "v", "deep"}) is None
     assert catalogue.readable({"dated"}) == "view:dated"
     assert catalogue.readable({"history"}) == "view:history"
+    assert catalogue.readable({"aging"}) == "volatile_column:aging"
+    assert catalogue.readable({"asked"}) == "volatile_column:asked"
+    assert catalogue.readable({"ages"}) == "view:ages"
+    assert catalogue.readable({"doubled"}) is None
     assert catalogue.read_behind(frozenset({"deep"})) == {"users", "posts"}
     own = analyse_text("SELECT any_value(id) FROM users", "mariadb")
     assert own.uncacheable is None
@@ -109,6 +117,8 @@ def test_tables_are_told_from_the_rest(catalogue: Catalogue) -> None:
         ("insert:deep", "deep v users posts", False),
         ("insert:merged", "merged", True),
         ("insert:lost", "lost", False),
+        ("insert:aging", "aging", False),
+        ("insert:ages", "ages aging", False),
         ("insert:history", "history", False),
         ("insert:nowhere", "nowhere", True),
     ],

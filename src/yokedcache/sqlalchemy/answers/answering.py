@@ -23,6 +23,7 @@ from yokedcache.sqlalchemy.answers.beginning import ready
 from yokedcache.sqlalchemy.answers.facade import Bypass, Hit
 from yokedcache.sqlalchemy.answers.hot import hot_of
 from yokedcache.sqlalchemy.answers.misses import StatementMiss
+from yokedcache.sqlalchemy.answers.offline import is_plain
 from yokedcache.sqlalchemy.answers.quick import Quick
 from yokedcache.sqlalchemy.contexts.varying import misplaced, unvaried
 from yokedcache.sqlalchemy.databases.database import database_of
@@ -31,6 +32,7 @@ from yokedcache.sqlalchemy.databases.unsettled import Unsettled
 from yokedcache.sqlalchemy.functions import sessions
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.statements.clauses import analyse_compiled
+from yokedcache.sqlalchemy.statements.present import names_present
 from yokedcache.sqlalchemy.statements.rewriting import Rewrites
 from yokedcache.sqlalchemy.statements.sent import placed
 from yokedcache.sqlalchemy.transactions.connections import open_transaction
@@ -139,7 +141,7 @@ class SessionAnswerer:
         elif seen is not None:
             entry = self._machine.store.fetch(key)
         if entry is None or seen is None or not self.fresh(entry, ttl):
-            return StatementMiss(self, call, analysis, key, seen, ticket=ticket)
+            return self._missed(call, analysis, key, seen, ticket)
         reason = _wrote(call, database, entry) or seen.unservable(entry.vector)
         if reason is not None:
             return Bypass(reason)
@@ -148,6 +150,23 @@ class SessionAnswerer:
                 self, call, analysis, key, seen, suspect=entry, ticket=ticket
             )
         return self._hit(call, entry)
+
+    def _missed(
+        self,
+        call: StatementCall,
+        analysis: Analysis,
+        key: Hashable,
+        seen: View | None,
+        ticket: int,
+    ) -> Miss | Bypass:
+        """
+        Fetch what isn't stored, unless it mustn't be for what is bound.
+
+        That is judged here alone: nothing is ever found under such a key.
+        """
+        if _of_the_present(call, analysis):
+            return Bypass("volatile_function:now")
+        return StatementMiss(self, call, analysis, key, seen, ticket=ticket)
 
     def _unwanted(self, sql: str, analysis: Analysis, database: Database) -> str | None:
         """
@@ -302,6 +321,18 @@ class SessionAnswerer:
         if isinstance(option, FromCache):
             return self._ttl if option.ttl is None else option.ttl, option.tags
         return self._ttl, ()
+
+
+def _of_the_present(call: StatementCall, analysis: Analysis) -> bool:
+    """
+    Tell whether the present moment is among what is bound.
+    """
+    if not analysis.timed:
+        return False
+    prepared = call.prepared
+    ordered = prepared.compiled if is_plain(prepared.compiled) else None
+    dialect_name: str = call.engine.dialect.name
+    return names_present(analysis, prepared.parameters, dialect_name, ordered)
 
 
 def _wrote(call: StatementCall, database: Database, entry: Entry) -> str | None:

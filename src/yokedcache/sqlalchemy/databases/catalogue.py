@@ -97,6 +97,11 @@ class Catalogue:
     Tables whose engine knows no transactions: what is written stays written.
     """
 
+    shifting: Names = _NOTHING
+    """
+    Tables with columns that are computed anew at each read, and differ then.
+    """
+
     def unreadable(self, analysis: Analysis, *, varied: bool = False) -> str | None:
         """
         Return None if what a statement reads may be cached, else the reason why not.
@@ -121,6 +126,8 @@ class Catalogue:
         `varied` says that the app has said what answers vary on.
         """
         for name in sorted(tables):
+            if name in self.shifting:
+                return f"volatile_column:{name}"
             if name in self.opaque:
                 return f"view:{name}"
             if name in self.guarded and not varied:

@@ -3,7 +3,8 @@ The catalogue of a MySQL or MariaDB schema: what `information_schema` shows of i
 
 Ordinary is a plain table of an engine with transactions. MyISAM and Aria tables are
 ordinary too, but written at once. A view is what its query reads; everything else
-(sequences, tables whose rows lie elsewhere or are lost with the server) is opaque. The
+(sequences, tables whose rows lie elsewhere or are lost with the server) is opaque. A
+table is opaque too if a column of it is computed at each read, and differs then. The
 server shows only what the user has rights on: who may not see the triggers may not
 rely on there being none.
 """
@@ -29,6 +30,10 @@ WHERE table_schema = DATABASE()
 _VIEWS = """
 SELECT table_name, view_definition FROM information_schema.views
 WHERE table_schema = DATABASE()
+"""
+_COMPUTED = """
+SELECT table_name, generation_expression FROM information_schema.columns
+WHERE table_schema = DATABASE() AND extra LIKE '%VIRTUAL%'
 """
 _TRIGGERS = """
 SELECT event_object_table, action_statement, sql_mode
@@ -80,6 +85,9 @@ def read(cursor: Any) -> Catalogue:
         found.shadowing.add(name.lower())
     for name, query in _rows(cursor, _VIEWS):
         _add_view(found, fold(name), query, fold(schema))
+    for name, expression in _rows(cursor, _COMPUTED):
+        computed = analyse_text(f"SELECT {expression}", "mysql")
+        found.add_computed(fold(name), computed)
     for name, body, modes in _rows(cursor, _TRIGGERS):
         readable = not ODD_MODES.intersection(modes.upper().split(","))
         effects = effects_of_trigger(body, fold(schema), found.shadowing)

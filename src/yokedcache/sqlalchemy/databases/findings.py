@@ -48,6 +48,7 @@ class Findings:
     Functions that aren't immutable; those named like a harmless one matter.
     """
     immediate: set[str] = field(default_factory=set)
+    shifting: set[str] = field(default_factory=set)
     _queries: list[tuple[str, Analysis]] = field(default_factory=list)
     _views: dict[str, set[str]] = field(default_factory=dict)
     _parents: list[tuple[str, str]] = field(default_factory=list)
@@ -59,6 +60,14 @@ class Findings:
         self.opaque.add(name)
         if not inert:
             self.reaching.add(name)
+
+    def add_computed(self, table: str, expression: Analysis) -> None:
+        """
+        Note a column that is computed when it is read.
+        """
+        if expression.uncacheable is not None:
+            self.shifting.add(table)
+            self.add_opaque(table, inert=True)
 
     def add_view(self, name: str, query: Analysis) -> None:
         """
@@ -130,6 +139,7 @@ class Findings:
             calls=_frozen(calls),
             guarded=frozenset(guarded),
             immediate=frozenset(self.immediate),
+            shifting=frozenset(self.shifting),
         )
 
     def _calls(self) -> dict[str, set[str]]:

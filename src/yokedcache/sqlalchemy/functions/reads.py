@@ -7,6 +7,7 @@ an answer unfit to be stored spoils the capture, with its reason.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.snapshots import Sight
@@ -19,6 +20,7 @@ from yokedcache.runtime.surroundings import noting
 from yokedcache.sqlalchemy.contexts.varying import unvaried
 from yokedcache.sqlalchemy.databases.several import capture_refusal
 from yokedcache.sqlalchemy.functions import sessions
+from yokedcache.sqlalchemy.statements.present import names_present
 from yokedcache.sqlalchemy.transactions.holders import pooled
 from yokedcache.sqlalchemy.transactions.snapshots import outlook_of, view
 
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
 
 
 def note_safely(
-    connection: Connection, state: ConnectionState, analysis: Analysis
+    connection: Connection, state: ConnectionState, analysis: Analysis, context: Any
 ) -> None:
     """
     Note a read; a fault of ours spoils what would have been stored, no more.
     """
     try:
-        note(connection, state, analysis)
+        note(connection, state, analysis, context)
     except Exception as error:  # noqa: BLE001 - a cache never fails the query
         capture = current_capture()
         if capture is not None:
@@ -47,7 +49,9 @@ def note_safely(
         own_fault(error, "noting a read")
 
 
-def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> None:
+def note(
+    connection: Connection, state: ConnectionState, analysis: Analysis, context: Any
+) -> None:
     """
     Note a read that is about to be sent over a connection.
     """
@@ -64,6 +68,7 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
     catalogue = database.catalogue
     tags = database.tags_read(analysis.reads, catalogue)
     if capture is not None:
+        analysis = _with_values(analysis, connection, context)
         _note_capture(capture, connection, state, analysis, tags)
         if database.catalogue is not catalogue:
             capture.spoil("changed_meanwhile")  # what lies behind the names, maybe
@@ -74,6 +79,18 @@ def note(connection: Connection, state: ConnectionState, analysis: Analysis) -> 
         _note_users(users, connection, state, analysis, tags)
         if database.catalogue is not catalogue:
             sessions.note_unseen(users)
+
+
+def _with_values(analysis: Analysis, connection: Connection, context: Any) -> Analysis:
+    """
+    Judge what is bound, too: it may be a word for the present moment.
+    """
+    if analysis.uncacheable is None and any(
+        names_present(analysis, parameters, connection.dialect.name)
+        for parameters in context.parameters
+    ):
+        return replace(analysis, uncacheable="volatile_function:now")
+    return analysis
 
 
 def _note_users(

@@ -57,6 +57,10 @@ class Analysis:
     """
     Schemas that were named, of tables and functions, or `ANY_SCHEMA`.
     """
+    timed: frozenset[str] = frozenset()
+    """
+    Names of parameters whose text may be read as a time, or `ANY_BIND` for all.
+    """
 
 
 ANY_SCHEMA = "?"
@@ -116,6 +120,7 @@ class Notes:
     functions: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
     schemas: set[str] = field(default_factory=set)
+    timed: set[str] = field(default_factory=set)
 
     def refuse(self, reason: str) -> None:
         """
@@ -160,6 +165,7 @@ class Notes:
         self.functions |= other.functions
         self.called |= other.called
         self.schemas |= other.schemas
+        self.timed |= other.timed
         self.unknown_write |= other.unknown_write
         self.ddl |= other.ddl
         self.temporary |= other.temporary
@@ -189,6 +195,7 @@ class Notes:
             functions=frozenset(self.functions),
             called=frozenset(self.called),
             schemas=frozenset(self.schemas),
+            timed=frozenset(self.timed),
         )
 
 

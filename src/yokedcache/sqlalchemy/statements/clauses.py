@@ -13,11 +13,12 @@ parsed too, and its answer counts.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects import registry
-from sqlalchemy.sql import elements, selectable, sqltypes, visitors
+from sqlalchemy.sql import elements, selectable, visitors
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.functions import FunctionElement
@@ -29,13 +30,9 @@ from yokedcache.sqlalchemy.statements.analysis import (
     Analysis,
     Notes,
 )
-from yokedcache.sqlalchemy.statements.sql_functions import (
-    KEYWORDS,
-    family,
-    names_the_present,
-    note_call,
-    times_of,
-)
+from yokedcache.sqlalchemy.statements.clause_times import Times
+from yokedcache.sqlalchemy.statements.present import names_present
+from yokedcache.sqlalchemy.statements.sql_functions import KEYWORDS, family, note_call
 from yokedcache.sqlalchemy.statements.text import analyse_text
 
 if TYPE_CHECKING:
@@ -76,10 +73,21 @@ def analyse_clause(statement: ClauseElement, dialect_name: str) -> Analysis:
     if isinstance(statement, FunctionElement):
         statement = statement.select()
     try:
-        compiled = statement.compile(dialect=_plain_dialect(dialect_name))
+        compiled: Any = statement.compile(dialect=_plain_dialect(dialect_name))
     except Exception:  # noqa: BLE001 - what can't be rendered can't be understood
         return UNKNOWN
-    return _analyse(compiled, dialect_name)
+    answer = _analyse(compiled, dialect_name)
+    if (
+        answer.uncacheable is None
+        and answer.timed
+        and _of_the_present(compiled, answer)
+    ):
+        return replace(answer, uncacheable="volatile_function:now")
+    return answer
+
+
+def _of_the_present(compiled: SQLCompiler, answer: Analysis) -> bool:
+    return names_present(answer, compiled.params, compiled.dialect.name)
 
 
 @cache
@@ -103,6 +111,7 @@ def _analyse(compiled: Compiled, dialect_name: str) -> Analysis:
         return analyse_text(string, dialect_name)
     if ledger.raw:
         ledger.notes.add(analyse_text(string, dialect_name))
+    ledger.times.end()
     if getattr(compiled, "schema_translate_map", None):
         ledger.notes.schemas.add(ANY_SCHEMA)
     return ledger.notes.freeze()
@@ -137,7 +146,7 @@ class Ledger:
         self.notes = Notes()
         self.raw = False
         self._dialect_name = dialect_name
-        self._postgresql = family(dialect_name) == "postgresql"
+        self.times = Times(self.notes, family(dialect_name))
         self._keywords = KEYWORDS.get(family(dialect_name), frozenset())
 
     def inspect(self, tree: Any) -> None:
@@ -175,21 +184,8 @@ class Ledger:
             self._dialect_name,
             schema=packages[-1] if packages else None,
             arguments=len(arguments),
-            maybe_now=any(
-                _is_text(argument)
-                for argument in times_of(str(function.name).lower(), arguments)
-            ),
+            maybe_now=self.times.call(str(function.name).lower(), arguments),
         )
-
-    def cast(self, clause: Any, to: Any) -> None:
-        """
-        Note a cast of a word like 'now' to a time.
-        """
-        temporal = isinstance(to, (sqltypes.Date, sqltypes.DateTime, sqltypes.Time))
-        if self._postgresql and temporal and isinstance(clause, elements.BindParameter):
-            value = clause.value
-            if isinstance(value, str) and names_the_present(value, "postgresql"):
-                self.notes.refuse("volatile_function:now")
 
     def text(self, text: str) -> None:
         """
@@ -223,14 +219,6 @@ def _typed_by_user(kind: Any) -> bool:
         getattr(kind, "_has_column_expression", False)
         or getattr(kind, "_has_bind_expression", False)
     )
-
-
-def _is_text(argument: Any) -> bool:
-    if isinstance(argument, elements.Grouping):
-        return _is_text(argument.element)
-    if not isinstance(argument, elements.BindParameter):
-        return False
-    return isinstance(argument.type, (sqltypes.String, sqltypes.NullType))
 
 
 def _base_tables(table: Any) -> Iterable[Any]:
@@ -279,8 +267,17 @@ class _Recorder:
         return super().visit_sequence(sequence, *args, **kw)  # type: ignore[misc]
 
     def visit_cast(self, cast: Any, *args: Any, **kw: Any) -> Any:
-        self._ledger.cast(cast.clause, cast.type)
-        return super().visit_cast(cast, *args, **kw)  # type: ignore[misc]
+        with self._ledger.times.cast(cast.clause, cast.type):
+            return super().visit_cast(cast, *args, **kw)  # type: ignore[misc]
+
+    def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> Any:
+        self._ledger.times.binary(binary)
+        return super().visit_binary(binary, *args, **kw)  # type: ignore[misc]
+
+    def visit_bindparam(self, bindparam: Any, *args: Any, **kw: Any) -> Any:
+        rendered = super().visit_bindparam(bindparam, *args, **kw)  # type: ignore[misc]
+        self._ledger.times.bind(bindparam, self.bind_names)  # type: ignore[attr-defined]
+        return rendered
 
     def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> Any:
         self._ledger.text(textclause.text)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.sqlalchemy.databases.database import database_of
+from yokedcache.sqlalchemy.statements.present import names_present
 from yokedcache.sqlalchemy.statements.sent import analysis_of, placed
 from yokedcache.sqlalchemy.statements.text import without_comments
 
@@ -56,6 +57,8 @@ class Rewrites:
         analysis = placed(analysis_of(None, bare, dialect), database_of(dialect))
         if analysis.uncacheable is not None:
             return analysis.uncacheable
+        if names_present(analysis, parameters, dialect.name):
+            return "volatile_function:now"
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[key] = (bare, parameters, analysis.reads)

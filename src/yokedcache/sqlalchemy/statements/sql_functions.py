@@ -9,7 +9,6 @@ what is harmless in one may be a user's own function in another.
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -188,8 +187,10 @@ SQLITE_CLOCKS = words("date time datetime julianday unixepoch timediff strftime"
 SQLite's date functions, which read the clock without arguments or with 'now'.
 """
 
-_CLOCK_CASTS = words("date time timetz timestamp timestamptz interval")
-_NOW = re.compile(r"\s*(now|today|tomorrow|yesterday)\b", re.IGNORECASE)
+CLOCK_CASTS = words("date time timetz timestamp timestamptz interval")
+"""
+PostgreSQL's casts that are written like calls.
+"""
 
 KEYWORDS = {
     "postgresql": words("""
@@ -230,15 +231,6 @@ def classify(name: str, dialect_name: str) -> Kind:
     if name in _COMMON or name in _HARMLESS.get(family(dialect_name), frozenset()):
         return Kind.HARMLESS
     return Kind.UNKNOWN
-
-
-def names_the_present(literal: str, dialect_name: str) -> bool:
-    """
-    Tell whether a string literal means the present wherever a time is expected.
-    """
-    if family(dialect_name) == "postgresql":
-        return _NOW.match(literal) is not None
-    return literal.strip().lower() in ("now", "subsec", "subsecond")
 
 
 def times_of(name: str, arguments: list[Any]) -> list[Any]:
@@ -284,7 +276,7 @@ def _reads_clock(
     if group == "postgresql":
         if name == "age":
             return arguments is None or arguments < 2  # noqa: PLR2004 - age(x) is today's
-        return maybe_now and name in _CLOCK_CASTS
+        return maybe_now and name in CLOCK_CASTS
     return False
 
 

@@ -1,5 +1,7 @@
 """
-Queries and DML as a parser sees them; the only module that imports sqlglot.
+Queries and DML as a parser sees them.
+
+This module and `text_times` are the only ones that import sqlglot.
 
 Each dialect is used without its table of functions, so that every call keeps the
 name that was written and is judged by `functions`. The walk follows the scopes of
@@ -10,7 +12,7 @@ query or DML, and what the parser keeps as a bare command, are unknown.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -23,16 +25,8 @@ from yokedcache.sqlalchemy.statements.analysis import (
     Notes,
     fold,
 )
-from yokedcache.sqlalchemy.statements.sql_functions import (
-    KEYWORDS,
-    SQLITE_CLOCKS,
-    names_the_present,
-    note_call,
-    times_of,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from yokedcache.sqlalchemy.statements.sql_functions import KEYWORDS, note_call
+from yokedcache.sqlalchemy.statements.text_times import STRINGS, Times, children
 
 _SYNTAX = frozenset(
     {"CAST", "CONVERT", "EXTRACT", "POSITION", "OVERLAY", "SUBSTRING", "TRIM"}
@@ -82,6 +76,7 @@ def analyse_tree(sql: str, group: str, *, replaces: bool = False) -> Analysis:
         walk.root(roots[0])
     except _NotUnderstoodError:
         return UNKNOWN
+    walk.times.end()
     return walk.notes.freeze()
 
 
@@ -98,6 +93,7 @@ class _Walk:
         self.notes = Notes()
         self._group = group
         self._replaces = replaces
+        self.times = Times(self.notes, group)
 
     def root(self, node: Any) -> None:
         allowed = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values, exp.Insert)
@@ -111,7 +107,7 @@ class _Walk:
             ctes = self._with(with_, ctes)
         handler = self._handlers().get(type(node).__name__)
         skipped = handler(node, ctes) if handler is not None else self._other(node)
-        for key, child in _children(node):
+        for key, child in children(node):
             if child is not with_ and key not in skipped:
                 self._visit(child, ctes)
 
@@ -128,7 +124,11 @@ class _Walk:
             "Lock": self._lock,
             "Into": self._into,
             "Anonymous": self._call,
-            "Literal": self._literal,
+            "Cast": self.times.cast,
+            "TryCast": self.times.cast,
+            "Concat": self.times.concat,
+            "Literal": self.times.literal,
+            **dict.fromkeys(STRINGS, self.times.string),
             "TableSample": self._sample,
             "Command": self._command,
         }
@@ -265,27 +265,8 @@ class _Walk:
             self._group,
             schema=schema,
             arguments=len(arguments),
-            maybe_now=node.name.lower() in SQLITE_CLOCKS
-            and any(
-                self._maybe_now(argument)
-                for argument in times_of(node.name.lower(), arguments)
-            ),
+            maybe_now=self.times.call(node.name.lower(), arguments),
         )
-
-    def _maybe_now(self, node: Any) -> bool:
-        if isinstance(node, (exp.Placeholder, exp.Parameter)):
-            return True
-        return isinstance(node, exp.Literal) and names_the_present(
-            node.this, self._group
-        )
-
-    def _literal(self, node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
-        # PostgreSQL reads 'now' as a time wherever a time is expected.
-        if self._group == "postgresql" and node.is_string:
-            word = node.this.strip().lower()
-            if names_the_present(word, self._group):
-                self.notes.refuse("volatile_function:now")
-        return ()
 
     def _sample(self, _node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
         self.notes.refuse("volatile_function:tablesample")
@@ -305,10 +286,3 @@ class _Walk:
             # what reads a variable of MySQL's is never stored, so setting one is free
             self.notes.context |= name == "PropertyEQ" and self._group != "mysql"
         return ()
-
-
-def _children(node: Any) -> Iterator[tuple[str, Any]]:
-    for key, value in node.args.items():
-        for child in value if isinstance(value, list) else (value,):
-            if isinstance(child, exp.Expression):
-                yield key, child

@@ -35,6 +35,8 @@ _AUTOCOMMIT = re.compile(
     r"(?:(?:SESSION|LOCAL)\s+|@@(?:(?:SESSION|LOCAL)\s*\.\s*)?)?AUTOCOMMIT\s*:?=\s*\w+\s*",
     re.IGNORECASE,
 )
+_ACCOUNT = re.compile(r"(?:PASSWORD|DEFAULT\s+ROLE)\b", re.IGNORECASE)
+"""What SET writes to the server's own tables, as GRANT does."""
 _LOADED = re.compile(
     r"(?:DATA|XML)\b.*?\bINTO\s+TABLE\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
@@ -66,7 +68,7 @@ def _begin(rest: str) -> Analysis:
 def _set(rest: str) -> Analysis | None:
     if _VARIABLES.fullmatch(rest):
         return HARMLESS
-    if _AUTOCOMMIT.fullmatch(rest):
+    if _AUTOCOMMIT.fullmatch(rest) or _ACCOUNT.match(rest):
         return _COMMITS
     # 1. SET STATEMENT ... FOR runs a statement.
     # 2. A value may be a query, or the answer of a function that writes.
@@ -143,6 +145,7 @@ _JUDGES: dict[str, Callable[[str], Analysis | None]] = {
     "USE": _use,
     **dict.fromkeys(("HANDLER", "HELP", "KILL"), _harmless),
     **dict.fromkeys(
-        ("CACHE", "CHECK", "CHECKSUM", "FLUSH", "OPTIMIZE", "REPAIR"), _commits
+        ("CACHE", "CHECK", "CHECKSUM", "FLUSH", "OPTIMIZE", "REPAIR", "RESET"),
+        _commits,
     ),
 }

@@ -65,7 +65,7 @@ def before(
     before_statement(connection, state, analysis)
     analysis = with_functions(connection, state, analysis)
     if analysis.reads or analysis.uncacheable is None:
-        reads.note_safely(connection, state, analysis)
+        reads.note_safely(connection, state, analysis, context)
     # the rows of a flush may be sent one by one, as one execution
     again = context.__dict__.get(_NOTED) is analysis
     if _matters(analysis) and not (again and state.writes):

@@ -233,12 +233,11 @@ class CallHost:
     @contextmanager
     def _capturing(self) -> Iterator[None]:
         install_integrations()
-        store, policy, varies = self.machine.store, self.policy, self.scene.varies
-        with capturing(
-            store, self._flight, varied=policy.varied, varies=varies
-        ) as capture:
+        store, varied, scene = self.machine.store, self.policy.varied, self.scene
+        keyed = {"varies": scene.varies, "schemas": scene.schemas}
+        with capturing(store, self._flight, varied=varied, **keyed) as capture:
             self._capture = capture
-            capture.note(self.scene.vector)
+            capture.note(scene.vector)
             try:
                 yield
             finally:

@@ -154,7 +154,9 @@ class CachedCall:
         scene = examine_call(values)
         around = current_capture()
         if around is not None:
-            around.demand(own=self.policy.varies, varies=scene.varies)
+            around.demand(
+                own=self.policy.varies, varies=scene.varies, schemas=scene.schemas
+            )
         call = functools.partial(self._invoke, values)
         bypass = scene.bypass
         if not self.policy.varied:
@@ -365,6 +367,8 @@ class CachedCall:
         policy = self.policy
         own = policy.key_of(values)
         extra = scene.key
+        if scene.info and policy.vary is not None:
+            extra = (*extra, *scene.info)
         if policy.vary is not UNSET and policy.vary is not None:
             extra = (*extra, "vary", canonical(policy.vary_value()))
         if own is not UNSET:

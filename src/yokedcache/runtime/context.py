@@ -32,7 +32,7 @@ class OpenCapture(Capture):
     A capture under way, the store whose tags it notes, and the one around it.
     """
 
-    __slots__ = ("_reached", "outer", "store", "varied", "varies")
+    __slots__ = ("_reached", "outer", "schemas", "store", "varied", "varies")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class OpenCapture(Capture):
         *,
         varied: bool,
         varies: frozenset[Any],
+        schemas: frozenset[bytes],
     ) -> None:
         super().__init__()
         self._reached: list[ref[Any]] = []
@@ -50,6 +51,8 @@ class OpenCapture(Capture):
         """The function says itself what it varies on."""
         self.varies = varies
         """What of the sessions at hand is part of its key."""
+        self.schemas = schemas
+        """The maps of schemas that are."""
 
     def reach(self, session: Any) -> None:
         """
@@ -67,12 +70,18 @@ class OpenCapture(Capture):
                 self.note(self.store.stamp((SESSIONS,)).vector)
                 return
 
-    def demand(self, *, own: bool, varies: frozenset[Any]) -> None:
+    def demand(
+        self, *, own: bool, varies: frozenset[Any], schemas: frozenset[bytes]
+    ) -> None:
         """
         Learn what an answer inside varied on: this one must have it in its key, too.
         """
-        if not self.varied and (own or not varies <= self.varies):
+        if self.varied:
+            return
+        if own or not varies <= self.varies:
             self.spoil("unvaried")
+        elif not schemas <= self.schemas:
+            self.spoil("schema_translate_map")
 
 
 _capture: ContextVar[OpenCapture | None] = ContextVar(
@@ -91,6 +100,7 @@ def capturing(
     *,
     varied: bool,
     varies: frozenset[Any] = frozenset(),
+    schemas: frozenset[bytes] = frozenset(),
 ) -> Iterator[OpenCapture]:
     """
     Open a capture for the block; what it saw is handed on to the one around it.
@@ -98,7 +108,7 @@ def capturing(
     note_sessions()
     carry(_capture, _chain)
     outer = _capture.get()
-    capture = OpenCapture(store, outer, varied=varied, varies=varies)
+    capture = OpenCapture(store, outer, varied=varied, varies=varies, schemas=schemas)
     token = _capture.set(capture)
     chain = _chain.set((*_chain.get(), flight)) if flight is not None else None
     store.watch()

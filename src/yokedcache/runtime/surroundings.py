@@ -31,9 +31,11 @@ class Scene:
         "contextual",
         "floats",
         "holds_connection",
+        "info",
         "key",
         "notes",
         "private",
+        "schemas",
         "session",
         "spoiled",
         "varies",
@@ -47,8 +49,12 @@ class Scene:
         """The same, unless the function says what it varies on."""
         self.key: tuple[Any, ...] = ()
         """What of the surroundings is part of the key: database, `vary` value."""
+        self.info: tuple[Any, ...] = ()
+        """The same of what the app keeps on sessions, unless it says nothing varies."""
         self.varies: frozenset[Any] = frozenset()
         """The `vary` values of the sessions at hand, which are part of the key."""
+        self.schemas: frozenset[bytes] = frozenset()
+        """The maps of schemas through which it may read: they are part of the key."""
         self.vector: Vector = ()
         """Versions under which what the sessions hold was read."""
         self.spoiled: str | None = None

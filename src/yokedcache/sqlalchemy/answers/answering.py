@@ -30,6 +30,7 @@ from yokedcache.sqlalchemy.databases.database import database_of
 from yokedcache.sqlalchemy.databases.several import refusal
 from yokedcache.sqlalchemy.databases.unsettled import Unsettled
 from yokedcache.sqlalchemy.functions import sessions
+from yokedcache.sqlalchemy.functions.told import NO_SCHEMAS, schemas_of, unkeyed
 from yokedcache.sqlalchemy.options import FromCache, NoCache, option_of
 from yokedcache.sqlalchemy.statements.clauses import analyse_compiled
 from yokedcache.sqlalchemy.statements.present import names_present
@@ -259,7 +260,13 @@ class SessionAnswerer:
         self.tally.shared += 1
         return hit
 
-    def served(self, session: Session, engine: Engine, entry: Entry) -> None:
+    def served(
+        self,
+        session: Session,
+        engine: Engine,
+        entry: Entry,
+        schemas: bytes = NO_SCHEMAS,
+    ) -> None:
         """
         Count a hit, and tell whoever captures what it depends on.
         """
@@ -269,11 +276,11 @@ class SessionAnswerer:
             hand_on(entry.vector)
             if not capture.varied:
                 capture.note_stamp(capture.store.stamp((LISTENERS,)))
-            reason = unvaried(capture, engine, session)
+            reason = unkeyed(capture, schemas) or unvaried(capture, engine, session)
             if reason is not None:
                 capture.spoil(reason)
             sessions.note_holder(session)
-        sessions.note_vector(session, self._machine.store, entry.vector)
+        sessions.note_vector(session, self._machine.store, entry.vector, schemas)
         kept = float_of(session)
         if kept is not None:
             kept.saw(self._machine.store, entry.vector)
@@ -286,7 +293,7 @@ class SessionAnswerer:
         return now < entry.soft_until and now < entry.born + ttl
 
     def _hit(self, call: StatementCall, entry: Entry) -> Hit:
-        self.served(call.session, call.engine, entry)
+        self.served(call.session, call.engine, entry, schemas_of(call.options))
         kept: Kept = entry.value
         return Hit(kept.recording, kept, self.quick.learn)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import FromStatement
+from sqlalchemy.orm import FromStatement, Session
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.lambdas import StatementLambdaElement
@@ -21,10 +21,11 @@ from yokedcache.sqlalchemy.answers.offline import connection_options
 from yokedcache.sqlalchemy.transactions.holders import driver_of
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from yokedcache.sqlalchemy.answers.offline import Options
     from yokedcache.sqlalchemy.answers.statement_calls import StatementCall
+
+BINDS = "binds" if hasattr(Session(), "binds") else "_Session__binds"
+"""Where a session keeps the engines of single classes and tables (2.0: privately)."""
 
 SELECTS = (Select, CompoundSelect, TextualSelect)
 """The classes of most statements that read."""

@@ -27,6 +27,7 @@ from sqlalchemy.util import immutabledict
 from yokedcache.errors import KeyArgumentError
 from yokedcache.sqlalchemy.answers.beginning import listeners_of, ready
 from yokedcache.sqlalchemy.answers.blueprints import Stamp
+from yokedcache.sqlalchemy.answers.fitness import BINDS
 from yokedcache.sqlalchemy.answers.offline import (
     connection_options,
     is_plain,
@@ -229,7 +230,7 @@ def _engine(session: Any) -> Engine | None:
     bind = session.bind
     if (
         bind.__class__ is not Engine
-        or getattr(session, "_Session__binds", None)
+        or getattr(session, BINDS, None)
         or session.__class__.get_bind is not Session.get_bind
         or "get_bind" in session.__dict__
         or listeners_of(session).do_orm_execute

@@ -27,6 +27,7 @@ from yokedcache.sqlalchemy.asynchronous import (
     async_scoped_session,
     async_sessionmaker,
 )
+from yokedcache.sqlalchemy.functions.told import info_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,11 +43,13 @@ class Reached:
     What was found behind the values of a call, in the order in which it was met.
     """
 
-    __slots__ = ("detached", "means", "opaque")
+    __slots__ = ("detached", "makers", "means", "opaque")
 
     def __init__(self) -> None:
         self.means: list[Means] = []
         """Each as often as it was met."""
+        self.makers: list[Any] = []
+        """Makers of sessions."""
         self.detached = False
         """An ORM object without a session was among the values."""
         self.opaque = False
@@ -81,12 +84,17 @@ def _search(waiting: deque[Any], reached: Reached) -> None:
             found = None
             if id(value) not in met:
                 met.add(id(value))
+                if kind is _Kind.MAKER:
+                    reached.makers.append(value)
                 waiting.extend(_inside(value, kind))
                 reached.opaque = reached.opaque or len(met) + len(waiting) > MOST
         if reached.opaque:
             return
         if found is not None:
             reached.means.append(found)
+            if isinstance(found, Session) and id(found) not in met:
+                met.add(id(found))
+                waiting.extend(_direct((info_of(found) or {}).values()))
 
 
 def unwrap(value: object) -> Session | None:
@@ -152,13 +160,16 @@ def _inside(value: Any, kind: _Kind) -> list[Any]:
     if kind is _Kind.PAIRS:
         return [*value, *value.values()]
     if kind is _Kind.MAKER:
-        return [value.kw.get("bind"), *(value.kw.get("binds") or {}).values()]
+        binds, info = value.kw.get("binds") or {}, value.kw.get("info") or {}
+        return [value.kw.get("bind"), *binds.values(), *_direct(info.values())]
     parts = list(value) if kind is _Kind.ITEMS else []
     parts += [getattr(value, name, None) for name in slot_names(type(value))]
     parts += getattr(value, "__dict__", {}).values()
-    if kind is _Kind.SHALLOW:
-        return [part for part in parts if _kind(type(part)) in _DIRECT]
-    return parts
+    return _direct(parts) if kind is _Kind.SHALLOW else parts
+
+
+def _direct(parts: Iterable[Any]) -> list[Any]:
+    return [part for part in parts if _kind(type(part)) in _DIRECT]
 
 
 _DIRECT: Final = frozenset({_Kind.MEANS, _Kind.MAKER, _Kind.MAPPED})

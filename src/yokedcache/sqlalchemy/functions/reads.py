@@ -20,6 +20,7 @@ from yokedcache.runtime.surroundings import noting
 from yokedcache.sqlalchemy.contexts.varying import unvaried
 from yokedcache.sqlalchemy.databases.several import capture_refusal
 from yokedcache.sqlalchemy.functions import sessions
+from yokedcache.sqlalchemy.functions.told import schemas_of, unkeyed
 from yokedcache.sqlalchemy.statements.present import names_present
 from yokedcache.sqlalchemy.transactions.holders import pooled
 from yokedcache.sqlalchemy.transactions.snapshots import outlook_of, view
@@ -53,7 +54,7 @@ def note(
     connection: Connection, state: ConnectionState, analysis: Analysis, context: Any
 ) -> None:
     """
-    Note a read that is about to be sent over a connection.
+    Note a read that is about to be sent over a connection, with its execution context.
     """
     if not noting.on:  # nor is a capture open, then
         if state.sessions:
@@ -67,6 +68,7 @@ def note(
     database.learn(pooled(connection))
     catalogue = database.catalogue
     tags = database.tags_read(analysis.reads, catalogue)
+    _note_schemas(capture, users, context)
     if capture is not None:
         analysis = _with_values(analysis, connection, context)
         _note_capture(capture, connection, state, analysis, tags)
@@ -91,6 +93,19 @@ def _with_values(analysis: Analysis, connection: Connection, context: Any) -> An
     ):
         return replace(analysis, uncacheable="volatile_function:now")
     return analysis
+
+
+def _note_schemas(
+    capture: OpenCapture | None, users: list[Session], context: Any
+) -> None:
+    """
+    Note through which map of schemas a statement reads.
+    """
+    schemas = schemas_of(context.execution_options)
+    sessions.note_schemas(users, schemas)
+    reason = None if capture is None else unkeyed(capture, schemas)
+    if capture is not None and reason is not None:
+        capture.spoil(reason)
 
 
 def _note_users(

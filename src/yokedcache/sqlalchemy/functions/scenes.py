@@ -16,7 +16,7 @@ from yokedcache.machine import machines
 from yokedcache.policy import UNSET
 from yokedcache.runtime.surroundings import Scene
 from yokedcache.sqlalchemy import sharing
-from yokedcache.sqlalchemy.answers.fitness import established, failed, unusable
+from yokedcache.sqlalchemy.answers.fitness import BINDS, established, failed, unusable
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.contexts.listeners import rewriter
 from yokedcache.sqlalchemy.contexts.settings import open_context
@@ -24,6 +24,14 @@ from yokedcache.sqlalchemy.databases.database import database_of
 from yokedcache.sqlalchemy.functions import sessions
 from yokedcache.sqlalchemy.functions.entities import Album, contains_objects
 from yokedcache.sqlalchemy.functions.reaching import reach
+from yokedcache.sqlalchemy.functions.told import (
+    NO_SCHEMAS,
+    UNKEYABLE,
+    info_of,
+    info_told,
+    options_told,
+    schemas_of,
+)
 from yokedcache.sqlalchemy.transactions import by_hand, fences
 from yokedcache.sqlalchemy.transactions.connections import open_transaction
 from yokedcache.sqlalchemy.transactions.floating import float_of, floating
@@ -31,7 +39,7 @@ from yokedcache.sqlalchemy.transactions.holders import existing
 from yokedcache.sqlalchemy.transactions.snapshots import note_of, opening, unmade
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Iterable, Mapping
 
     from yokedcache.core.tags import Vector
     from yokedcache.machine import Machine
@@ -54,12 +62,16 @@ class SessionExaminer:
         if reached.opaque:
             scene.bypass = "unsearchable_argument"
         handed = dict.fromkeys(reached.means)
-        for means in handed:
+        for number, means in enumerate(handed):
             if isinstance(means, Session):
                 scene.session = scene.session or means
                 _judge(scene, means)
+                _take_info(scene, info_of(means), ("info", number))
             else:
                 _judge_bind(scene, means)
+        for number, maker in enumerate(reached.makers):
+            _take_options(scene, maker.kw.get("execution_options") or {})
+            _take_info(scene, maker.kw.get("info"), ("maker", number))
         if len(handed) < len(reached.means):
             numbers = {means: number for number, means in enumerate(handed)}
             scene.key = (*scene.key, *(numbers[means] for means in reached.means))
@@ -119,7 +131,7 @@ examiner: Final = SessionExaminer()
 def _judge(scene: Scene, session: Session) -> None:
     attachment = attachment_of(session)
     vary = None if attachment is None else attachment.vary_key(session)
-    scene.key = (*scene.key, *_databases(scene, session, varied=vary is not None))
+    _take_databases(scene, session, varied=vary is not None)
     if vary is not None:
         scene.key = (*scene.key, "vary", vary)
     if vary:
@@ -148,6 +160,7 @@ def _judge_bind(scene: Scene, bind: Engine | Connection) -> None:
     engine = bind.engine
     database = database_of(engine.dialect)
     scene.key = (*scene.key, "database", *database.key(engine))
+    _take_options(scene, bind.get_execution_options())
     scene.contextual = scene.contextual or database.unfit(engine, None)
     if isinstance(bind, Connection):
         scene.holds_connection = True
@@ -255,23 +268,70 @@ def _open(
     scene.floats.append(kept)
 
 
-def _databases(scene: Scene, session: Session, *, varied: bool) -> Iterator[Hashable]:
+def _take_databases(scene: Scene, session: Session, *, varied: bool) -> None:
+    """
+    Take in the databases that a session asks, and the options under which it does.
+    """
+    held = dict.fromkeys(_held(session))
+    through = set()
     for bind in _binds(scene, session):
         engine = bind.engine
         database = database_of(engine.dialect)
-        yield "database"
-        yield from database.key(engine)
+        scene.key = (*scene.key, "database", *database.key(engine))
         unfit = None if varied else database.unfit(engine, session)
         scene.contextual = scene.contextual or unfit
-        if established(session, bind) is None:
-            _open(scene, session, engine, engine.get_execution_options())
+        connection = established(session, bind)
+        if connection is not None:
+            held.pop(connection, None)
+        options = (connection or bind).get_execution_options()
+        through.add(_take_options(scene, options, session))
+        if connection is None:
+            _open(scene, session, engine, options)
+    for connection in held:
+        through.add(_take_options(scene, connection.get_execution_options(), session))
+    seen = sessions.schemas_seen(session) if session.identity_map else None
+    if seen is not None and seen not in through:
+        scene.spoiled = scene.spoiled or "warm_session"
+
+
+def _take_options(
+    scene: Scene, options: Mapping[str, Any], session: Session | None = None
+) -> bytes:
+    """
+    Take in execution options, a session's own on top; give their map of schemas.
+    """
+    # Sessions have execution options of their own from 2.1 on.
+    own = getattr(session, "execution_options", None)
+    if own:
+        options = {**options, **own}
+    told = options_told(options)
+    if told is None:
+        return NO_SCHEMAS
+    scene.key = (*scene.key, "options", *told.parts)
+    if not told.complete:
+        scene.contextual = scene.contextual or "unkeyable_options"
+    schemas = schemas_of(options)
+    if schemas and schemas != UNKEYABLE:
+        scene.schemas |= {schemas}
+    return schemas
+
+
+def _take_info(
+    scene: Scene, info: Mapping[Any, Any] | None, whose: tuple[str, int]
+) -> None:
+    told = info_told(info)
+    if told is None:
+        return
+    scene.info = (*scene.info, *whose, *told.parts)
+    if not told.complete:
+        scene.contextual = scene.contextual or "unkeyable_info"
 
 
 def _binds(scene: Scene, session: Session) -> list[Engine | Connection]:
     binds: dict[Any, None] = {}
     if session.bind is not None:
         binds[session.bind] = None
-    for bind in getattr(session, "_Session__binds", {}).values():
+    for bind in getattr(session, BINDS, {}).values():
         binds[bind] = None
     routed = _is_routed(session)
     if routed or not binds:

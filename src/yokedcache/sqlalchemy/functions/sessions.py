@@ -24,6 +24,7 @@ from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.surroundings import noting
+from yokedcache.sqlalchemy.functions.told import NO_SCHEMAS, unkeyed
 from yokedcache.sqlalchemy.functions.vectors import Seen
 from yokedcache.sqlalchemy.functions.weak_sessions import WeakSessions
 from yokedcache.sqlalchemy.transactions.floating import float_of
@@ -94,15 +95,25 @@ def attach_known(session: Session, instance: object) -> None:
     seen.unseen = unseen
 
 
-def note_vector(session: Session, store: MemoryStore, vector: Vector) -> None:
+def note_vector(
+    session: Session,
+    store: MemoryStore,
+    vector: Vector,
+    schemas: bytes | None = None,
+) -> None:
     """
     Add versions under which something that the session now holds was read.
+
+    Args:
+        schemas: The map of schemas through which it was, if that is known.
     """
     seen: Seen | None = session.__dict__.get(_SEEN)
     if seen is None:
         seen = session.__dict__[_SEEN] = Seen()
         remember(session)
     if noting.on:
+        if schemas is not None and schemas != seen.schemas:
+            seen.read_through(schemas, holds=bool(session.identity_map))
         seen.add(store, vector)
 
 
@@ -124,6 +135,16 @@ def note_read(
         number = store.tags.counter
     for session in sessions:
         _seen_by(session).add_read(store, names, number)
+
+
+def note_schemas(sessions: Iterable[Session], schemas: bytes) -> None:
+    """
+    Note through which map of schemas some sessions are about to read.
+    """
+    for session in sessions:
+        seen = _seen_by(session)
+        if seen.schemas != schemas:
+            seen.read_through(schemas, holds=bool(session.identity_map))
 
 
 def note_unseen(sessions: Iterable[Session]) -> None:
@@ -170,6 +191,16 @@ def vector_of(session: Session, store: MemoryStore) -> Vector | None:
     return None if seen is None else seen.vector(store)
 
 
+def schemas_seen(session: Session) -> bytes | None:
+    """
+    Give the map of schemas through which a session's instances were read.
+
+    `None` if that isn't known, as of those that it was given.
+    """
+    seen: Seen | None = session.__dict__.get(_SEEN)
+    return None if seen is None else seen.schemas
+
+
 def note_holder(session: Session) -> None:
     """
     Tell the open capture under which versions a session holds what it may hand out.
@@ -183,6 +214,9 @@ def note_holder(session: Session) -> None:
     capture.reach(session)
     if not session.identity_map:
         return
+    reason = unkeyed(capture, schemas_seen(session) or NO_SCHEMAS)
+    if reason is not None:
+        capture.spoil(reason)
     if session.new or session.dirty or session.deleted:
         capture.spoil("pending_changes")
     vector = vector_of(session, capture.store)

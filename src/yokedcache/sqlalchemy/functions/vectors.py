@@ -22,11 +22,13 @@ class Seen:
     The versions that one session has seen since it last expired, by store.
     """
 
-    __slots__ = ("_numbers", "_versions", "unseen")
+    __slots__ = ("_numbers", "_versions", "schemas", "unseen")
 
     def __init__(self) -> None:
         self.unseen = False
         """Something was read under no versions that could be given."""
+        self.schemas: bytes | None = None
+        """Through which map of schemas it was read (`told`); `None` if not told yet."""
         self._versions: dict[MemoryStore, dict[Tag, int]] = {}
         self._numbers: dict[MemoryStore, dict[tuple[str, ...], int]] = {}
 
@@ -40,6 +42,19 @@ class Seen:
             return
         for tag, version in vector:
             versions.setdefault(tag, version)
+
+    def read_through(self, schemas: bytes, *, holds: bool) -> None:
+        """
+        Note the map of schemas through which a statement reads.
+
+        An instance doesn't tell by which it was read, so two are one too many.
+
+        Args:
+            holds: The session has instances already.
+        """
+        if holds and self.schemas is not None:
+            self.unseen = True
+        self.schemas = schemas
 
     def add_read(self, store: MemoryStore, names: tuple[str, ...], number: int) -> None:
         """

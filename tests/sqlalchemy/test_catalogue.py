@@ -196,6 +196,7 @@ def test_postgresql_tells_tables_from_the_rest(postgresql_catalogue: Catalogue) 
     }  # fmt: skip
     assert catalogue.triggers == {"fills", "checks", "ruled", "odd", "low"}
     assert catalogue.shadowing == {"lower"}
+    assert catalogue.implicit is None
 
 
 @pytest.mark.parametrize(

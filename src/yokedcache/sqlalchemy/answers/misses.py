@@ -41,6 +41,7 @@ from yokedcache.sqlalchemy.contexts.varying import misplaced
 from yokedcache.sqlalchemy.databases.database import database_of
 from yokedcache.sqlalchemy.databases.several import refusal
 from yokedcache.sqlalchemy.functions.reads import unstorable
+from yokedcache.sqlalchemy.statements.called import run_by
 from yokedcache.sqlalchemy.statements.rewriting import differs
 from yokedcache.sqlalchemy.transactions.holders import existing
 from yokedcache.sqlalchemy.transactions.snapshots import before_statement, view
@@ -247,8 +248,9 @@ class StatementMiss:
             self._answerer.audit.compare(self._sent[0], suspect, recording)
 
     def _rewritten(self, sql: str, parameters: Any, database: Database) -> str | None:
-        if not differs(self._sent, sql, parameters, database.dialect_name):
-            return None
+        reason = run_by(database, sql)
+        if reason or not differs(self._sent, sql, parameters, database.dialect_name):
+            return reason
         if self._rewrites is None:
             return "rewritten"
         return self._rewrites.confirm(self._key, self._dialect, sql, parameters)

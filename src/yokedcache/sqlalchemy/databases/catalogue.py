@@ -22,6 +22,7 @@ from yokedcache.sqlalchemy.statements.sql_functions import family
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from yokedcache.sqlalchemy.databases.implicit import Implicit
     from yokedcache.sqlalchemy.statements.analysis import Analysis
 
 __all__ = ["Catalogue", "CatalogueUnknown", "read_catalogue"]
@@ -100,6 +101,11 @@ class Catalogue:
     shifting: Names = _NOTHING
     """
     Tables with columns that are computed anew at each read, and differ then.
+    """
+
+    implicit: Implicit | None = None
+    """
+    Functions of users that run without a call; mostly there are none.
     """
 
     def unreadable(self, analysis: Analysis, *, varied: bool = False) -> str | None:

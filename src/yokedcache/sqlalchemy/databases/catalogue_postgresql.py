@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.sqlalchemy.databases import implicit_postgresql
 from yokedcache.sqlalchemy.databases.bodies import effects_of_body
 from yokedcache.sqlalchemy.databases.findings import Findings
 from yokedcache.sqlalchemy.statements.analysis import fold
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from yokedcache.sqlalchemy.databases.catalogue import Catalogue
 
-_QUERY = """
-WITH relation AS (
-    SELECT c.oid, c.relname, c.relkind, c.relispartition, c.relrowsecurity,
+_QUERY = f"""
+WITH RECURSIVE relation AS (
+    SELECT c.oid, c.reltype, c.relname, c.relkind, c.relispartition, c.relrowsecurity,
            n.nspname
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -37,7 +38,7 @@ WITH relation AS (
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.provolatile = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-)
+), {implicit_postgresql.TABLES}
 SELECT 'relation', r.relname::text, '', CASE
     WHEN r.nspname = 'pg_catalog' OR r.nspname LIKE 'pg!_temp!_%' ESCAPE '!'
         THEN 'opaque'
@@ -83,6 +84,8 @@ LEFT JOIN pg_catalog.pg_class c
     ON d.refclassid = 'pg_catalog.pg_class'::regclass AND c.oid = d.refobjid
 WHERE (c.oid IS NOT NULL AND c.oid <> r.oid)
    OR d.refclassid = 'pg_catalog.pg_proc'::regclass
+   OR EXISTS (SELECT 1 FROM reached h
+              WHERE h.classid = d.refclassid AND h.objid = d.refobjid)
 UNION ALL
 SELECT 'child', child.relname::text, parent.relname::text, ''
 FROM pg_catalog.pg_inherits i
@@ -105,7 +108,8 @@ WHERE p.provolatile <> 'i' AND n.nspname NOT IN ('pg_catalog', 'information_sche
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                   WHERE d.classid = 'pg_catalog.pg_proc'::regclass
                     AND d.objid = p.oid AND d.deptype = 'e')
-"""
+{implicit_postgresql.ROWS}
+"""  # noqa: S608 - constants
 
 _ACTIONS = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -124,7 +128,7 @@ def read(cursor: Any) -> Catalogue:
     cursor.execute(_QUERY)
     found = Findings()
     rows = cursor.fetchall()
-    rows.sort(key=lambda row: row[0] != "shadow")  # triggers may call these
+    rows.sort(key=lambda row: row[0] not in _FIRST)
     for what, name, other, detail in rows:
         _NOTES[what](found, fold(name), other, detail)
     return found.freeze()
@@ -154,7 +158,10 @@ def _trigger(found: Findings, name: str, language: str, body: str) -> None:
     if language in _KNOWN_TRIGGERS:
         return
     readable = language == "plpgsql"
-    effects = effects_of_body(body, "postgresql", found.shadowing) if readable else None
+    if readable and not found.implicit.run_by(body)[1]:
+        effects = effects_of_body(body, "postgresql", found.shadowing)
+    else:
+        effects = None
     found.add_trigger(name, effects)
 
 
@@ -197,4 +204,8 @@ _NOTES: dict[str, Callable[[Findings, str, str, str], None]] = {
     "key": _key,
     "function": _function,
     "shadow": _shadow,
+    **implicit_postgresql.NOTES,
 }
+
+_FIRST = frozenset({"shadow", *implicit_postgresql.NOTES})
+"""What the bodies of triggers may run."""

@@ -28,7 +28,6 @@ from yokedcache.sqlalchemy.databases import in_memory, several
 from yokedcache.sqlalchemy.databases.catalogue import CatalogueUnknown, read_catalogue
 from yokedcache.sqlalchemy.databases.identity import (
     IdentityUnknown,
-    database_identity,
     engine_fingerprint,
     server_epoch,
 )
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
 
     from yokedcache.sqlalchemy.contexts.settings import Settings
     from yokedcache.sqlalchemy.databases.catalogue import Catalogue
+    from yokedcache.sqlalchemy.databases.implicit import Implicit
     from yokedcache.sqlalchemy.databases.several import Company
 
 _known: WeakSet[Database] = WeakSet()
@@ -93,6 +93,8 @@ class Database:
         self.epoch = ""
         """Since when the server runs, as its name may stay when its data is lost."""
         self.catalogue: Catalogue | None = None
+        self.implicit: Implicit | None = None
+        """What runs functions without a call, by the catalogue that was read last."""
         self.left: WeakSet[Settings] = WeakSet()
         """What was set on connections and stays there, whoever gets them next."""
         self.unlearnable: str | None = None
@@ -149,21 +151,24 @@ class Database:
         """
         if self.known or self.unlearnable:
             return
+        if self.identity is not None and self._hidden(dbapi_connection):
+            return
         try:
             with sheltered(dbapi_connection, self.dialect_name):
                 if self.identity is None:
-                    identity = self._asked(dbapi_connection)
+                    identity = in_memory.identity_of(self, dbapi_connection)
                     self.in_memory = not identity
                     self.epoch = server_epoch(dbapi_connection, self.dialect_name)
                     if identity:
                         self.company = several.enter(self, dbapi_connection, identity)
                     self.identity = identity or in_memory.name_of(self)
-                if self._changing() or self._hidden(dbapi_connection):
+                if self._hidden(dbapi_connection):
                     return
                 epoch = self.changes
                 catalogue = read_catalogue(dbapi_connection, self.dialect_name)
                 if epoch == self.changes:
                     self.catalogue = catalogue
+                    self.implicit = catalogue.implicit
         except (CatalogueUnknown, IdentityUnknown) as error:
             self._failures += 1
             if error.__cause__ is not None and self._failures < _MOST_FAILURES:
@@ -177,20 +182,12 @@ class Database:
                 error,
             )
 
-    def _asked(self, dbapi_connection: Any) -> str:
-        if self.dialect_name == "sqlite":
-            pool = getattr(dbapi_connection, "_pool", None) or self.pool()
-            self.may_share = in_memory.may_share(pool)
-            if self.may_share and in_memory.is_memdb(dbapi_connection, pool):
-                return ""
-        return database_identity(dbapi_connection, self.dialect_name, None)
-
     def forget(self) -> None:
         """
         Know nothing any more: the database isn't the one that it was.
         """
         self.changes += 1
-        self.identity = self.catalogue = self.unlearnable = None
+        self.identity = self.catalogue = self.unlearnable = self.implicit = None
 
     def fingerprint(self, engine: Engine) -> str:
         """
@@ -296,6 +293,8 @@ class Database:
         """
         Tell whether a connection may see the catalogue as it was before a change.
         """
+        if self._changing():
+            return True
         state = existing(dbapi_connection)
         if state is None or state.outlook.note is None:
             return False

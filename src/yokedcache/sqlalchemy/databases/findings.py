@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from yokedcache.sqlalchemy.databases.catalogue import Catalogue, Effect, Names
+from yokedcache.sqlalchemy.databases.implicit import Implicit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,11 @@ class Findings:
     """
     immediate: set[str] = field(default_factory=set)
     shifting: set[str] = field(default_factory=set)
+    implicit: Implicit = field(default_factory=Implicit)
+    hidden: dict[str, set[str]] = field(default_factory=dict)
+    """
+    Functions that views run without a call.
+    """
     _queries: list[tuple[str, Analysis]] = field(default_factory=list)
     _views: dict[str, set[str]] = field(default_factory=dict)
     _parents: list[tuple[str, str]] = field(default_factory=list)
@@ -140,13 +146,14 @@ class Findings:
             guarded=frozenset(guarded),
             immediate=frozenset(self.immediate),
             shifting=frozenset(self.shifting),
+            implicit=self.implicit or None,
         )
 
     def _calls(self) -> dict[str, set[str]]:
         """
         Give the functions behind views, and close those that call an app's own.
         """
-        calls: dict[str, set[str]] = {}
+        calls = {view: set(functions) for view, functions in self.hidden.items()}
         for name, query in self._queries:
             shadowed = self.shadowing & query.called
             if shadowed:

@@ -15,12 +15,30 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from yokedcache.runtime.naming import this_process
-from yokedcache.sqlalchemy.databases.identity import connect_arguments
+from yokedcache.sqlalchemy.databases.identity import (
+    connect_arguments,
+    database_identity,
+)
 
 if TYPE_CHECKING:
     from yokedcache.sqlalchemy.databases.database import Database
 
 _URI: Final = "file:"
+
+
+def identity_of(database: Database, dbapi_connection: Any) -> str:
+    """
+    Ask who a connection's database is; empty where it lies in this process's memory.
+
+    Raises:
+        IdentityUnknown: the server doesn't say.
+    """
+    if database.dialect_name == "sqlite":
+        pool = getattr(dbapi_connection, "_pool", None) or database.pool()
+        database.may_share = may_share(pool)
+        if database.may_share and is_memdb(dbapi_connection, pool):
+            return ""
+    return database_identity(dbapi_connection, database.dialect_name, None)
 
 
 def name_of(database: Database) -> str:

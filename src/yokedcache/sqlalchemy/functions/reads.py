@@ -152,7 +152,7 @@ def _note_capture(
         or _unvaried(capture, connection, state, list(state.sessions))
     )
     noted = tags if capture.varied else (*tags, LISTENERS)
-    if reason is not None and not reason.startswith("volatile_function"):
+    if reason is not None and not reason.startswith(_VOLATILE):
         capture.spoil(reason)
         return
     if reason is not None:
@@ -175,6 +175,9 @@ def _uses(session: Session, connection: Connection) -> bool:
     return False
 
 
+_VOLATILE = "volatile_function"
+
+
 def unstorable(
     connection: Connection,
     state: ConnectionState,
@@ -186,16 +189,21 @@ def unstorable(
     Name why what this connection answers now may not be stored.
     """
     database = state.database
-    if analysis.uncacheable is not None:
-        return analysis.uncacheable
+    reason = analysis.uncacheable
+    if reason is not None and not reason.startswith(_VOLATILE):
+        return reason
+    if analysis.functions:
+        return f"unknown_function:{min(analysis.functions)}"
     if not database.known or database.catalogue is None:
         return "catalogue_unknown"
     if state.contextual is not None:
         return state.contextual
     if state.touches(analysis.reads):
         return "dirty"
-    return database.unlearnt(connection.engine) or database.catalogue.unreadable(
-        analysis, varied=varied
+    return (
+        database.unlearnt(connection.engine)
+        or database.catalogue.unreadable(analysis, varied=varied)
+        or reason  # a time that the app gives may excuse it, and nothing else
     )
 
 

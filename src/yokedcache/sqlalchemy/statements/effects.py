@@ -45,6 +45,8 @@ def note_settings(
     Note what a statement sets on its connection, and whether a transaction is open.
     """
     state.note_settings(connection, analysis, statement)
+    if analysis.ddl and "TRIGGER" in statement.upper():
+        state.triggers = True
     if analysis.context:
         _displace(state.database, analysis, statement)
     if analysis.transaction in BEGUN:

@@ -64,6 +64,8 @@ class ConnectionState:
         """Taken out of its `Connection`: writes unknown until it goes back."""
         self.contextual: str | None = None
         """Temporary objects were made on it: they may shadow tables."""
+        self.triggers = False
+        """A trigger was made on it: on SQLite, maybe one that no other has."""
         self.settings = Settings(database.left)
         """What statements have set on it."""
         self.detached = False

@@ -63,8 +63,8 @@ def before(
     if analysis.schemas:
         analysis = placed(analysis, state.database)
     before_statement(connection, state, analysis)
-    analysis = with_functions(connection, state, analysis)
-    if analysis.reads or analysis.uncacheable is None:
+    analysis = with_functions(connection, state, analysis, statement)
+    if analysis.uncacheable is None or _may_read(analysis):
         reads.note_safely(connection, state, analysis, context)
     # the rows of a flush may be sent one by one, as one execution
     again = context.__dict__.get(_NOTED) is analysis
@@ -77,6 +77,18 @@ def before(
     if not again and connection.dialect.name == "sqlite":
         state.outlook.note_execution(context)
     return state
+
+
+def _may_read(analysis: Analysis) -> bool:
+    """
+    Tell whether a statement reads tables, or may do so unseen.
+    """
+    return bool(
+        analysis.reads
+        or analysis.functions
+        or analysis.called
+        or analysis.unknown_write
+    )
 
 
 def _matters(analysis: Analysis) -> bool:

@@ -31,6 +31,7 @@ _PARTS = (
     "functions.py",
     "core/capture.py",
     "core/snapshots.py",
+    "runtime/context.py",
     "shared/*.py",
     "stores/*.py",
     "stores/redis/results.py",

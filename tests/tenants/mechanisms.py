@@ -15,7 +15,7 @@ import psycopg
 from sqlalchemy import NullPool, QueuePool, event, literal
 from sqlalchemy.engine import make_url
 
-from tests.tenants.places import Place, secret_of, tenant
+from tests.tenants.places import TENANTS, Place, secret_of, tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,12 @@ def on_the_one_connection(event_name: str) -> Callable[[Place], Engines]:
                 pass
             return engine
 
-        return lambda: engine_of(tenant.get())
+        def engine_of_the_moment() -> Engine:
+            # all before any session is at work: until `vary` is said, what a listener may
+            # have written drops what is kept, and a held connection is waited for
+            return {name: engine_of(name) for name in TENANTS}[tenant.get()]
+
+        return engine_of_the_moment
 
     return install
 

@@ -32,7 +32,7 @@ class OpenCapture(Capture):
     A capture under way, the store whose tags it notes, and the one around it.
     """
 
-    __slots__ = ("_reached", "outer", "schemas", "store", "varied", "varies")
+    __slots__ = ("_reached", "held", "outer", "schemas", "store", "varied", "varies")
 
     def __init__(
         self,
@@ -53,6 +53,8 @@ class OpenCapture(Capture):
         """What of the sessions at hand is part of its key."""
         self.schemas = schemas
         """The maps of schemas that are."""
+        self.held: set[Any] = set()
+        """Connections of drivers' that were handed out: what is read there is unseen."""
 
     def reach(self, session: Any) -> None:
         """
@@ -63,7 +65,14 @@ class OpenCapture(Capture):
     def end(self) -> None:
         """
         Learn that the function has ended: sessions still in use were not its own.
+
+        Who around it was handed a connection may have had it read for this one.
         """
+        around: OpenCapture | None = self
+        while around is not None:
+            if around.held:
+                self.spoil("raw_connection")
+            around = around.outer
         for held in self._reached:
             session = held()
             if session is not None and session.in_transaction():

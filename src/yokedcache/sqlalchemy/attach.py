@@ -6,17 +6,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.orm import Session
+
 from yokedcache.errors import UsageError
+from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy.answers.answering import SessionAnswerer
+from yokedcache.sqlalchemy.asynchronous import AsyncSession
 from yokedcache.sqlalchemy.attached import Attachment
 from yokedcache.sqlalchemy.install import install, uninstall
 from yokedcache.sqlalchemy.telling import touched, wrote
 from yokedcache.sqlalchemy.tracking import install as track
+from yokedcache.sqlalchemy.transactions.unheard import vouch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from sqlalchemy.orm import Session
 
     from yokedcache.cache import YokedCache
     from yokedcache.machine import Machine
@@ -32,8 +35,20 @@ def attach(cache: YokedCache, target: Any, **options: Any) -> Any:
     _check(options)
     cache.machine.check_open()
     track()
+    if options.get("vary", UNSET) is not UNSET:
+        vouch(_bind_of(target))
     install(target, SessionAnswerer(Attachment(cache.machine, **options)))
     return target
+
+
+def _bind_of(target: Any) -> Any:
+    """
+    Give the engine of a maker of sessions or a session, if it has one as yet.
+    """
+    if isinstance(target, (Session, AsyncSession)):
+        return target.bind
+    maker: Any = getattr(target, "session_factory", target)
+    return getattr(maker, "kw", {}).get("bind")
 
 
 def detach(target: Any) -> None:

@@ -53,6 +53,7 @@ def wrote(connection: Any, tables: str | Iterable[str]) -> None:
         )
         raise UsageError(msg, connection=repr(connection))
     state.raw = state.handed = False
+    state.unheard = None
     state.database.learn(pooled)
     state.note(Analysis(writes=frozenset((v, name) for v in VERBS for name in names)))
     # A connection of the driver's may have committed already.

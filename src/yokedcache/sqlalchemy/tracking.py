@@ -21,6 +21,7 @@ from sqlalchemy.pool import Pool
 
 from yokedcache.machine import machines
 from yokedcache.runtime import surroundings
+from yokedcache.runtime.context import current_capture
 from yokedcache.sqlalchemy import sharing
 from yokedcache.sqlalchemy.contexts import registrations, varying
 from yokedcache.sqlalchemy.databases.database import database_of
@@ -28,7 +29,13 @@ from yokedcache.sqlalchemy.databases.recognition import recognise
 from yokedcache.sqlalchemy.functions import handed, sessions
 from yokedcache.sqlalchemy.functions.scenes import examiner
 from yokedcache.sqlalchemy.names import database_tag
-from yokedcache.sqlalchemy.transactions import by_hand, checkins, sending, wrapping
+from yokedcache.sqlalchemy.transactions import (
+    by_hand,
+    checkins,
+    sending,
+    unheard,
+    wrapping,
+)
 from yokedcache.sqlalchemy.transactions.connections import state_of
 from yokedcache.sqlalchemy.transactions.fences import bump_everywhere
 from yokedcache.sqlalchemy.transactions.holders import existing
@@ -69,6 +76,7 @@ def uninstall() -> None:
     Engine.dispose = _dispose  # type: ignore[method-assign]
     wrapping.uninstall()
     handed.uninstall()
+    unheard.uninstall()
     registrations.uninstall()
 
 
@@ -83,6 +91,11 @@ def _made(connection: Connection, /, *args: Any, **kw: Any) -> None:
     state = existing(connection._dbapi_connection)
     if state is not None:  # else a new one is only tried, or it is older than the cache
         state.raw = False
+        capture = current_capture()
+        if capture is not None:
+            capture.held.discard(state)
+        if state.unheard:
+            unheard.announce(state)
 
 
 @functools.wraps(_dispose)
@@ -104,6 +117,7 @@ def _disposed(engine: Engine, /, *args: Any, **kw: Any) -> None:
 
 def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
     state = existing(record)
+    new = state is None
     if state is None:
         dialect = proxy._pool._dialect
         wrap(dialect)
@@ -112,7 +126,11 @@ def _on_checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
         database.pool = weakref.ref(proxy._pool)
         state = state_of(record.info, database)
     state.raw = True
+    capture = current_capture()
+    if capture is not None:
+        capture.held.add(state)
     state.check_out()
+    unheard.checked_out(state, proxy._pool, new=new)
 
 
 def _on_gone(dbapi_connection: Any, record: Any, *_: Any) -> None:  # noqa: ARG001

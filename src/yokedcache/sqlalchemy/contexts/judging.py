@@ -42,6 +42,11 @@ _BEGIN = re.compile(
     r"\s*BEGIN(\s+(DEFERRED|IMMEDIATE|EXCLUSIVE|CONCURRENT))?(\s+TRANSACTION)?\s*;?\s*",
     re.IGNORECASE,
 )
+_IDLE = re.compile(
+    r"\s*(PRAGMA\b[^;]*|(SET|RESET)\b[^;(]*|SELECT\s+1|BEGIN|ROLLBACK)\s*;?\s*",
+    re.IGNORECASE,
+)
+"""Statements that change no rows."""
 _SENDING = frozenset({"execute", "executescript", "exec_driver_sql", "executemany"})
 _CONNECTING = _SENDING | {
     "Connection", "__class__", "__module__", "__name__", "adapters", "autocommit",
@@ -78,6 +83,13 @@ def prepares(function: Any) -> bool:
     With constants alone: all connections of an engine are prepared alike.
     """
     return _only(function, _CONNECTING, _PRAGMA)
+
+
+def idles(function: Any) -> bool:
+    """
+    Tell whether a listener's code sends constant statements that change no rows.
+    """
+    return _only(function, _CONNECTING, _IDLE)
 
 
 def begins(function: Any) -> bool:

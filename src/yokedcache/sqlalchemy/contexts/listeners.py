@@ -18,16 +18,24 @@ from weakref import WeakKeyDictionary
 from yokedcache.core.classes import name_of
 from yokedcache.runtime.forks import Guard
 from yokedcache.runtime.naming import this_process
-from yokedcache.sqlalchemy.contexts.judging import begins, is_known, observes, prepares
+from yokedcache.sqlalchemy.contexts.judging import (
+    begins,
+    idles,
+    is_known,
+    observes,
+    prepares,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.orm import Session
+    from sqlalchemy.pool import Pool
 
 _POOL: Final = ("connect", "first_connect", "checkout", "checkin", "reset")
-_DIALECT: Final = ("do_connect", "do_execute", "do_executemany", "do_execute_no_params")
+_STATEMENTS: Final = ("do_execute", "do_executemany", "do_execute_no_params")
+_DIALECT: Final = ("do_connect", *_STATEMENTS)
 _ENGINE: Final = ("engine_connect", "begin")
 _CURSOR: Final = ("before_cursor_execute", "after_cursor_execute")
 ON_ENGINES: Final = frozenset((*_POOL, *_DIALECT, *_ENGINE, *_CURSOR, "before_execute"))
@@ -58,7 +66,7 @@ class Watch:
     Whether it still holds is asked at every look-up, so that is one comparison.
     """
 
-    __slots__ = ("_moment", "clinging", "marks", "meddler")
+    __slots__ = ("_moment", "clinging", "marks", "meddler", "sender")
 
     def __init__(self, engine: Engine) -> None:
         self._moment = moment.number
@@ -68,6 +76,9 @@ class Watch:
         """The first listener that may change answers, with its place in the code."""
         self.clinging = any(name in _CLINGING for name, _ in meddlers)
         """What it sets stays with a connection, whoever uses that later."""
+        senders = [own for name, own, _ in found if _sends(name, own)]
+        self.sender = place(senders[0]) if senders else None
+        """The first that may write over the cursor of a statement."""
         self.marks: tuple[Hashable, ...] = tuple([mark(own) for _, own, _ in found])
         """What tells the engine from others on the same database."""
 
@@ -76,6 +87,51 @@ class Watch:
         Tell whether nobody has begun or ceased to listen since.
         """
         return self._moment == moment.number and moment.watched
+
+
+class PoolWatch:
+    """
+    Who may write over the driver's connections that a pool hands to its listeners.
+    """
+
+    __slots__ = ("_moment", "leaving", "opening", "passing")
+
+    def __init__(self, pool: Pool) -> None:
+        self._moment = moment.number
+        self.opening = _writer(pool, "connect", "first_connect")
+        """As a connection is made."""
+        self.leaving = _writer(pool, "checkin", "reset")
+        """As it is given back."""
+        self.passing = _writer(pool, "checkout") or self.leaving
+        """Before it is used, each time."""
+
+    def holds(self) -> bool:
+        """
+        Tell whether nobody has begun or ceased to listen since.
+        """
+        return self._moment == moment.number and moment.watched
+
+
+def _writer(pool: Any, *names: str) -> str | None:
+    for name in names:
+        for listener in getattr(pool.dispatch, name):
+            own = own_function(listener)
+            if own is not None and not (prepares(own) or idles(own)):
+                return place(own)
+    return None
+
+
+def stranger_on(connection: Connection) -> str | None:
+    """
+    Name who listens on one connection alone and may write over its cursors.
+    """
+    for name in _CURSOR:
+        of_engine = set(getattr(connection.engine.dispatch, name))
+        for listener in getattr(connection.dispatch, name):
+            own = None if listener in of_engine else own_function(listener)
+            if own is not None and _sends(name, own):
+                return place(own)
+    return None
 
 
 def session_meddler(listeners: Iterable[Any]) -> str | None:
@@ -127,6 +183,10 @@ def only_watches(name: str, own: Any) -> bool:
     What it did over the `Connection` that it is handed would be seen.
     """
     return name == "before_execute" or (name in _CURSOR and observes(own))
+
+
+def _sends(name: str, own: Any) -> bool:
+    return name in _STATEMENTS or (name in _CURSOR and not observes(own))
 
 
 def _harmless(engine: Engine, name: str, own: Any) -> bool:

@@ -18,6 +18,7 @@ from yokedcache.sqlalchemy.attached import NOTHING_VARIES, attachment_of
 from yokedcache.sqlalchemy.contexts.listeners import rewriter
 from yokedcache.sqlalchemy.databases.database import database_of, watch_of
 from yokedcache.sqlalchemy.functions import sessions
+from yokedcache.sqlalchemy.transactions import unheard
 from yokedcache.sqlalchemy.transactions.holders import existing, pooled
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ def on_begin(session: Session, transaction: Any, connection: Connection) -> None
     """
     state = sessions.on_begin(session, connection)
     attachment = attachment_of(session)
-    if attachment is None or state is None or not callable(attachment.vary):
+    if attachment is None or state is None or attachment.vary is UNSET:
+        return
+    if not state.database.vouched:
+        unheard.believe(state)
+    if not callable(attachment.vary):
         return
     try:
         value: Any = attachment.vary_key(session)

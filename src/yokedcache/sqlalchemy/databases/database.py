@@ -101,6 +101,8 @@ class Database:
         self.in_memory = False
         self.may_share = False
         """Connections may share SQLite's cache with others, of other engines too."""
+        self.vouched = False
+        """The app has said what answers vary on, so it knows what its listeners do."""
         self.attaches = False
         """Statements attached other files: what is written may be in any of them."""
         self.company: Company | None = None

@@ -3,8 +3,9 @@ What SQLAlchemy hands out by itself, without a statement and without an event.
 
 1. The driver's connection, from within a `Connection`, for COPY and the like.
    Nothing tells what an app does there, so until it goes back to its pool
-   everything over it counts as an unknown write (rule 2). SQLAlchemy takes the
-   same way inside, so who asks is told by the asking module.
+   everything over it counts as an unknown write (rule 2), and a capture that was
+   open can't tell what its function read. SQLAlchemy takes the same way inside, so
+   who asks is told by the asking module.
 2. Instances, from a session's identity map: `get` and lazy loads give what it
    holds. A capture has to know under which versions that was read.
 """
@@ -54,6 +55,9 @@ def _driver_connection(connection: Any) -> Any:
     except ValueError:  # AsyncConnection.get_raw_connection, in a greenlet of its own
         asking = ""
     if not asking.startswith(_OURS):
+        capture = current_capture()
+        if capture is not None:
+            capture.held.add(id(holder))
         state = existing(holder)
         if state is not None and not state.handed:
             state.hand_out()

@@ -13,6 +13,7 @@ from yokedcache.runtime.log import once
 from yokedcache.sqlalchemy.contexts.doubts import is_clean
 from yokedcache.sqlalchemy.contexts.settings import ANYTHING
 from yokedcache.sqlalchemy.databases import several
+from yokedcache.sqlalchemy.transactions import unheard
 from yokedcache.sqlalchemy.transactions.blame import Blame
 from yokedcache.sqlalchemy.transactions.ends import end
 from yokedcache.sqlalchemy.transactions.fences import bump_everywhere
@@ -41,6 +42,8 @@ def on_checkin(dbapi_connection: Any, record: Any) -> None:
         return
     if state.raw or state.handed:
         _came_back(state, dbapi_connection)
+    elif state.unheard:
+        unheard.checked_in(state, dbapi_connection)
     state.check_in()
 
 
@@ -83,6 +86,7 @@ def on_close_detached(dbapi_connection: Any) -> None:
     if state.raw or state.handed:
         _announce_anything(state)
         state.take_back()
+    unheard.left(state.database, state.database.pool())
     on_loss(state)
 
 

@@ -62,6 +62,8 @@ class ConnectionState:
         """A statement began a transaction, for drivers that don't tell."""
         self.handed = False
         """Taken out of its `Connection`: writes unknown until it goes back."""
+        self.unheard: str | None = None
+        """Which listener may have written over it, which nobody would hear."""
         self.contextual: str | None = None
         """Temporary objects were made on it: they may shadow tables."""
         self.triggers = False
@@ -97,7 +99,13 @@ class ConnectionState:
         """
         Tell whether something was written that isn't committed.
         """
-        return self.unknown or self.handed or bool(self.writes)
+        return (
+            self.unknown or self.handed or bool(self.writes) or self.unheard is not None
+        )
+
+    @property
+    def _anything(self) -> bool:
+        return self.unknown or self.handed or self.unheard is not None
 
     def note(self, analysis: Analysis) -> None:
         """
@@ -148,6 +156,24 @@ class ConnectionState:
         self.handed = True
         self._publish()
 
+    def suspect(self, place: str) -> None:
+        """
+        Note that a listener may write over it.
+        """
+        if self.unheard is None:
+            self.unheard = place
+            self._publish()
+
+    def hear(self) -> None:
+        """
+        Note that the app has said what its listeners write.
+        """
+        self.unheard = None
+        if self.dirty:
+            self._publish()
+        else:
+            self.unwatch()
+
     def take_back(self) -> None:
         """
         Note that a connection came back that may have been set anything.
@@ -162,7 +188,7 @@ class ConnectionState:
         """
         if not self.dirty:
             return False
-        if self.unknown or self.handed or self.database.dialect_name == "sqlite":
+        if self._anything or self.database.dialect_name == "sqlite":
             return True
         read = self.database.tags_read(tables, self.database.catalogue)
         return not set(read).isdisjoint(self.tags())
@@ -171,7 +197,7 @@ class ConnectionState:
         """
         Name what the write set changes.
         """
-        unknown = self.unknown or self.handed
+        unknown = self._anything
         if not (unknown or self.writes):
             return tuple(self._by_hand)
         tags = self.database.tags_written(self.writes, unknown=unknown)
@@ -245,6 +271,7 @@ class ConnectionState:
         self._by_hand.clear()
         self.blame = Blame()
         self.unknown = False
+        self.unheard = None
         self.begun = False
         self.unwatch()
 

@@ -23,6 +23,7 @@ from yokedcache.sqlalchemy.transactions.fences import (
     settle_orphans,
 )
 from yokedcache.sqlalchemy.transactions.holders import existing, pooled
+from yokedcache.sqlalchemy.transactions.unheard import blame_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ def end(state: ConnectionState) -> None:
     state.outlook.end()
     lift_statement(state)
     lift_prepared(state)
+    blame_listener(state)
     if state.dirty:
         tags, blame = state.tags(), state.blame
         if state.unknown:
@@ -66,6 +68,7 @@ def _do_commit(original: Any, holder: Any) -> Any:
         state.settings.commit()
         return result
     lift_statement(state)
+    blame_listener(state)
     try:
         send = functools.partial(original, holder)
         result = _announced(state, holder, send, commit_carrying)
@@ -154,6 +157,7 @@ def _do_twophase(
     send = functools.partial(original, connection, xid, *args, **kw)
     if state is None:
         return send()
+    blame_listener(state)
     if original.__name__ == "do_prepare_twophase":
         if not state.dirty:
             return send()

@@ -23,7 +23,7 @@ from yokedcache.sqlalchemy.statements.called import with_functions
 from yokedcache.sqlalchemy.statements.effects import commits_itself, note_settings
 from yokedcache.sqlalchemy.statements.rewriting import changed
 from yokedcache.sqlalchemy.statements.sent import analysis_of, placed
-from yokedcache.sqlalchemy.transactions import checkins
+from yokedcache.sqlalchemy.transactions import checkins, unheard
 from yokedcache.sqlalchemy.transactions.completing import complete
 from yokedcache.sqlalchemy.transactions.early import taken_over
 from yokedcache.sqlalchemy.transactions.fences import (
@@ -59,6 +59,8 @@ def before(
         state = taken_over(pooled(connection), connection.dialect)
         if state is None:
             return None
+    if connection._has_events or connection.engine._has_events:
+        unheard.executing(connection, state, context)
     analysis = analysis_of(context, statement, connection.dialect)
     if analysis.schemas:
         analysis = placed(analysis, state.database)

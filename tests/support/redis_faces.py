@@ -222,12 +222,18 @@ class ClusterFace(Face):
     commands: ClusterCommands
 
     def __init__(
-        self, kind: str, cluster: RedisCluster, *, lease: float = LONG
+        self,
+        kind: str,
+        cluster: RedisCluster,
+        *,
+        lease: float = LONG,
+        prefix: str = "t",
+        url: str | None = None,
     ) -> None:
         self.kind = kind
         self.cluster = cluster
-        way = read_way(cluster.url())
-        self.commands = ClusterCommands(ClusterLayout("t"), lease=lease)
+        way = read_way(url or cluster.url())
+        self.commands = ClusterCommands(ClusterLayout(prefix), lease=lease)
         self.layout = self.commands.layout
         self.runner = asyncio.Runner()
         made = {"sync": ClusterStore, "async": AsyncClusterStore}[kind]

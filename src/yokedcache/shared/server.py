@@ -35,7 +35,9 @@ _SPARED: Final = frozenset({"follow", "stamp", "store"})
 
 _AGAIN: Final = 0.05
 """Seconds after which an announcement is tried again whose way was lost."""
-_FOR_GOOD: Final = frozenset({"NOPERM", "NOAUTH", "WRONGPASS", "OTHERSERVERS"})
+_FOR_GOOD: Final = frozenset(
+    {"NOPERM", "NOAUTH", "WRONGPASS", "CROSSSLOT", "OTHERSERVERS"}
+)
 """Refusals that don't go away while a commit waits."""
 
 _LEFT_ALONE: Final = """\
@@ -250,8 +252,11 @@ class Server:
         self, operation: Operation[Any], breaker: Breaker, error: StoreError
     ) -> None:
         self.failures += 1
-        spared = operation.asked in _SPARED and "refusal" in error.facts
-        if not (spared or error.facts.get("partly")):  # the rest of it is asked as ever
+        facts = error.facts
+        # refused while it connects, it is refused everything
+        refused = "refusal" in facts and not facts.get("opening")
+        spared = refused and operation.asked in _SPARED
+        if not (spared or facts.get("partly")):  # the rest of it is asked as ever
             self._doubt.failed()
             if breaker.failed():
                 # the text, not the error: a log would keep what it was raised in

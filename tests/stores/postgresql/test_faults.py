@@ -22,6 +22,7 @@ from yokedcache.testing.stores.processes import TIMES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.services.redis import RedisServer
     from yokedcache.testing.stores import Process
 
 PROMPT = 5.0
@@ -59,6 +60,29 @@ def test_one_that_hangs_costs_no_more_than_the_limit(
     # what was asked in vain is answered to nobody
     assert one.read("k", "t") == b"x"
     assert one.read("other", "t") == "absent"
+
+
+def test_something_else_listens_there(
+    store: Store, redis_server: RedisServer, face: str
+) -> None:
+    address = f"{redis_server.host}:{redis_server.port}"
+    one = store.open(face, url=f"postgresql://me:s3cret@{address}/x")
+    with pytest.raises(StoreError) as caught:
+        one.do(one.commands.read("k", ["t"]), 0.1)
+    assert f"{address}/x didn't read in time; nothing has answered" in str(caught.value)
+    assert "scheme" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_one_that_answered_before_is_what_it_is(
+    store: Store, proxy: Proxy, face: str
+) -> None:
+    one = through(store, proxy, face)
+    store.settle(one)
+    proxy.hold()
+    with pytest.raises(StoreError, match="in time") as caught:
+        one.do(one.commands.read("k", ["t"]), 0.1)
+    assert "scheme" not in str(caught.value)
 
 
 def test_a_connection_that_is_cut_is_opened_again(

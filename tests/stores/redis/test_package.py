@@ -37,7 +37,7 @@ def test_nothing_asks_for_all_keys() -> None:
 
 def test_every_script_has_its_file_and_every_file_is_sent() -> None:
     files = {file.stem for file in (FOLDER / "scripts").iterdir()}
-    assert files == {*NAMES, "common"}
+    assert files == {*NAMES, "common", "read"}
     assert len({script.digest for script in SCRIPTS.values()}) == len(NAMES)
     for name, script in SCRIPTS.items():
         assert (b"local function draw" in script.text) is (name not in ALONE)

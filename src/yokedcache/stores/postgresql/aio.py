@@ -34,6 +34,13 @@ class Loop:
         self.close = self._links.close
         self.disown = self._links.disown
 
+    @property
+    def met(self) -> bool:
+        """
+        Whether anybody has answered as PostgreSQL does.
+        """
+        return self._links.met
+
     async def perform(self, operation: Operation[Any], limit: float) -> Any:
         """
         Do an operation within so many seconds.

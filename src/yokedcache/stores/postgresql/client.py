@@ -85,7 +85,7 @@ class PostgresClient:
         try:
             done: T = self._threads.perform(made, limit)
         except _FAILED as error:
-            raise self._error(error, made) from error
+            raise self._error(error, made, self._threads) from error
         return done
 
     async def perform_async(self, operation: answers.Operation[T], limit: float) -> T:
@@ -102,7 +102,7 @@ class PostgresClient:
         try:
             done: T = await loop.perform(made, limit)
         except _FAILED as error:
-            raise self._error(error, made) from error
+            raise self._error(error, made, loop) from error
         return done
 
     def close(self) -> None:
@@ -139,5 +139,8 @@ class PostgresClient:
         await anext(opened[1])
         return opened
 
-    def _error(self, error: BaseException, operation: Any) -> StoreError:
-        return store_error(error, operation.asked, self._address, self.commands.schema)
+    def _error(
+        self, error: BaseException, operation: Any, asker: Threads | Loop
+    ) -> StoreError:
+        schema, met = self.commands.schema, asker.met
+        return store_error(error, operation.asked, self._address, schema, met=met)

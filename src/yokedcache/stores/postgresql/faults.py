@@ -32,6 +32,12 @@ _NO_FEATURE: Final = "0A000"
 """That of a standby, which has no tables like ours."""
 
 
+_UNMET: Final = (
+    "; nothing has answered there yet as PostgreSQL does: the URL's scheme, host or "
+    "port may be another's"
+)
+
+
 class RefusedError(Exception):
     """
     The server answered with an error.
@@ -74,10 +80,12 @@ def address_of(facts: dict[str, Any]) -> str:
 
 
 def store_error(
-    error: BaseException, asked: str, address: str, schema: str
+    error: BaseException, asked: str, address: str, schema: str, *, met: bool
 ) -> StoreError:
     """
     Say what was asked of whom, and what went wrong.
+
+    `met` is whether anybody has ever answered there as PostgreSQL does.
     """
     facts = {"asked": asked, "address": address}
     if isinstance(error, StoreError):
@@ -92,7 +100,8 @@ def store_error(
         said = error.text + _way_out(error.code, schema)
         return StoreError(f"{address} refused to {asked}: {said}", **facts)
     if isinstance(error, TimeoutError):
-        return StoreError(f"{address} didn't {asked} in time", **facts)
+        out = "" if met else _UNMET
+        return StoreError(f"{address} didn't {asked} in time{out}", **facts)
     said = str(error).strip()
     return StoreError(f"{address} can't be reached to {asked}: {said}", **facts)
 

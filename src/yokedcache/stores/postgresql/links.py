@@ -28,6 +28,8 @@ class Links:
 
     def __init__(self) -> None:
         self._free: deque[Link] = deque()
+        self.met = False
+        """Whether anybody has answered as PostgreSQL does."""
 
     def take(self) -> Link | None:
         """
@@ -42,6 +44,7 @@ class Links:
         """
         Let others use one, unless it may still have something to say to somebody else.
         """
+        self.met = self.met or not link.wanted
         if not link.fine:
             link.close()
         elif link.wanted:

@@ -295,7 +295,8 @@ class AsyncRedisStore:
             clean = self._told(results, operations, connection)
         except (*CAUGHT, RefusedError, StoreError) as error:
             clean = isinstance(error, RefusedError) and not error.of_a_replica
-            made = self._error(error, asked, connection)
+            opens = self.pool if connection is None else None
+            made = self._error(error, asked, connection, opens)
             raise made from made.__cause__
         else:
             return results
@@ -342,8 +343,11 @@ class AsyncRedisStore:
                 results[place] = self._error(result, asked, connection)
         return clean
 
-    def _error(self, error: Exception, asked: str, connection: Any) -> StoreError:
-        return store_error(error, asked, whereabouts(connection, self.pool))
+    def _error(
+        self, error: Exception, asked: str, connection: Any, opens: Any = None
+    ) -> StoreError:
+        address = whereabouts(connection, self.pool)
+        return store_error(error, asked, address, opens=opens)
 
 
 def _was_lost(error: StoreError) -> bool:

@@ -7,12 +7,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import redis
+import redis.asyncio
 import redis.exceptions as client
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.redis.lua import command_at
 from yokedcache.stores.redis.wire import (
     ASK,
+    CROSS_SLOT,
     MOVED,
+    NO_AUTH,
+    NO_PERMISSION,
+    STRANGER,
     TRY_AGAIN,
     Refusal,
     RefusedError,
@@ -25,53 +32,168 @@ _CODES: Final[dict[type[Exception], str]] = {
     client.NoScriptError: "NOSCRIPT",
     client.ReadOnlyError: "READONLY",
     client.OutOfMemoryError: "OOM",
-    client.NoPermissionError: "NOPERM",
+    client.NoPermissionError: NO_PERMISSION,
     client.MovedError: MOVED,
     client.AskError: ASK,
     client.TryAgainError: TRY_AGAIN,
     client.ClusterDownError: "CLUSTERDOWN",
+    client.ClusterCrossSlotError: CROSS_SLOT,
 }
 
 _IN_A_SCRIPT: Final = re.compile(r"Error running script .*: -([A-Z]+) ")
 """How Redis before 7.0 says what stopped a script."""
 
+_BARRED: Final = re.compile(
+    r"ACL failure in script|The user executing the script can't"
+)
+"""How a script ends that may not do something: Redis before 8 doesn't say what."""
+
+_PLACE: Final = re.compile(r"([0-9a-f]{40}).*?@user_script:(\d+)")
+"""Where it was then: the script, and the line."""
+
+_TRACE: Final = re.compile(r" script: ([0-9a-f]{40}, )?on @user_script:\d+\.?$")
+_COMMAND: Final = re.compile(r"run the '([\w|]+)' command")
+_WHOLE: Final = {"cluster": "cluster|slots", "sentinel": "sentinel|masters"}
+"""What Redis before 7.0 names without its second word."""
+
+_NO_TLS: Final = re.compile(r"\[SSL: (WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE)\]")
+
+_LATE: Final = (client.TimeoutError, TimeoutError)
+_CLOSED: Final = "Connection closed by server"
+_GREETING: Final = "Error while reading"
+_ALERT: Final = r"\x15"
+"""How TLS begins to complain, as both parsers of the client library show it."""
+
 CAUGHT: Final = (client.RedisError, OSError, EOFError)
 """What means that the server, or the way to it, is at fault."""
 
 
-def refusal(error: client.ResponseError) -> Refusal:
+def refusal(error: client.ResponseError | client.AuthenticationError) -> Refusal:
     """
     Make a value of what a server answered instead.
     """
     text = str(error)
-    if stopped := _IN_A_SCRIPT.match(text):
+    if isinstance(error, client.AuthenticationError):
+        code = NO_AUTH if "required" in text else STRANGER
+    elif stopped := _IN_A_SCRIPT.match(text):
         code = stopped[1]
+    elif _BARRED.search(text):
+        code = NO_PERMISSION
     else:
         code = _CODES.get(type(error)) or text.partition(" ")[0]
     return Refusal(code, text, error)
 
 
-def store_error(error: BaseException, asked: str, address: str) -> StoreError:
+def store_error(
+    error: BaseException, asked: str, address: str, *, opens: Any = None
+) -> StoreError:
     """
     Say what was asked of whom, and what went wrong; the client's own error is its cause.
+
+    `opens` is the pool that was to open a connection for it.
     """
-    made = _store_error(error, asked, address)
+    made = _store_error(error, asked, address, opens)
     made.__cause__ = error.refusal.error if isinstance(error, RefusedError) else error
     return made
 
 
-def _store_error(error: BaseException, asked: str, address: str) -> StoreError:
-    facts = {"asked": asked, "address": address}
+def _store_error(
+    error: BaseException, asked: str, address: str, opens: Any
+) -> StoreError:
+    facts: dict[str, Any] = {"asked": asked, "address": address}
+    if isinstance(error, client.ResponseError | client.AuthenticationError):
+        facts["opening"] = True
+        error = RefusedError(refusal(error))
     if isinstance(error, RefusedError):
         refused = error.refusal
         facts["refusal"] = refused.code
-        return StoreError(f"{address} refused to {asked}: {refused.text}", **facts)
+        out = _and(_way_out(refused))
+        return StoreError(
+            f"{address} refused to {asked}: {said(refused)}{out}", **facts
+        )
     if isinstance(error, StoreError):
         message = f"{address} can't {asked}: {error.message}"
         return StoreError(message, **(facts | error.facts))
-    if isinstance(error, client.TimeoutError | TimeoutError):
-        return StoreError(f"{address} didn't {asked} in time", **facts)
-    return StoreError(f"{address} can't be reached to {asked}: {error}", **facts)
+    out = "" if opens is None else _and(_other_scheme(error, tls=_has_tls(opens)))
+    if isinstance(error, _LATE):
+        return StoreError(f"{address} didn't {asked} in time{out}", **facts)
+    return StoreError(f"{address} can't be reached to {asked}: {error}{out}", **facts)
+
+
+def said(refused: Refusal) -> str:
+    """
+    Give what a server said, in its own words, as far as they are of use.
+    """
+    if refused.code in {MOVED, ASK}:  # which the client library leaves out
+        return f"{refused.code} {refused.text}"
+    if refused.code == NO_PERMISSION:
+        return _TRACE.sub("", refused.text)
+    return refused.text.rstrip(".")
+
+
+def way_out(error: BaseException, *, tls: bool) -> str:
+    """
+    Say what to do about an error of a connection that was just opened; maybe nothing.
+    """
+    if isinstance(error, client.ResponseError | client.AuthenticationError):
+        return _way_out(refusal(error))
+    return _other_scheme(error, tls=tls)
+
+
+def _way_out(refused: Refusal) -> str:
+    code, text = refused.code, refused.text
+    if code == NO_PERMISSION:
+        name = _barred(text)
+        lacking = f"`+{name}`" if name else "`~prefix:*`"
+        return (
+            f"the user's ACL lacks {lacking}: `ACL SETUSER`, see docs/shared-store.md"
+        )
+    if code == NO_AUTH:
+        return "the URL names no password: redis://user:password@host"
+    if code == STRANGER and "without any password" in text:
+        return "the URL names a password, and the server wants none"
+    if code == STRANGER:
+        return (
+            "the URL's user or password is another than the server's; in a URL, "
+            "characters such as @ : / # % are written %40 and so on"
+        )
+    if code in {MOVED, CROSS_SLOT}:
+        return "it is a node of a Cluster, which redis+cluster:// is for"
+    return ""
+
+
+def _barred(text: str) -> str | None:
+    """
+    Name the command that a user may not run, if that is what is wrong.
+    """
+    if named := _COMMAND.search(text):
+        return _WHOLE.get(named[1], named[1])
+    if "access" not in text and (place := _PLACE.search(text)):
+        return command_at(place[1], int(place[2]))
+    return None
+
+
+def _other_scheme(error: BaseException, *, tls: bool) -> str:
+    """
+    Say that TLS may be expected where there is none, or the other way round.
+    """
+    text = str(error)
+    if tls and (isinstance(error, _LATE) or _NO_TLS.search(text)):
+        return "if that port speaks no TLS, the URL begins with redis, not rediss"
+    hung_up = isinstance(error.__context__, ConnectionError) and _GREETING in text
+    alert = isinstance(error, client.InvalidResponse) and _ALERT in text
+    if not tls and (hung_up or _CLOSED in text or alert):
+        return "if that port speaks TLS, the URL begins with rediss, not redis"
+    return ""
+
+
+def _and(out: str) -> str:
+    return out and f"; {out}"
+
+
+def _has_tls(pool: Any) -> bool:
+    kinds = (redis.SSLConnection, redis.asyncio.SSLConnection)
+    return issubclass(pool.connection_class, kinds)
 
 
 def address_of(facts: Mapping[str, Any]) -> str:

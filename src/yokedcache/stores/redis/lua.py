@@ -7,6 +7,7 @@ sent its text.
 
 from __future__ import annotations
 
+import re
 from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -31,7 +32,9 @@ NAMES: Final = (
 )
 
 ALONE: Final = frozenset({"hold", "release", "store"})
-"""Scripts that give no version, and so don't begin with `common.lua`."""
+"""Scripts that give no version, and so don't have `common.lua` before them."""
+
+_CALL: Final = re.compile(r"\('([A-Z]+)'")
 
 
 class Script:
@@ -59,7 +62,7 @@ class Script:
 
 
 def _read(name: str) -> Script:
-    names = [name] if name in ALONE else ["common", name]
+    names = ["read", name] if name in ALONE else ["read", "common", name]
     folder = files(__package__) / "scripts"
     texts = [(folder / f"{one}.lua").read_text(encoding="utf-8") for one in names]
     return Script("\n".join(texts))
@@ -67,6 +70,18 @@ def _read(name: str) -> Script:
 
 # all at once, since an event loop must not wait for files
 SCRIPTS: Final = {name: _read(name) for name in NAMES}
+
+
+def command_at(digest: str, line: int) -> str | None:
+    """
+    Name the command that a line of one of the scripts runs.
+    """
+    for script in SCRIPTS.values():
+        if script.digest == digest.encode():
+            lines = script.text.decode().splitlines()
+            found = _CALL.search(lines[line - 1]) if line <= len(lines) else None
+            return found[1].lower() if found else None
+    return None
 
 
 def run_script(

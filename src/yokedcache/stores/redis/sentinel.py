@@ -21,7 +21,7 @@ import redis
 import redis.asyncio
 from redis.asyncio import sentinel as loops
 from redis.connection import parse_url
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 from redis.sentinel import SentinelConnectionPool
 
 from yokedcache.errors import StoreError
@@ -37,6 +37,7 @@ ASKED_AGAIN: Final = 1.0
 
 _UNSAID: Final = "it doesn't watch that service"
 _DOWN: Final = "it holds the primary to be down"
+_BARRED: Final = "its user (sentinel_username=) may not ask it"
 
 _parse_url: Any = parse_url
 
@@ -220,6 +221,8 @@ def _where(client: Any) -> str:
 def _failed(client: Any, error: Exception) -> str:
     if isinstance(error, AuthenticationError):
         why = f"it wants a password or another one (sentinel_password=): {error}"
+    elif isinstance(error, NoPermissionError):
+        why = f"{_BARRED}: {error}"
     elif isinstance(error, ResponseError):
         why = f"it answers as no sentinel does: {error}"
     else:
@@ -235,6 +238,8 @@ def _unknown(service: str, said: list[str]) -> StoreError:
         out = "the URL's path has to be a name that `SENTINEL MASTERS` lists"
     elif any(one.endswith(_DOWN) for one in said):
         out = "a failover may be under way"
+    elif any(_BARRED in one for one in said):
+        out = "the ACL of that user lacks `+sentinel|masters`"
     else:
         out = "the URL's hosts have to be sentinels that this process reaches"
     return StoreError(

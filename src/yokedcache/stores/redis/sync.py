@@ -191,7 +191,8 @@ class RedisStore:
             clean = True
         except (*CAUGHT, RefusedError, StoreError) as error:
             clean = isinstance(error, RefusedError) and not error.of_a_replica
-            made = self._error(error, operation.asked, connection)
+            opens = self.pool if connection is None else None
+            made = self._error(error, operation.asked, connection, opens)
             raise made from made.__cause__
         else:
             return result
@@ -248,5 +249,8 @@ class RedisStore:
                 answers.append(refusal(error))
         return answers
 
-    def _error(self, error: BaseException, asked: str, connection: Any) -> StoreError:
-        return store_error(error, asked, whereabouts(connection, self.pool))
+    def _error(
+        self, error: BaseException, asked: str, connection: Any, opens: Any = None
+    ) -> StoreError:
+        address = whereabouts(connection, self.pool)
+        return store_error(error, asked, address, opens=opens)

@@ -173,7 +173,7 @@ class AsyncClusterStore:
             reading.exception()  # who still waited was told
 
     async def _read_from_anyone(self, seconds: float) -> None:
-        said: list[str] = []
+        said: list[tuple[str, str]] = []
         with counting(seconds) as countdown:
             for address in self.table.to_ask():
                 # half of what is left for each: the next one may answer
@@ -182,7 +182,7 @@ class AsyncClusterStore:
                         answer = await self._slots(*address)
                     self.table.learn(answer, address, time.monotonic())
                 except (*CAUGHT, StoreError) as error:
-                    said.append(why_not(address, error))
+                    said.append(why_not(address, error, self._way.url))
                     self.table.doubt(address)
                 else:
                     return

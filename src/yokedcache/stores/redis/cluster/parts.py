@@ -312,5 +312,6 @@ def dropping(key: bytes, slot: int, asked: str, address: Address | None) -> Part
 
 
 def _delete_there(key: bytes, link: Link) -> Steps[None]:  # noqa: ARG001
-    answers = yield Request(_ASKING + command(b"DEL", key), 2)
-    fine(answers[1])
+    leave, answer = yield Request(_ASKING + command(b"DEL", key), 2)
+    fine(leave)
+    fine(answer)

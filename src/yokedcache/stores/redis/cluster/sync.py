@@ -112,7 +112,7 @@ class ClusterStore:
             self._reading.release()
 
     def _read_from_anyone(self, ends: float) -> None:
-        said: list[str] = []
+        said: list[tuple[str, str]] = []
         for host, port in self.table.to_ask():
             # half of what is left for each: the next one may answer
             seconds = max((ends - time.monotonic()) / 2, 0.001)
@@ -126,7 +126,7 @@ class ClusterStore:
                 answer = client.execute_command(*ASK_SLOTS)
                 self.table.learn(answer, (host, port), time.monotonic())
             except (*CAUGHT, StoreError) as error:
-                said.append(why_not((host, port), error))
+                said.append(why_not((host, port), error, self._way.url))
                 self.table.doubt((host, port))
             else:
                 return

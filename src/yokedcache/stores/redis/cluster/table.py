@@ -16,6 +16,7 @@ from redis.exceptions import ClusterDownError, MovedError, ResponseError
 
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis.cluster.layout import SLOTS
+from yokedcache.stores.redis.faults import way_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -171,24 +172,27 @@ def unserved(slot: int) -> StoreError:
     return StoreError(f"no node of the Cluster serves slot {slot}", slot=slot)
 
 
-def no_node(said: list[str]) -> StoreError:
+def no_node(said: list[tuple[str, str]]) -> StoreError:
     """
     Say why nobody tells who serves what, and the way out.
     """
+    outs = dict.fromkeys(out for _, out in said if out)
+    hosts = "the URL's hosts have to be nodes of one that this process reaches"
     return StoreError(
-        f"no node of the Cluster says who serves what ({'; '.join(said)}): the URL's "
-        "hosts have to be nodes of one that this process reaches"
+        "no node of the Cluster says who serves what "
+        f"({'; '.join(why for why, _ in said)}): {'; '.join(outs) or hosts}"
     )
 
 
-def why_not(address: Address, error: Exception) -> str:
+def why_not(address: Address, error: Exception, url: str) -> tuple[str, str]:
     """
-    Say why a node doesn't tell who serves what.
+    Say why a node doesn't tell who serves what, and the way out if it is known.
     """
     text = f"{error!s:.200}" or type(error).__name__
     if isinstance(error, ResponseError) and "support disabled" in text:
         text = "it is no node of a Cluster, which redis:// is for"
-    return f"{address[0]}:{address[1]}: {text}"
+    out = way_out(error, tls=url.startswith("rediss"))
+    return f"{address[0]}:{address[1]}: {text}", out
 
 
 def _address(node: Any, asked: Address) -> Address:

@@ -1,4 +1,4 @@
--- What every script that gives versions begins with: how values are read and written.
+-- What every script that gives versions has before it: how values are read and written.
 --
 -- KEYS: the counter, then tags; of scripts that announce what they change, the log comes
 -- last. ARGV: the incarnation's mark, a nonce in case the counter has to begin a new
@@ -40,7 +40,7 @@ local function draw()
     if drawn then
         return drawn
     end
-    local value = redis.pcall('GET', KEYS[1])
+    local value = read(KEYS[1])
     local origin, number, birth
     if type(value) == 'string' then
         origin, number, birth =
@@ -58,14 +58,14 @@ end
 
 -- Write into the log, under the number that was drawn; gives what went wrong. A log that
 -- doesn't take it, as it isn't ours or has numbers of a counter that was lost, is dropped:
--- whoever follows it finds that out, and begins anew.
-local function write(words, made)
+-- whoever follows it finds that out, and begins anew. `call` ends the script instead.
+local function write(words, made, call)
     local id = string.match(draw(), '%d+$') .. '-0'
     local told = { 'MAXLEN', '~', LONGEST, id, 't', words }
     if not made then
         table.insert(told, 1, 'NOMKSTREAM')
     end
-    local done = redis.pcall('XADD', KEYS[#KEYS], unpack(told))
+    local done = (call or redis.pcall)('XADD', KEYS[#KEYS], unpack(told))
     if type(done) == 'table' and done.err then
         redis.call('DEL', KEYS[#KEYS])
         return done
@@ -98,7 +98,7 @@ end
 -- Read a tag: its version, its fences, and what it is: 'ours', 'old' (of another
 -- incarnation), 'lost' or 'foreign'.
 local function take(key)
-    local value = redis.pcall('GET', key)
+    local value = read(key)
     if not value then
         return nil, {}, 'lost'
     end

@@ -4,9 +4,8 @@
 -- that stands for the place of that entry.
 
 insist()
-local refused = write('', true) and write('', true)
-if refused then
-    return refused
+if write('', true) then
+    write('', true, redis.call)
 end
 redis.call('PEXPIRE', KEYS[#KEYS], ARGV[5])
 return draw()

@@ -5,7 +5,7 @@
 
 local life = tonumber(ARGV[1])
 for i = 1, #KEYS do
-    local value = redis.pcall('GET', KEYS[i])
+    local value = read(KEYS[i])
     if value ~= ARGV[i + 1] then
         local fenced = type(value) == 'string' and string.find(value, ';', 1, true)
         return fenced and -i or i

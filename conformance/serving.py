@@ -25,7 +25,7 @@ from yokedcache import YokedCache
 from yokedcache.sqlalchemy import install, tracking
 from yokedcache.sqlalchemy.answers import facade, playing, quick
 from yokedcache.sqlalchemy.answers.fitness import established
-from yokedcache.sqlalchemy.databases import database as databases
+from yokedcache.sqlalchemy.databases import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +146,7 @@ def _admit_the_attached() -> None:
     Else there would be no hit on SQLite at all. What lies in the attached one stays
     unknown to the catalogue, so statements on it aren't cached.
     """
-    plainly = databases.database_identity
+    plainly = in_memory.database_identity
 
     def database_identity(connection: Any, dialect_name: str, url: Any) -> str:
         if dialect_name != "sqlite":
@@ -160,7 +160,7 @@ def _admit_the_attached() -> None:
         status = Path(files["main"]).stat() if files["main"] else None
         return f"sqlite:{status.st_dev}:{status.st_ino}" if status else ""
 
-    databases.database_identity = database_identity
+    in_memory.database_identity = database_identity
 
 
 def _store_in_advance(counts: collections.Counter[str], asking: Asking) -> None:

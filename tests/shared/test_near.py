@@ -234,6 +234,7 @@ def test_hole_18_whoever_gets_a_lock_sees_what_was_changed_under_it(
             assert near(1) == number
         seen.release()
     thread.join()
+    assert near(1) == 1000  # the last one was asked while the writer held its lock yet
     assert one.asks(lambda: near(1)) == 0
     sibling[0] = -1
     other.cache.sync.invalidate_tags("s")

@@ -73,7 +73,7 @@ def check_served(engine: Engine, read: Callable[[], object]) -> None:
     """
     See that a read is answered without a connection.
     """
-    engine.dispose()
+    engine.pool.dispose()  # not the engine: that may be the end of its database
     read()
     if engine.pool.checkedin():  # type: ignore[attr-defined]
         msg = "a read that was to be answered from memory went to the database"

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -15,9 +16,11 @@ from tests.services.processes import wait_until
 from yokedcache import YokedCache, cached
 from yokedcache.core.breaker import FAILURES
 from yokedcache.errors import StoreError
+from yokedcache.runtime import log
+from yokedcache.shared.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.services.redis import RedisServer
 
@@ -118,3 +121,81 @@ def test_what_is_stored_too_slowly_keeps_nobody_from_looking(
     # no outage has ended, after which nothing would be served for a while
     assert cache.sync.get("warm") == 1
     assert "answers again" not in caplog.text
+
+
+class Client:
+    """
+    Does what it is told, in no time.
+    """
+
+    commands = None
+    fails: Callable[[Any], Exception | None] = staticmethod(lambda _: None)
+
+    def perform(self, operation: Any, limit: float) -> str:
+        error = self.fails(operation)
+        if error is not None:
+            raise error
+        return "done"
+
+    async def perform_async(self, operation: Any, limit: float) -> str:
+        return self.perform(operation, limit)
+
+
+class Asked:
+    """
+    An operation by its name.
+    """
+
+    sent = 0.0
+
+    def __init__(self, asked: str, *, large: bool = False) -> None:
+        self.asked = asked
+        self.large = large
+
+
+@pytest.fixture
+def now() -> list[float]:
+    return [100.0]
+
+
+@pytest.fixture
+def server(now: list[float]) -> Server:
+    client: Any = Client()
+    clock = lambda: now[0]  # noqa: E731
+    return Server(client, clock, clock, lease=10.0, limit=0.05, patience=1.0)
+
+
+def test_what_is_too_large_to_be_stored_prolongs_no_outage(
+    server: Server, now: list[float]
+) -> None:
+    client: Any = server.client
+    client.fails = lambda _: StoreError("it is away")
+    for _ in range(FAILURES):
+        with pytest.raises(StoreError):
+            server.perform(cast("Any", Asked("read")))
+    client.fails = lambda op: StoreError("too slow") if op.large else None
+    now[0] += 1.0
+    served = 0
+    for step in range(40):
+        now[0] += 0.1
+        with suppress(StoreError):
+            large = step % 3 == 0
+            server.perform(cast("Any", Asked("store", large=large)))
+        with suppress(StoreError):
+            served += server.perform(cast("Any", Asked("read"))) == "done"
+    assert served >= 40 - 15  # all but those of the second after the outage
+    assert server.state in {"asked", "takes_nothing"}
+
+
+@pytest.mark.parametrize("asked", ["read", "fence"])
+def test_a_fault_of_a_client_is_one_of_the_store(
+    server: Server, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "raise_faults", False)
+    client: Any = server.client
+    client.fails = lambda _: TypeError("unexpected keyword argument")
+    with pytest.raises(StoreError, match="TypeError"):
+        server.perform(cast("Any", Asked(asked)))
+    with pytest.raises(StoreError, match="TypeError"):
+        asyncio.run(server.perform_async(cast("Any", Asked(asked))))
+    assert server.failures == 2

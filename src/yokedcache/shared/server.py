@@ -13,7 +13,7 @@ from yokedcache.core.breaker import Breaker
 from yokedcache.core.doubt import Doubt
 from yokedcache.errors import StoreError
 from yokedcache.runtime.drive import run
-from yokedcache.runtime.log import logger, once
+from yokedcache.runtime.log import logger, once, own_fault
 from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.resting import Rest
 
@@ -132,6 +132,8 @@ class Server:
         except StoreError as error:
             self._failed(operation, breaker, error)
             raise
+        except Exception as error:
+            raise self._fault(operation, breaker, error) from error
         self._answered(breaker, began)
         if self._doubt.until:
             self._rely(operation)
@@ -151,6 +153,8 @@ class Server:
         except StoreError as error:
             self._failed(operation, breaker, error)
             raise
+        except Exception as error:
+            raise self._fault(operation, breaker, error) from error
         self._answered(breaker, began)
         if self._doubt.until:
             self._rely(operation)
@@ -248,6 +252,18 @@ class Server:
             message = f"it is not relied on so soon after an outage ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
 
+    def _fault(
+        self, operation: Operation[Any], breaker: Breaker, error: Exception
+    ) -> StoreError:
+        """
+        Make a failure of the store of what a client, or this library, ought not to raise.
+        """
+        own_fault(error, f"asking a shared store ({operation.asked})")
+        message = f"its client can't {operation.asked}: {error!r}"
+        made = StoreError(message, asked=operation.asked)
+        self._failed(operation, breaker, made)
+        return made
+
     def _failed(
         self, operation: Operation[Any], breaker: Breaker, error: StoreError
     ) -> None:
@@ -257,7 +273,10 @@ class Server:
         refused = "refusal" in facts and not facts.get("opening")
         spared = refused and operation.asked in _SPARED
         if not (spared or facts.get("partly")):  # the rest of it is asked as ever
-            self._doubt.failed()
+            if breaker is self._storing:
+                self._doubt.missed = True  # maybe for its size: no other outage yet
+            else:
+                self._doubt.failed()
             if breaker.failed():
                 # the text, not the error: a log would keep what it was raised in
                 said = _KEEPS_NOTHING if breaker is self._storing else _LEFT_ALONE

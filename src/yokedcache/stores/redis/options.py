@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
+import redis.asyncio
 
 from yokedcache.errors import SettingsError
 
 _UNKNOWN: Final = re.compile(r"unexpected keyword argument '(\w+)'")
-_OURS: Final = ("decode_responses", "protocol")
-"""What answers look like: the store reads them as it asked for them."""
+_OURS: Final = frozenset({
+    "cache_config", "command_packer", "credential_provider", "decode_responses",
+    "driver_info", "encoder_class", "maint_notifications_config", "parser_class",
+    "redis_connect_func", "retry",
+})  # fmt: skip
+"""What the store itself decides, or no text can be."""
+
+_PROTOCOL: Final = "2"
+"""In which answers are what the store reads."""
 
 
 def check(url: str) -> None:
@@ -26,16 +35,20 @@ def check(url: str) -> None:
         SettingsError: an option is unknown, has a value that can't be, or isn't to be
             chosen; said without what is secret in the URL.
     """
-    pool_of: Any = redis.ConnectionPool.from_url
+    told = dict(parse_qsl(urlsplit(url).query))
+    chosen = next((name for name in told if name in _OURS), None)
+    if told.get("protocol", _PROTOCOL) != _PROTOCOL:
+        chosen = "protocol"
+    if chosen is not None:
+        msg = f"option {chosen!r} of the store's URL isn't to be chosen: leave it out"
+        raise SettingsError(msg, option=chosen)
+    pools: Any = (redis.ConnectionPool, redis.asyncio.ConnectionPool)
     try:
-        # else it looks up its own version, in files
-        pool = pool_of(url, driver_info=None)
-        told = pool.connection_kwargs
-        chosen = next((name for name in _OURS if name in told), None)
-        if chosen is None:
-            pool.connection_class(**told)
-            return
-    except (redis.RedisError, TypeError, ValueError) as error:
+        for kind in pools:
+            # else it looks up its own version, in files
+            pool = kind.from_url(url, driver_info=None)
+            pool.connection_class(**pool.connection_kwargs)
+    except (redis.RedisError, AttributeError, TypeError, ValueError) as error:
         unknown = _UNKNOWN.search(str(error))
         if unknown is None:
             msg = f"the client library can't use the store's URL: {error}"
@@ -47,5 +60,3 @@ def check(url: str) -> None:
             hint = "it is about TLS, which URLs with rediss:// speak"
         msg = f"unknown option {unknown[1]!r} of the store's URL: {hint}"
         raise SettingsError(msg, option=unknown[1]) from error
-    msg = f"option {chosen!r} of the store's URL isn't to be chosen: leave it out"
-    raise SettingsError(msg, option=chosen)

@@ -77,12 +77,18 @@ def read_way(url: str) -> Way:
 
 def _one(parts: SplitResult, url: str) -> Way:
     if parts.scheme == "unix":
-        if parts.hostname or not parts.path.strip("/"):
+        path = parts.path.strip("/") or dict(parse_qsl(parts.query)).get("path")
+        if parts.hostname not in {None, "localhost"} or not path:
             msg = f"the URL names no socket by its path: {UNIX}"
             raise SettingsError(msg, form=UNIX)
         return Way(url)
     form = f"{parts.scheme}://host:{PORT}/0"
-    if host := parts.netloc.rpartition("@")[2]:
+    rest = url.partition("://")[2][len(parts.netloc) :]
+    if "@" in rest.partition("=")[0]:  # behind it stands what an option is
+        # nothing of it is shown: it is more than the name of a host
+        msg = f"/ ? # in the URL's user or password are written %2F %3F %23: {form}"
+        raise SettingsError(msg, form=form)
+    if host := parts.netloc.rpartition("@")[2].removesuffix(":"):
         read_address(host, PORT, form)
     _check_database(parts.path.strip("/"), form)
     return Way(url)

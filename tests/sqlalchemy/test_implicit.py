@@ -115,3 +115,21 @@ def test_no_more_statements_are_remembered_than_some() -> None:
     for number in range(5000):
         assert implicit.run_by(f"SELECT {number}") == ("f", True)
     assert len(implicit._known) <= 2000
+
+
+@pytest.mark.parametrize(
+    ("sql", "runs"),
+    [
+        ("SELECT users.email FROM users", False),
+        ("SELECT email FROM users WHERE email = 'a'", False),
+        ("SELECT x::email", True),
+        ("SELECT CAST(x AS public.email)", True),
+        ("SELECT email 'a'", True),
+        ("SELECT email('a')", True),
+        ("SELECT '{}'::email[]", True),
+    ],
+)
+def test_a_domain_is_run_by_what_makes_its_values(sql: str, runs: bool) -> None:
+    implicit = Implicit()
+    implicit.rows["email"] = {("is_email", True)}
+    assert implicit.run_by(sql) == (("is_email", True) if runs else (None, False))

@@ -56,7 +56,8 @@ def install() -> None:
         if not event.contains(target, name, listener):
             event.listen(target, name, listener)
     Connection.__init__ = _made  # type: ignore[assignment, method-assign]
-    Engine.dispose = _disposed  # type: ignore[assignment, method-assign]
+    if Engine.dispose is _dispose:  # else somebody has wrapped it since
+        Engine.dispose = _disposed  # type: ignore[assignment, method-assign]
     wrapping.install()
     handed.install()
     registrations.install()

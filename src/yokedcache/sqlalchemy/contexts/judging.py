@@ -11,12 +11,13 @@ What isn't understood counts as changing answers.
 from __future__ import annotations
 
 import builtins
+import inspect
 import re
 import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from dis import Instruction
 
 _WATCHERS = (
@@ -43,7 +44,7 @@ _BEGIN = re.compile(
     re.IGNORECASE,
 )
 _IDLE = re.compile(
-    r"\s*(PRAGMA\b[^;]*|(SET|RESET)\b[^;(]*|SELECT\s+1|BEGIN|ROLLBACK)\s*;?\s*",
+    r"\s*(PRAGMA\b[^;]*|(SET(?!\s+STATEMENT)|RESET)\b[^;(]*|SELECT\s+1|BEGIN|ROLLBACK)\s*;?\s*",
     re.IGNORECASE,
 )
 """Statements that change no rows."""
@@ -57,6 +58,7 @@ _CONNECTING = _SENDING | {
     "set_type_codec", "startswith",
 }  # fmt: skip
 _LOADS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "STORE_FAST_LOAD", "MAKE_CELL")
+_ANY_ARGUMENTS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR")
 _SUBSCRIPTS = ("BINARY_SUBSCR", "BINARY_OP")
 
@@ -83,6 +85,44 @@ def prepares(function: Any) -> bool:
     With constants alone: all connections of an engine are prepared alike.
     """
     return _only(function, _CONNECTING, _PRAGMA)
+
+
+def keeps_off(function: Any) -> bool:
+    """
+    Tell whether a listener's code does nothing with what it is handed.
+
+    It may set attributes of it, and look at the `info` of a pool's record.
+    """
+    import dis
+
+    code = _code(function)
+    if code is None or isinstance(function, type) or code.co_flags & _ANY_ARGUMENTS:
+        return False
+    if code.co_cellvars:  # functions inside may have them as well
+        return False
+    first = 1 if isinstance(function, types.MethodType) else 0
+    given = code.co_varnames[first : code.co_argcount + code.co_kwonlyargcount]
+    steps = list(dis.get_instructions(code))
+    for step, after in zip(steps, [*steps[1:], None], strict=True):
+        loaded = _loaded(step)
+        if any(name in given for name in loaded[:-1]):
+            return False
+        if loaded and loaded[-1] in given and not _left_as_it_is(given, loaded, after):
+            return False
+    return True
+
+
+def _left_as_it_is(given: Sequence[str], loaded: Sequence[str], after: Any) -> bool:
+    if after is None:
+        return False
+    if after.opname == "STORE_ATTR":
+        return True
+    record = given[1:2]
+    return (
+        after.opname in _ATTRIBUTES[:2]
+        and after.argval == "info"
+        and loaded[-1] in record
+    )
 
 
 def idles(function: Any) -> bool:
@@ -159,6 +199,8 @@ def _only(function: Any, attributes: frozenset[str], sent: re.Pattern[str]) -> b
     code = _code(function)
     if code is None or not isinstance(function, types.FunctionType):
         return False
+    if function.__defaults__ or function.__kwdefaults__:  # values that nobody looks at
+        return False
     names: set[str] = set()
     texts: list[str] = []
     for part in _codes(code):
@@ -169,12 +211,20 @@ def _only(function: Any, attributes: frozenset[str], sent: re.Pattern[str]) -> b
         doc = part.co_consts[0] if part.co_consts else None
         texts += [
             text
-            for text in part.co_consts
-            if isinstance(text, str) and not (text is doc and text == function.__doc__)
+            for text in _texts(part.co_consts)
+            if not (text is doc and text == function.__doc__)
         ]
     if names.isdisjoint(_SENDING):
         return bool(names)
     return bool(texts) and all(sent.fullmatch(text) for text in texts)
+
+
+def _texts(constants: Iterable[Any]) -> Iterator[str]:
+    for constant in constants:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, (tuple, frozenset)):
+            yield from _texts(constant)
 
 
 def _codes(code: Any) -> Iterator[Any]:

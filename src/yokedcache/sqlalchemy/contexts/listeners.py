@@ -22,6 +22,7 @@ from yokedcache.sqlalchemy.contexts.judging import (
     begins,
     idles,
     is_known,
+    keeps_off,
     observes,
     prepares,
 )
@@ -116,7 +117,7 @@ def _writer(pool: Any, *names: str) -> str | None:
     for name in names:
         for listener in getattr(pool.dispatch, name):
             own = own_function(listener)
-            if own is not None and not (prepares(own) or idles(own)):
+            if not (own is None or prepares(own) or idles(own) or keeps_off(own)):
                 return place(own)
     return None
 

@@ -86,7 +86,9 @@ def read(cursor: Any) -> Catalogue:
     for name, query in _rows(cursor, _VIEWS):
         _add_view(found, fold(name), query, fold(schema))
     for name, expression in _rows(cursor, _COMPUTED):
-        computed = analyse_text(f"SELECT {expression}", "mysql")
+        # MySQL shows its quotes as it keeps them, with a backslash before each
+        plain = expression.replace("\\'", "'")
+        computed = analyse_text(f"SELECT {plain}", "mysql")
         found.add_computed(fold(name), computed)
     for name, body, modes in _rows(cursor, _TRIGGERS):
         readable = not ODD_MODES.intersection(modes.upper().split(","))

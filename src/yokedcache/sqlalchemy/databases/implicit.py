@@ -20,6 +20,8 @@ _ROW: Final = re.compile(
     rf"(?:::|\bAS\b)\s*(?:(?:{_WORD.pattern})\s*\.\s*)?({_WORD.pattern})", re.IGNORECASE
 )
 """The name of a type, where a value becomes a row of it."""
+_TYPED: Final = re.compile(rf"({_WORD.pattern})(?=\s*(?:\(|\[|'|E'))", re.IGNORECASE)
+"""The name of a type before a literal or a value, and what else stands there."""
 _ESCAPED: Final = re.compile(r'\bU&"', re.IGNORECASE)
 _SPELT_OTHERWISE: Final = frozenset(
     {"=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~"}
@@ -47,7 +49,7 @@ class Implicit:
     """
     rows: dict[str, set[Function]] = field(default_factory=dict)
     """
-    Tables whose rows run functions when they are made, not when they are read.
+    Tables and domains whose values run functions when they are made, not when read.
     """
     anywhere: set[Function] = field(default_factory=set)
     """
@@ -86,7 +88,8 @@ class Implicit:
         for symbol, functions in self.symbols.items():
             if symbol in sql or symbol in plain:
                 found |= functions
-        for names, pattern in ((self.words, _WORD), (self.rows, _ROW)):
+        wanted = ((self.words, _WORD), (self.rows, _ROW), (self.rows, _TYPED))
+        for names, pattern in wanted:
             if not names:
                 continue
             if _ESCAPED.search(sql):  # any name, spelt in numbers

@@ -110,17 +110,18 @@ WHERE o.classid = 'pg_catalog.pg_proc'::regclass
                   WHERE k.casttarget = t.oid AND k.castcontext = 'i'
                     AND s.typtype = 'c'))
 UNION ALL
-SELECT CASE WHEN r.how = 'made' AND c.relkind <> 'c' THEN 'row' ELSE 'word' END,
+SELECT CASE WHEN r.how = 'made' AND c.relkind IS DISTINCT FROM 'c' THEN 'row' ELSE 'word' END,
        t.typname::text, r.proname::text, r.provolatile::text
 FROM running r
 JOIN pg_catalog.pg_type t ON t.oid = r.type
 LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
 UNION ALL
 SELECT 'word', p.proname::text, r.proname::text, r.provolatile::text
-FROM running r
-JOIN pg_catalog.pg_proc p
-    ON p.prorettype = r.type
-    OR r.type = ANY (coalesce(p.proallargtypes, p.proargtypes::oid[]))
+FROM pg_catalog.pg_proc p
+CROSS JOIN LATERAL unnest(
+    p.prorettype || coalesce(p.proallargtypes, p.proargtypes::oid[])
+) AS used (type)
+JOIN running r ON r.type = used.type
 WHERE p.oid >= {_FIRST_OF_USERS}
 UNION ALL
 SELECT 'word', p.proname::text, o.proname::text, o.provolatile::text

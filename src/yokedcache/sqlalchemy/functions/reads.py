@@ -89,7 +89,7 @@ def _with_values(analysis: Analysis, connection: Connection, context: Any) -> An
     """
     if analysis.uncacheable is None and any(
         names_present(analysis, parameters, connection.dialect.name)
-        for parameters in context.parameters
+        for parameters in getattr(context, "parameters", ())
     ):
         return replace(analysis, uncacheable="volatile_function:now")
     return analysis

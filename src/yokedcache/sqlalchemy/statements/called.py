@@ -97,6 +97,8 @@ def _with_triggers(connection: Connection, analysis: Analysis) -> Analysis:
     try:
         cursor.execute("SELECT 1 FROM sqlite_temp_master WHERE type = 'trigger'")
         return dataclasses.replace(analysis, unknown_write=bool(cursor.fetchall()))
+    except Exception:  # noqa: BLE001 - the statement itself says what is wrong
+        return dataclasses.replace(analysis, unknown_write=True)
     finally:
         cursor.close()
 

@@ -107,6 +107,8 @@ def test_how_a_server_is_set_is_learnt_again_each_second() -> None:
     assert link.looked_at == 11.0
     assert link.question(11.9) != INFO
     assert link.question(12.0) == INFO
+    link.learn(info(), link.question(12.0), 12.0)
+    assert link.server.evicts  # what is lost stays lost
 
 
 def connections(face: Any) -> list[Any]:

@@ -105,7 +105,7 @@ def test_lost_between_any_two_steps_nothing_old_is_served(
     redis_server.configure(maxmemory_policy=policy)
     face = open_face(redis_server)
     face.settle()
-    # the policy is learnt on connecting, and look-ups keep a connection of their own
+    # a policy that evicts is remembered, and look-ups keep a connection of their own
     face.read("k", "b")
     face.fill("k", b"", "b")
     redis_server.configure(maxmemory_policy="noeviction")

@@ -130,7 +130,10 @@ class Link:
         """
         info = fine(said)
         if asked is INFO:
-            self.server = read_info(info)
+            found = read_info(info)
+            # what was evicted before it was set otherwise is lost all the same
+            found.evicts = found.evicts or self.server.evicts
+            self.server = found
             self._read_at = now
         else:
             self.server = self.server.renewed(info)

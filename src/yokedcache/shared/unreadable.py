@@ -13,10 +13,8 @@ _SPOILT: Final = (
     "something else writes there, or the store spoils what it has: see its own log, its "
     "disk and its memory"
 )
-_ALIKE: Final = (
-    "run the same version everywhere, or give each a prefix of its own: "
-    "YokedCache(url, prefix=...)"
-)
+# no other prefix: processes of one application hear each other's commits under theirs
+_ALIKE: Final = "run the same version of yokedcache everywhere"
 _KINDS: Final = {
     "foreign": ("something that isn't ours lies there", _APART),
     "truncated": ("it isn't as long as it says", _SPOILT),

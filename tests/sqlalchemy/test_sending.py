@@ -43,15 +43,6 @@ class Overriding(SQLiteDialect_pysqlite):
 registry.register("sqlite.overriding", __name__, Overriding.__name__)
 
 
-@pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
-    """
-    Let no test leave the events listened to.
-    """
-    yield
-    sending.ignore()
-
-
 @pytest.fixture
 def early() -> Iterator[Callable[[Callable[[], Any]], Any]]:
     """

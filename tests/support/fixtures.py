@@ -19,6 +19,7 @@ from tests.support.databases import (
 )
 from yokedcache import YokedCache
 from yokedcache.runtime import log
+from yokedcache.sqlalchemy.transactions import sending
 from yokedcache.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "any_blog",
+    "as_it_was",
     "async_blog",
     "blog",
     "cache",
@@ -37,6 +39,15 @@ __all__ = [
     "may_block",
     "said",
 ]
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """
+    Let no test leave the events of cursors listened to, in the whole process.
+    """
+    yield
+    sending.ignore()
 
 
 @pytest.fixture

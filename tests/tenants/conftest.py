@@ -13,20 +13,10 @@ from sqlalchemy.util import greenlet_spawn
 from tests.support.databases import sqlite_file
 from tests.support.fixtures import *  # noqa: F403 - pytest finds fixtures by name here
 from tests.tenants.places import AsyncPlace, Place
-from yokedcache.sqlalchemy.transactions import sending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
-    """
-    Let no test leave the events of cursors listened to.
-    """
-    yield
-    sending.ignore()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -105,6 +105,8 @@ class Server:
         self._storing = Breaker(clock)
         self._announcing = Breaker(clock)
         self._doubt = Doubt(clock, insisted=_INSISTED * patience)
+        self._given_up = False
+        """A change was insisted on in vain, and nothing was answered since."""
 
     @property
     def state(self) -> str:
@@ -182,13 +184,14 @@ class Server:
         """
         Do the same as a conversation.
 
-        Once the store has failed for so long, whoever comes next tries only once.
+        Once somebody has done so in vain, whoever comes next tries only once. Not
+        sooner: of an outage in which nobody has insisted others need not have noticed.
 
         Raises:
             StoreError: it can't be done in time.
         """
         ends = self._clock() + self._patience
-        once_only = self._announcing.failing
+        once_only = self._given_up and self._announcing.failing
         while True:
             try:
                 done: T = yield operation
@@ -196,7 +199,10 @@ class Server:
                 for_good = error.facts.get("refusal") in _FOR_GOOD
                 # a part of the store that is left alone answers no sooner if asked again
                 for_good = for_good or error.facts.get("rests", False)
-                if once_only or for_good or self._clock() + _AGAIN >= ends:
+                if once_only or for_good:
+                    raise
+                if self._clock() + _AGAIN >= ends:
+                    self._given_up = self._announcing.troubled
                     raise
             else:
                 return done
@@ -295,6 +301,7 @@ class Server:
         ):
             doubt.heard = began  # nearly always: a call for each would cost more
             return
+        self._given_up = False
         stored = breaker is self._storing
         over = breaker.answered() and not stored
         if stored and self._asking.failing:

@@ -27,6 +27,8 @@ class Standing(enum.Enum):
     SAME = enum.auto()
     OTHER = enum.auto()
     UNKNOWN = enum.auto()
+    SILENT = enum.auto()
+    """Nothing is known, and that was waited for."""
 
 
 class Again:
@@ -61,7 +63,7 @@ class Again:
         try:
             found = self._server.here(asking)
         except StoreError:
-            return Standing.UNKNOWN
+            return self._failed(asking)
         return self._judged(entry, asking, found)
 
     async def ask_async(self, entry: Entry) -> Standing:
@@ -75,8 +77,12 @@ class Again:
         try:
             found = await self._server.perform_async(asking)
         except StoreError:
-            return Standing.UNKNOWN
+            return self._failed(asking)
         return self._judged(entry, asking, found)
+
+    def _failed(self, asking: Any) -> Standing:
+        waited = self._server.waited(asking.at)
+        return Standing.SILENT if waited else Standing.UNKNOWN
 
     def _judged(self, entry: Entry, asking: Any, found: Any) -> Standing:
         if not self._store.stands(entry, asking, found):

@@ -8,8 +8,9 @@ for one in an event loop alike; only `Load` and `Await` differ.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from yokedcache.again import Standing
 from yokedcache.background import refresh
 from yokedcache.boarding import boarding, landing, take_seat
 from yokedcache.core.freshness import Verdict, judge
@@ -33,6 +34,7 @@ from yokedcache.errors import ValueNotStorableError
 from yokedcache.generators import Unfinished
 from yokedcache.runtime.clocks import draw
 from yokedcache.runtime.context import OpenCapture, capturing
+from yokedcache.runtime.drive import run, run_async
 from yokedcache.runtime.log import once
 from yokedcache.runtime.surroundings import (
     NOTHING,
@@ -45,53 +47,16 @@ from yokedcache.runtime.surroundings import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 
-    from yokedcache.core.entry import Entry, Lifetime, Tally
+    from yokedcache.core.entry import Entry, Tally
     from yokedcache.core.flights import Flight, Seat
     from yokedcache.core.operations import Op
     from yokedcache.machine import Machine
-    from yokedcache.stores.silent import Asking
+    from yokedcache.policy import Policy
+    from yokedcache.stores.silent import Asking, T
 
 _SPARE = frozenset({Verdict.STALE, Verdict.EARLY})
 _SHARED = frozenset({None, "commit_in_flight", "changed_meanwhile", "condition"})
 """Why a result isn't stored that may yet be given to those who wait for it."""
-
-
-class Policy(Protocol):
-    """
-    What the author of a cached function asked for.
-    """
-
-    tags: tuple[str, ...]
-    beta: float
-    copy: bool
-    timed: bool
-    """A TTL was given: what the database makes up anew each time may be kept."""
-    varied: bool
-    """It was said what answers vary on, if only that nothing does."""
-    late: bool
-    """Some tags are told by the result alone."""
-    varies: bool
-    """What they vary on is asked of the caller's context, so only that may load."""
-
-    def lifetime(self, machine: Machine, cost: float) -> Lifetime:
-        """
-        Give the lifetime of a result that took `cost` seconds to make.
-        """
-
-    def error_lifetime(self, machine: Machine, error: Exception) -> Lifetime | None:
-        """
-        Give the lifetime of an exception that may be cached, else `None`.
-        """
-
-    def wanted(self, value: Any) -> bool:
-        """
-        Tell whether a result is to be stored.
-        """
-
-    def result_tags(self, value: Any) -> tuple[str, ...]:
-        """
-        Name the tags that a result asks for.
-        """
 
 
 class CallHost:
@@ -124,8 +89,8 @@ class CallHost:
         self.scene = scene
         self.blocking = blocking
         self.anew = False  # whether what was loaded before the call won't do
-        self.unreachable = False
-        """The store failed just now, and isn't asked for the same once more."""
+        self._unreachable = False
+        self._allowance = machine.store.allowance()
         self.stale = False
         """What was found may be served, but should be renewed."""
         self.claim: bytes | None = None
@@ -153,15 +118,26 @@ class CallHost:
         if self.machine.store.shares:
             asking = self._asked.get(type(op))
             if asking is not None:
-                return self.machine.done_async(asking(self, op))
+                return run_async(asking(self, op), self._allowance)
         return None
 
+    def stands(self, standing: Standing) -> None:
+        """
+        Learn what was asked on the short way: where the store failed it isn't asked anew.
+        """
+        self._unreachable = standing is not Standing.OTHER
+        if standing is Standing.SILENT:
+            self._allowance.spent = True
+
+    def _done(self, asking: Asking[T]) -> T:
+        return run(asking, self._allowance.here)
+
     def _fetch(self, op: Fetch) -> Found:
-        return self.machine.done(self._fetching(op))
+        return self._done(self._fetching(op))
 
     def _fetching(self, op: Fetch) -> Asking[Found]:
-        if self.unreachable:
-            self.unreachable = False
+        if self._unreachable:
+            self._unreachable = False
             return self.found(None)
         machine = self.machine
         tags = self.given
@@ -191,14 +167,14 @@ class CallHost:
 
     def _board(self, op: Board) -> Seat:
         if self.machine.store.shares:
-            return self.machine.done(boarding(self, op))
+            return self._done(boarding(self, op))
         return take_seat(self, op.key)
 
     def _await(self, op: Await) -> Sealed | None:
         return self.machine.terminal.wait(op.flight)
 
     def _take_stamp(self, op: TakeStamp) -> Stamp:
-        return self.machine.done(self._stamping(op))
+        return self._done(self._stamping(op))
 
     def _stamping(self, op: TakeStamp) -> Asking[Stamp]:
         if op.seat is not None:
@@ -323,7 +299,7 @@ class CallHost:
         )
 
     def _store(self, op: Store) -> str | None:
-        return self.machine.done(self._keeping(op))
+        return self._done(self._keeping(op))
 
     def _keeping(self, op: Store) -> Asking[str | None]:
         key = _settled(op.key) if self.scene.key else op.key
@@ -343,7 +319,7 @@ class CallHost:
         return refused
 
     def _land(self, op: Land) -> None:
-        self.machine.done(landing(self, op))
+        self._done(landing(self, op))
 
     def _refresh(self, op: Refresh) -> bool:
         if self.scene.session is not None or self.policy.varies:

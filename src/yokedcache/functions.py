@@ -183,7 +183,7 @@ class CachedCall:
         if self._forbidden(request):
             return request.call()
         host = self._host(request, blocking=True)
-        host.unreachable = standing is Standing.UNKNOWN
+        host.stands(standing)
         answer = run(self._plan(request, host), host.perform)
         if self._foreign(answer, request):
             return request.call()
@@ -205,7 +205,7 @@ class CachedCall:
         if self._forbidden(request):
             return await request.call()
         host = self._host(request, blocking=False)
-        host.unreachable = standing is Standing.UNKNOWN
+        host.stands(standing)
         return await self._finish(self._plan(request, host), host, request)
 
     def refreshed(self, values: tuple[Any, ...]) -> Any:

@@ -59,7 +59,7 @@ class Machine:
         self.settings = settings
         self.clock = clock
         self.terminal = Terminal(settings.flight_timeout, self._ask)
-        self.store, self.asker = open_store(settings, clock, self.terminal.ticket)
+        self.store = open_store(settings, clock, self.terminal.ticket)
         self.shared: dict[str, str] = {}
         """Databases of which nothing is kept, for other processes use them; and why."""
         self.tallies: dict[str, Tally] = {}
@@ -97,13 +97,13 @@ class Machine:
         """
         Hold a conversation with the store where the caller is.
         """
-        return run(asking, self.store.here)
+        return run(asking, self.store.allowance().here)
 
     async def done_async(self, asking: Asking[T]) -> T:
         """
         Hold it in the running event loop.
         """
-        return await run_async(asking, self.asker)
+        return await run_async(asking, self.store.allowance())
 
     def looking(
         self, key: Hashable, names: Iterable[str] = (), *, owner: Tally | None = None

@@ -7,7 +7,7 @@ neither its client library nor an event loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from yokedcache.errors import SettingsError
 from yokedcache.stores.memory import MemoryStore
@@ -16,7 +16,6 @@ from yokedcache.stores.null import NullStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from yokedcache.runtime.drive import AsyncHost
     from yokedcache.settings import Settings
     from yokedcache.shared.journal import Journal
     from yokedcache.stores.contract import Client
@@ -24,20 +23,17 @@ if TYPE_CHECKING:
 
 def open_store(
     settings: Settings, clock: Callable[[], float], ticket: Callable[[], int]
-) -> tuple[MemoryStore, AsyncHost]:
+) -> MemoryStore:
     """
-    Open a store; give it with what holds its conversations in an event loop.
+    Open a store.
     """
     if settings.url is None:
-        return (
-            MemoryStore(
-                clock, max_entries=settings.max_entries, max_bytes=settings.max_bytes
-            ),
-            _Nobody(),
+        return MemoryStore(
+            clock, max_entries=settings.max_entries, max_bytes=settings.max_bytes
         )
     if settings.url == "null://":
-        return NullStore(clock), _Nobody()
-    from yokedcache.shared.server import Asker, Server
+        return NullStore(clock)
+    from yokedcache.shared.server import Server
     from yokedcache.shared.store import SharedStore
 
     client = _client(settings.url, settings, ticket)
@@ -49,7 +45,7 @@ def open_store(
         limit=settings.store_timeout,
         patience=settings.announce_timeout,
     )
-    store = SharedStore(
+    return SharedStore(
         clock,
         server,
         max_entries=settings.max_entries,
@@ -59,7 +55,6 @@ def open_store(
         refuse=settings.on_unreachable == "refuse",
         journal=_journal(settings, client),
     )
-    return store, Asker(server)
 
 
 def _journal(settings: Settings, client: Client) -> Journal | None:
@@ -157,20 +152,3 @@ _OPENED: Final = {
     "postgresql": (_database, "postgresql"),
 }
 """What opens a store, by its URL's scheme, and the extra that it takes; else a server's."""
-
-
-class _Nobody:
-    """
-    Holds the conversations of a store that is asked nothing.
-    """
-
-    def perform(self, op: Any) -> Any:
-        """
-        Do what is never asked for.
-        """
-        raise NotImplementedError(op)  # pragma: no cover - see `MemoryStore.look`
-
-    def begin(self, op: Any) -> None:
-        """
-        Begin nothing.
-        """

@@ -4,7 +4,7 @@ What the author of a cached function asked for, checked when it is decorated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from yokedcache.core.durations import optional_seconds, seconds
 from yokedcache.core.freshness import early_window
@@ -19,6 +19,44 @@ if TYPE_CHECKING:
 
 UNSET: Any = type("_Unset", (), {"__repr__": lambda _: "UNSET"})()
 """Stands for an option that was not given, where `None` means something."""
+
+
+class Policy(Protocol):
+    """
+    What the author of a cached function asked for.
+    """
+
+    tags: tuple[str, ...]
+    beta: float
+    copy: bool
+    timed: bool
+    """A TTL was given: what the database makes up anew each time may be kept."""
+    varied: bool
+    """It was said what answers vary on, if only that nothing does."""
+    late: bool
+    """Some tags are told by the result alone."""
+    varies: bool
+    """What they vary on is asked of the caller's context, so only that may load."""
+
+    def lifetime(self, machine: Machine, cost: float) -> Lifetime:
+        """
+        Give the lifetime of a result that took `cost` seconds to make.
+        """
+
+    def error_lifetime(self, machine: Machine, error: Exception) -> Lifetime | None:
+        """
+        Give the lifetime of an exception that may be cached, else `None`.
+        """
+
+    def wanted(self, value: Any) -> bool:
+        """
+        Tell whether a result is to be stored.
+        """
+
+    def result_tags(self, value: Any) -> tuple[str, ...]:
+        """
+        Name the tags that a result asks for.
+        """
 
 
 class FunctionPolicy:

@@ -20,6 +20,7 @@ from tests.support.held import LIMIT
 from yokedcache import YokedCache, cached
 from yokedcache.boarding import CHEAP
 from yokedcache.shared.claiming import MOST
+from yokedcache.shared.resting import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,18 +51,17 @@ def claims(server: RedisServer) -> list[str]:
     return [str(key) for key in server.say("KEYS", "yc:f:*")]
 
 
-def waits(cache: YokedCache, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """
-    Tell when the cache waits for another process.
+    Tell when somebody waits for another process.
     """
-    rests, here = threading.Event(), cache.machine.store.here
+    rests, here = threading.Event(), Rest.here
 
-    def noted(operation: Any) -> Any:
-        if hasattr(operation, "seconds"):
-            rests.set()
-        return here(operation)
+    def noted(rest: Rest) -> None:
+        rests.set()
+        here(rest)
 
-    monkeypatch.setattr(cache.machine.store, "here", noted)
+    monkeypatch.setattr(Rest, "here", noted)
     return rests
 
 
@@ -70,7 +70,7 @@ def test_the_other_process_waits_for_the_one_that_loads(
 ) -> None:
     one, other = copies(caches, lambda n: [n], tags=["t"])
     one.gate.clear()
-    rests = waits(caches[1], monkeypatch)
+    rests = waits(monkeypatch)
     first = pool.submit(one, 1)
     assert one.begun.wait(LIMIT)
     second = pool.submit(other, 1)
@@ -140,8 +140,8 @@ def test_a_wait_has_a_limit(open_cache: Callable[..., YokedCache], server: Any) 
 
 def test_nobody_waits_for_more_than_two(caches: Caches, monkeypatch: Any) -> None:
     one, _ = copies(caches, lambda n: n)
-    store: Any = caches[0].machine.store
-    here, asked = store.here, []
+    server: Any = caches[0].machine.store.server
+    here, asked = server.here, []
 
     def busy(operation: Any) -> Any:
         if getattr(operation, "asked", "") == "claim":
@@ -151,7 +151,7 @@ def test_nobody_waits_for_more_than_two(caches: Caches, monkeypatch: Any) -> Non
             return answer
         return here(operation)
 
-    monkeypatch.setattr(store, "here", busy)
+    monkeypatch.setattr(server, "here", busy)
     assert one(1) == 1
     assert len(asked) == MOST + 1
 
@@ -224,15 +224,15 @@ def test_a_store_that_fails_claims_nothing(caches: Caches, monkeypatch: Any) -> 
     from yokedcache.errors import StoreError
 
     one, _ = copies(caches, lambda n: n)
-    store: Any = caches[0].machine.store
-    here = store.here
+    server: Any = caches[0].machine.store.server
+    here = server.here
 
     def failing(operation: Any) -> Any:
         if getattr(operation, "asked", "") in {"claim", "release"}:
             raise StoreError("it is gone")
         return here(operation)
 
-    monkeypatch.setattr(store, "here", failing)
+    monkeypatch.setattr(server, "here", failing)
     assert one(1) == 1
     assert one.calls == [1]
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core.tags import holds, unfenced
 from yokedcache.errors import StoreError
 from yokedcache.runtime.drive import run
-from yokedcache.shared.resting import Rest
+from yokedcache.shared.allowance import Allowance
 from yokedcache.stores.answers import SAME
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from yokedcache.core.entry import Entry, Tally
-    from yokedcache.core.tags import Stamp, Vector
+    from yokedcache.core.entry import Entry
+    from yokedcache.core.tags import Vector
     from yokedcache.shared.server import Server
 
 
@@ -62,35 +62,11 @@ class Here:
         """
         return str(self.server.state)
 
-    def here(self: Any, operation: Any) -> Any:
+    def allowance(self: Any) -> Allowance:
         """
-        Do an operation of the shared store, or rest.
+        Give what does the operations of one call's conversations.
         """
-        if type(operation) is Rest:
-            return operation.here()
-        return self.server.here(operation)
-
-    def look_here(
-        self: Any,
-        key: Hashable,
-        ticket: float,
-        names: Iterable[str] = (),
-        *,
-        owner: Tally | None = None,
-    ) -> Entry | None:
-        """
-        Look an entry up.
-        """
-        look = self.look(key, ticket, names, owner=owner)
-        found: Entry | None = run(look, self.here)
-        return found
-
-    def take_here(self: Any, names: Iterable[str], key: Hashable) -> Stamp:
-        """
-        Take the versions of tags.
-        """
-        stamp: Stamp = run(self.take(names, key), self.here)
-        return stamp
+        return Allowance(self.server, self._clock)
 
     def stands_here(self: Any, entry: Entry) -> bool:
         """
@@ -109,17 +85,18 @@ class Here:
         """
         Store an entry if its vector holds unfenced; else say why it was not.
         """
-        refused: str | None = run(self.keep(key, entry, guard), self.here)
+        keeping = self.keep(key, entry, guard)
+        refused: str | None = run(keeping, self.allowance().here)
         return refused
 
     def remove(self: Any, key: Hashable) -> bool:
         """
         Drop the entry under a key; tell whether there was one that still held.
         """
-        return bool(run(self.removing(key), self.here))
+        return bool(run(self.removing(key), self.allowance().here))
 
     def bump(self: Any, names: Iterable[str]) -> None:
         """
         Make everything that depends on one of the tags unservable, in every process.
         """
-        run(self.bumping(names), self.here)
+        run(self.bumping(names), self.allowance().here)

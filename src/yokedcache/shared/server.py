@@ -18,14 +18,14 @@ from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.resting import Rest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Callable, Generator
 
     from yokedcache.stores.answers import Operation
     from yokedcache.stores.contract import Client
 
 T = TypeVar("T")
 
-_CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
+CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
 """What others must be told, where a look-up may as well be left out."""
 
 _LOOKS: Final = frozenset({"read", "exists", "claim", "follow"})
@@ -47,31 +47,11 @@ _KEEPS_NOTHING: Final = """\
 a shared store fails again and again to keep an answer, so it is given none for a while; \
 what it has is served: %s"""
 
+_WAITED: Final = 0.1
+"""The part of `store_timeout` that a failure takes at least which was waited for."""
+
 _INSISTED: Final = 0.5
 """The part of `announce_timeout` without an answer that makes an outage of one failure."""
-
-
-class Asker:
-    """
-    Holds conversations in an event loop.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    def perform(self, op: Any) -> Any:
-        """
-        Do what waits for nothing: no operation is like that.
-        """
-        raise NotImplementedError(op)  # pragma: no cover - all of them wait
-
-    def begin(self, op: Any) -> Awaitable[Any]:
-        """
-        Begin an operation, or a rest.
-        """
-        if type(op) is Rest:
-            return op.awaited()
-        return self._server.perform_async(op)
 
 
 class Server:
@@ -211,6 +191,12 @@ class Server:
     def _here_or_rest(self, op: Any) -> Any:
         return op.here() if type(op) is Rest else self.here(op)
 
+    def waited(self, began: float) -> bool:
+        """
+        Tell whether a failure of what was asked then took longer than a refusal does.
+        """
+        return self._clock() - began >= _WAITED * self._limit
+
     def distrust(self) -> None:
         """
         Serve nothing before the store was told something: as after an outage.
@@ -239,7 +225,7 @@ class Server:
         if self._doubt.until:
             # first, or it would use up the one try that an open breaker leaves
             self._rely(operation)
-        changes = operation.asked in _CHANGES
+        changes = operation.asked in CHANGES
         breaker = self._announcing if changes else self._asking
         if operation.asked == "store":
             breaker = self._storing

@@ -28,7 +28,7 @@ from yokedcache.stores.silent import Silent
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from yokedcache.core.entry import Entry, Tally
+    from yokedcache.core.entry import Entry
     from yokedcache.stores.answers import Said
 
 ENTRY_BYTES = 400
@@ -95,30 +95,11 @@ class MemoryStore(Silent):
             entry.pulse = pulse
         return entry
 
-    def look_here(
-        self,
-        key: Hashable,
-        ticket: float,  # noqa: ARG002
-        names: Iterable[str] = (),  # noqa: ARG002
-        *,
-        owner: Tally | None = None,  # noqa: ARG002
-    ) -> Entry | None:
-        """
-        Do what `look` does where the caller is.
-        """
-        return self.fetch(key)
-
     def stands_here(self, entry: Entry) -> bool:  # noqa: ARG002
         """
         Tell whether an entry that holds here does elsewhere: there is no elsewhere.
         """
         return True
-
-    def take_here(self, names: Iterable[str], key: Hashable) -> Stamp:  # noqa: ARG002
-        """
-        Do what `take` does where the caller is.
-        """
-        return self.stamp(names)
 
     def near(self, key: Hashable, ticket: float) -> Entry | None:  # noqa: ARG002
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Iterable, Mapping
@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     Asking: TypeAlias = Generator[Any, Any, T]
+
+
+class Nobody:
+    """
+    Does the operations of a store that is asked nothing.
+    """
+
+    spent = False
+
+    def here(self, op: Any) -> Any:
+        """
+        Do what is never asked for.
+        """
+        raise NotImplementedError(op)  # pragma: no cover - conversations are silent
+
+    perform = begin = here
+
+
+NOBODY: Final = Nobody()
 
 
 class Silent:
@@ -185,11 +204,11 @@ class Silent:
         yield from ()
         self.clear()
 
-    def here(self, operation: Any) -> Any:
+    def allowance(self) -> Any:
         """
-        Do an operation of a shared store where the caller is.
+        Give what does the operations of one call's conversations: a host for `drive`.
         """
-        raise NotImplementedError(operation)  # pragma: no cover - none is asked for
+        return NOBODY
 
     def close(self) -> None:
         """

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core.keys import exact_key
 from yokedcache.core.snapshots import FRESH, Sight
 from yokedcache.core.tags import LISTENERS
-from yokedcache.errors import KeyArgumentError
+from yokedcache.errors import KeyArgumentError, StoreError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
+from yokedcache.runtime.drive import run
 from yokedcache.sqlalchemy.answers.audit import audit_of
 from yokedcache.sqlalchemy.answers.beginning import ready
 from yokedcache.sqlalchemy.answers.facade import Bypass, Hit
@@ -132,17 +133,20 @@ class SessionAnswerer:
         except KeyArgumentError:
             return Bypass("unkeyable_parameter")
         ttl, further = self.wishes(call)
-        entry, ticket = None, 0
+        entry, ticket, allowance = None, 0, None
         if seen is not None and self._machine.store.shares:
             ticket = self._machine.terminal.ticket()
             names = database.tags_read(analysis.reads, database.catalogue)
-            entry = self._machine.store.look_here(
+            allowance = self._machine.store.allowance()
+            look = self._machine.store.look(
                 key, ticket, (*names, *further), owner=self.tally
             )
+            entry = run(look, allowance.here)
         elif seen is not None:
             entry = self._machine.store.fetch(key)
         if entry is None or seen is None or not self.fresh(entry, ttl):
-            return self._missed(call, analysis, key, seen, ticket)
+            told = {"ticket": ticket, "allowance": allowance}
+            return self._missed(call, analysis, key, seen, **told)
         reason = _wrote(call, database, entry) or seen.unservable(entry.vector)
         if reason is not None:
             return Bypass(reason)
@@ -158,7 +162,7 @@ class SessionAnswerer:
         analysis: Analysis,
         key: Hashable,
         seen: View | None,
-        ticket: int,
+        **told: Any,
     ) -> Miss | Bypass:
         """
         Fetch what isn't stored, unless it mustn't be for what is bound.
@@ -167,7 +171,7 @@ class SessionAnswerer:
         """
         if _of_the_present(call, analysis):
             return Bypass("volatile_function:now")
-        return StatementMiss(self, call, analysis, key, seen, ticket=ticket)
+        return StatementMiss(self, call, analysis, key, seen, **told)
 
     def _unwanted(self, sql: str, analysis: Analysis, database: Database) -> str | None:
         """
@@ -208,6 +212,9 @@ class SessionAnswerer:
         Give what answers a statement of a known shape, if it may be served plainly.
 
         The session holds no connection, and has no pending changes.
+
+        Raises:
+            StoreError: a shared store was waited for in vain.
         """
         database = database_of(engine.dialect)
         if self._machine.closed or database.unlearnt(engine) or self.audit.on:
@@ -223,7 +230,10 @@ class SessionAnswerer:
             entry = store.fetch(key)
         elif key in store.entries:  # else the long way would ask a second time
             ticket = self._machine.terminal.ticket()
-            entry = store.look_here(key, ticket, owner=self.tally)
+            allowance = store.allowance()
+            entry = run(store.look(key, ticket, owner=self.tally), allowance.here)
+            if allowance.spent:
+                raise StoreError("it was waited for in vain")
         else:
             entry = None
         if (

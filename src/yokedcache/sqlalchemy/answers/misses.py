@@ -32,7 +32,7 @@ from yokedcache.core.operations import (
 from yokedcache.core.plans import answer_statement
 from yokedcache.core.snapshots import FRESH
 from yokedcache.core.values import weigh
-from yokedcache.runtime.drive import Journey
+from yokedcache.runtime.drive import Journey, run
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy.answers.driver import in_greenlet, performer
 from yokedcache.sqlalchemy.answers.fitness import holds_connection
@@ -92,8 +92,10 @@ class StatementMiss:
         *,
         suspect: Entry | None = None,
         ticket: int = 0,
+        allowance: Any = None,
     ) -> None:
         self._machine = machine = answerer.attachment.machine
+        self._here = (allowance or machine.store.allowance()).here
         self.max_rows = machine.settings.max_rows
         self.max_bytes = machine.settings.max_recording
         self._tally = answerer.tally
@@ -113,8 +115,7 @@ class StatementMiss:
         self._suspect = suspect
         """What is to be compared with what the database says."""
         self._ticket = ticket
-        self._shares = False
-        self._looked_up = False
+        self._shares = self._looked_up = False
         self._seat: Seat | None = None
         self._drifting: Seat | None = None
         self._began = 0.0
@@ -196,8 +197,7 @@ class StatementMiss:
             self._end_with_nothing()
             return
         self._view = view(connection, state, self._machine.store)
-        names = database.tags_read(self._reads, catalogue)
-        self._names = (*names, *self._tags)
+        self._names = (*database.tags_read(self._reads, catalogue), *self._tags)
         self._pass_on(self._stamped)
         if database.catalogue is not catalogue:
             # what lies behind the names may be something else by now
@@ -323,12 +323,13 @@ class StatementMiss:
         entry = None
         if self._looked_up:  # else nothing was there a moment ago
             self._key = self._settled()
-            look = self._machine.store.look_here
-            entry = look(self._key, self._ticket, owner=self._tally)
+            asking = self._machine.store.look(
+                self._key, self._ticket, owner=self._tally
+            )
+            entry = run(asking, self._here)
         self._looked_up = True
-        if entry is None or not self._answerer.fresh(entry, self._ttl):
-            return Found(None, Verdict.GONE)
-        return Found(entry, Verdict.FRESH)
+        fresh = entry is not None and self._answerer.fresh(entry, self._ttl)
+        return Found(entry, Verdict.FRESH) if fresh else Found(None, Verdict.GONE)
 
     def _board(self, _: Board) -> Seat:
         self._seat = None
@@ -359,7 +360,7 @@ class StatementMiss:
     def _stamped(self, op: TakeStamp) -> Stamp:
         if op.seat is not None:
             self._machine.terminal.take_off(op.seat)
-        return self._machine.store.take_here(self._names, self._key)
+        return run(self._machine.store.take(self._names, self._key), self._here)
 
     def _seal(self, op: Seal) -> Sealed:
         if self._refused is not None:
@@ -374,14 +375,13 @@ class StatementMiss:
             lifetime=self._machine.lifetime(self._ttl),
             weight=weigh(recording.rows),
         )
-        entry.owner = self._tally
-        entry.proven = self._machine.store.unproven
+        entry.owner, entry.proven = self._tally, self._machine.store.unproven
         fenced = "commit_in_flight" if op.stamp.fenced else None
         refused = fenced or self._view.unstorable(op.stamp)
         return Sealed(entry, refused=refused, private=self._view is not FRESH)
 
     def _store(self, op: Store) -> str | None:
-        refused = self._machine.store.put(self._key, op.entry)
+        refused = run(self._machine.store.keep(self._key, op.entry), self._here)
         if refused is None:
             self._answerer.hot.stored(op.entry)
         return refused

@@ -66,8 +66,20 @@ GETTING: Final = "_yokedcache_getting"
 MISSED: Final = object()
 """Says that the short way doesn't lead to an answer."""
 
-HOT: Final = object()
-"""Says that no way does for now: the table is hot."""
+
+class Alone:
+    """
+    Says that no way does for now, and why.
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+HOT: Final = Alone("hot")
+SILENT: Final = Alone("store_unreachable")
 
 
 class Quick:
@@ -105,7 +117,7 @@ class Quick:
 
     def select(self, session: Session, statement: Any, options: Any) -> Any:
         """
-        Give the result of a statement, `MISSED` or `HOT`.
+        Give the result of a statement, `MISSED` or an `Alone`.
         """
         engine = _engine(session)
         load = options.get(_LOAD)
@@ -181,7 +193,7 @@ class Quick:
 
     def get(self, session: Session, entity: Any, identity: Any) -> Any:
         """
-        Give the instance of an identity, `None` if there is none, `MISSED` or `HOT`.
+        Give the instance of an identity, `None` if there is none, `MISSED` or an `Alone`.
         """
         engine = _engine(session)
         mapper: Any = (

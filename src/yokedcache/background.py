@@ -27,6 +27,7 @@ def refresh(host: CallHost, op: Refresh) -> bool:
     Renew an entry outside the caller's context: it must inherit no transaction.
     """
     plan = lead(op.key, op.tags, op.seat)
+    host.wait_anew()  # nobody waits with it
     if host.blocking:
         context = contextvars.Context()
         thread = threading.Thread(

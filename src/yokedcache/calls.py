@@ -127,7 +127,13 @@ class CallHost:
         """
         self._unreachable = standing is not Standing.OTHER
         if standing is Standing.SILENT:
-            self._allowance.spent = True
+            self._allowance.spend()
+
+    def wait_anew(self) -> None:
+        """
+        Forget that the store was waited for in vain.
+        """
+        self._allowance = self.machine.store.allowance()
 
     def _done(self, asking: Asking[T]) -> T:
         return run(asking, self._allowance.here)

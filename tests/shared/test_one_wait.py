@@ -4,19 +4,24 @@ A call waits for a shared store in vain once, however much it would ask of it.
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import create_engine, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
+from tests.support.held import LIMIT
 from tests.support.models import Base, User
-from yokedcache import YokedCache, cached
+from yokedcache import MISS, YokedCache, cached
 from yokedcache.boarding import CHEAP
+from yokedcache.errors import StoreError
+from yokedcache.sqlalchemy.answers.quick import WAITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +73,19 @@ def failures(cache: YokedCache) -> int:
 
 def hits(cache: YokedCache) -> int:
     return cache.stats().total.hits
+
+
+def asking(maker: sessionmaker[Session], how: str) -> Callable[[], Any]:
+    def ask() -> Any:
+        with maker() as session:
+            if how == "rows":
+                return session.scalar(NAME)
+            user = session.get(User, 1) if how == "get" else session.scalar(ANN)
+            assert user is not None
+            assert WAITED not in session.__dict__
+            return user.name
+
+    return ask
 
 
 def until_served(cache: YokedCache, ask: Callable[[], Any]) -> None:
@@ -124,8 +142,8 @@ async def test_a_function_in_an_event_loop(cache: YokedCache, proxy: Proxy) -> N
     async def answer(number: int) -> int:
         return number
 
-    for asked in (1, 1, 1):
-        await answer(asked)
+    while not hits(cache):
+        await answer(1)
     proxy.hold()
     for asked in (1, 2):  # known here already, and new
         before = failures(cache)
@@ -143,14 +161,7 @@ def test_a_statement(
     *,
     warm: bool,
 ) -> None:
-    def ask() -> Any:
-        with maker() as session:
-            if how == "rows":
-                return session.scalar(NAME)
-            user = session.get(User, 1) if how == "get" else session.scalar(ANN)
-            assert user is not None
-            return user.name
-
+    ask = asking(maker, how)
     if warm:
         for _ in range(5):  # the short way, by then
             until_served(cache, ask)
@@ -180,9 +191,6 @@ async def test_a_statement_in_an_event_loop(
 
 def test_plain_keys(cache: YokedCache, proxy: Proxy) -> None:
     assert once_in_vain(cache, proxy, lambda: cache.sync.get("settled")) is None
-    assert not once_in_vain(
-        cache, proxy, lambda: cache.sync.set("other", 1, tags=["u"])
-    )
     load = lambda: cache.sync.get_or_set("another", lambda: 2)  # noqa: E731
     assert once_in_vain(cache, proxy, load) == 2
 
@@ -194,3 +202,131 @@ def test_what_is_refused_at_once_costs_nothing_so_more_is_asked(
     proxy.cut()  # and lets them connect again
     assert cache.sync.get_or_set("b", lambda: 2) == 2
     assert cache.sync.get("b") == 2
+
+
+def late(cache: YokedCache, monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """
+    Have the server answer all but one kind of question in time; give what it is asked.
+    """
+    client: Any = cache.machine.store.server.client  # type: ignore[attr-defined]
+    perform: Any = client.perform
+    asked: list[str] = []
+
+    def answer(operation: Any, limit: float) -> Any:
+        asked.append(operation.asked)
+        if operation.asked == name:
+            time.sleep(limit)
+            raise StoreError("didn't come in time", asked=name)
+        return perform(operation, limit)
+
+    monkeypatch.setattr(client, "perform", answer)
+    return asked
+
+
+def test_who_claimed_a_load_gives_it_up(
+    cache: YokedCache, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @cached(cache=cache, tags=["t"])
+    def answer(number: int) -> int:
+        time.sleep(2 * CHEAP)
+        return number
+
+    until_served(cache, lambda: answer(1))
+    asked = late(cache, monkeypatch, "store")
+    assert answer(2) == 2
+    assert asked == ["read", "claim", "store", "release"]
+    assert redis_server.say("KEYS", "yc:f:*") == []
+
+
+def test_a_stale_answer_saves_a_call_whose_claim_was_waited_for_in_vain(
+    cache: YokedCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down: list[bool] = []
+
+    @cached(cache=cache, ttl=0.2, stale_on_error=60, tags=["t"])
+    def answer(number: int) -> int:
+        time.sleep(2 * CHEAP)
+        if down:
+            raise RuntimeError("the database is away")
+        return number
+
+    until_served(cache, lambda: answer(1))
+    down.append(True)
+    late(cache, monkeypatch, "claim")
+    wait_until(lambda: answer.peek(1) is MISS)
+    assert answer(1) == 1
+
+
+def test_a_value_that_isn_t_stored_takes_the_old_one_s_place_all_the_same(
+    cache: YokedCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cache.sync.set("key", "old")
+    asked = late(cache, monkeypatch, "store")
+    assert not cache.sync.set("key", "new")
+    assert asked[-2:] == ["store", "remove"]
+    assert cache.sync.get("key") is None
+
+
+def test_what_is_renewed_in_the_background_is_stored_all_the_same(
+    cache: YokedCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    @cached(cache=cache, ttl=0.2, stale=60, tags=["t"])
+    def answer(number: int) -> int:
+        time.sleep(2 * CHEAP)
+        calls.append(number)
+        return number
+
+    until_served(cache, lambda: answer(1))
+    asked = late(cache, monkeypatch, "claim")
+    wait_until(lambda: answer(1) == 1 and "store" in asked)
+
+
+def test_what_others_are_answered_shows_that_the_store_is_back(
+    cache: YokedCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @cached(cache=cache, tags=["t"])
+    def answer(number: int) -> int:
+        assert cache.sync.set("seen", number)
+        return number
+
+    until_served(cache, lambda: answer(1))
+    asked = late(cache, monkeypatch, "read")
+    assert answer(2) == 2
+    monkeypatch.undo()
+    assert asked[-1] == "store"
+    assert answer.peek(2) == 2
+
+
+@pytest.mark.parametrize("how", ["rows", "entities", "get"])
+def test_a_crowd_that_waits_in_vain_still_asks_the_database_once(
+    cache: YokedCache,
+    proxy: Proxy,
+    maker: sessionmaker[Session],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    engine = maker.kw["bind"]
+    ask = asking(maker, how)
+    for _ in range(5):  # the short way, by then
+        until_served(cache, ask)
+    begun, go_on, sent = threading.Event(), threading.Event(), []
+
+    def slow(*_: Any) -> None:
+        sent.append(1)
+        begun.set()
+        assert go_on.wait(LIMIT)
+
+    event.listen(engine, "before_cursor_execute", slow)
+    shared = cache.stats().total.shared
+    proxy.hold()
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(ask), pool.submit(ask)
+        assert begun.wait(LIMIT)
+        waiting: Any = cache.machine.terminal
+        wait_until(lambda: any(map(len, waiting._waiting.values())))
+        go_on.set()
+        assert (first.result(LIMIT), second.result(LIMIT)) == ("ann", "ann")
+    assert sent == [1]
+    assert cache.stats().total.shared == shared + 1

@@ -4,12 +4,12 @@ How long one call waits for a shared store in vain: once.
 What a read asks it asks one after the other: whether there is an answer, who else loads
 one, how tags stand, to keep what was loaded. A store that hangs would be waited for each
 time. So the first wait that was in vain is the last of its call: what it would ask further
-fails at once, as if the store had been asked.
+fails at once, unless the store has answered somebody meanwhile.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.errors import StoreError
 from yokedcache.shared.resting import Rest
@@ -21,20 +21,34 @@ if TYPE_CHECKING:
     from yokedcache.shared.server import Server
 
 
+_FREE: Final = CHANGES | {"release", "remove"}
+"""What others must be told: of changes, that they needn't wait, what is no more."""
+
+
 class Allowance:
     """
     Does what the conversations of one call ask, in a thread or in an event loop.
-
-    What others must be told (`CHANGES`) has a time of its own.
     """
 
-    __slots__ = ("_clock", "_server", "spent")
+    __slots__ = ("_clock", "_server", "_since")
 
     def __init__(self, server: Server, clock: Callable[[], float]) -> None:
         self._server = server
         self._clock = clock
-        self.spent = False
-        """It has waited in vain; what fails at once is no wait."""
+        self._since = 0.0
+
+    @property
+    def spent(self) -> bool:
+        """
+        Tell whether it has waited in vain; what fails at once is no wait.
+        """
+        return bool(self._since) and self._server.heard <= self._since
+
+    def spend(self) -> None:
+        """
+        Wait for nothing more before the store has answered somebody.
+        """
+        self._since = self._clock()
 
     def here(self, op: Any) -> Any:
         """
@@ -75,10 +89,10 @@ class Allowance:
             raise
 
     def _check(self, op: Any) -> None:
-        if self.spent and op.asked not in CHANGES:
+        if self._since and op.asked not in _FREE and self.spent:
             message = f"it was waited for in vain a moment ago ({op.asked})"
             raise StoreError(message, asked=op.asked)
 
     def _note(self, op: Any, began: float) -> None:
-        if op.asked not in CHANGES and self._server.waited(began):
-            self.spent = True
+        if op.asked not in _FREE and self._server.waited(began):
+            self.spend()

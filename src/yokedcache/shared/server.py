@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CHANGES: Final = frozenset({"fence", "lift", "renew", "bump", "adopt"})
+CHANGES: Final = frozenset({"fence", "lift", "renew", "bump"})
 """What others must be told, where a look-up may as well be left out."""
 
 _LOOKS: Final = frozenset({"read", "exists", "claim", "follow"})
 
-_SPARED: Final = frozenset({"follow", "stamp", "store"})
+_SPARED: Final = frozenset({"adopt", "follow", "stamp", "store"})
 """What a server that refuses it may go on without: it answers look-ups as before."""
 
 _AGAIN: Final = 0.05
@@ -47,7 +47,7 @@ _KEEPS_NOTHING: Final = """\
 a shared store fails again and again to keep an answer, so it is given none for a while; \
 what it has is served: %s"""
 
-_WAITED: Final = 0.1
+_WAITED: Final = 0.3
 """The part of `store_timeout` that a failure takes at least which was waited for."""
 
 _INSISTED: Final = 0.5
@@ -191,6 +191,13 @@ class Server:
     def _here_or_rest(self, op: Any) -> Any:
         return op.here() if type(op) is Rest else self.here(op)
 
+    @property
+    def heard(self) -> float:
+        """
+        Tell when that was sent which was answered last.
+        """
+        return self._doubt.heard
+
     def waited(self, began: float) -> bool:
         """
         Tell whether a failure of what was asked then took longer than a refusal does.
@@ -219,6 +226,7 @@ class Server:
         """
         Forget the parent's connections, in a child after a fork.
         """
+        self._given_up = False  # what the parent owes is the parent's to tell
         self.client.begin_anew()
 
     def _admit(self, operation: Operation[Any]) -> tuple[Breaker, float]:

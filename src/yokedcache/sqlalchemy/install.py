@@ -19,11 +19,11 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.sql.selectable import Select
 
-from yokedcache.errors import DeclarationError, StoreError
+from yokedcache.errors import DeclarationError
 from yokedcache.runtime.log import own_fault
 from yokedcache.sqlalchemy.answers.beginning import ready
 from yokedcache.sqlalchemy.answers.facade import CachingConnection
-from yokedcache.sqlalchemy.answers.quick import GETTING, MISSED, SILENT, Alone
+from yokedcache.sqlalchemy.answers.quick import GETTING, HOT, MISSED, WAITED
 from yokedcache.sqlalchemy.asynchronous import (
     AsyncSession,
     async_scoped_session,
@@ -154,12 +154,16 @@ def _execute(execute: Any, answerer: Any) -> Callable[..., Any]:
     ) -> Any:
         if statement.__class__ is Select and not params and _is_plain_call(kw):
             result = _shortly(quick.select, self, statement, kw["execution_options"])
-            if result.__class__ is Alone:
-                answerer.tally.bypass(result.reason)
-                return _left_alone(self, execute, statement, params, **kw)
+            if result is HOT:
+                return _left_alone(self, answerer, execute, statement, params, **kw)
             if result is not MISSED:
                 return result.scalar() if kw.get("_scalar_result") else result
-        return execute(self, statement, params, **kw)
+        if WAITED not in self.__dict__:
+            return execute(self, statement, params, **kw)
+        try:
+            return execute(self, statement, params, **kw)
+        finally:
+            self.__dict__.pop(WAITED, None)
 
     return _execute_internal
 
@@ -171,9 +175,8 @@ def _get(get: Any, answerer: Any) -> Callable[..., Any]:
         if any(kw.values()):
             return get(self, entity, identity, load, **kw)
         found = _shortly(quick.get, self, entity, identity)
-        if found.__class__ is Alone:
-            answerer.tally.bypass(found.reason)
-            return _left_alone(self, get, entity, identity, load, **kw)
+        if found is HOT:
+            return _left_alone(self, answerer, get, entity, identity, load, **kw)
         if found is not MISSED:
             return found
         self.__dict__[GETTING] = inspect(entity, raiseerr=False)
@@ -181,16 +184,18 @@ def _get(get: Any, answerer: Any) -> Callable[..., Any]:
             return get(self, entity, identity, load, **kw)
         finally:
             self.__dict__.pop(GETTING, None)
+            self.__dict__.pop(WAITED, None)
 
     return _get_impl
 
 
 def _left_alone(
-    session: Session, method: Callable[..., Any], *args: Any, **kw: Any
+    session: Session, answerer: Any, method: Any, *args: Any, **kw: Any
 ) -> Any:
     """
     Have the session do something as if it weren't attached.
     """
+    answerer.tally.bypass("hot")
     session.__dict__[_ALONE] = True
     try:
         return method(session, *args, **kw)
@@ -236,8 +241,6 @@ def _shortly(ask: Any, *args: Any) -> Any:
     """
     try:
         return ask(*args)
-    except StoreError:
-        return SILENT
     except Exception as error:  # noqa: BLE001 - a cache never fails the query
         own_fault(error, "the short way")
         return MISSED

@@ -37,6 +37,11 @@ class Nobody:
 
     perform = begin = here
 
+    def spend(self) -> None:
+        """
+        Wait for nothing, as ever.
+        """
+
 
 NOBODY: Final = Nobody()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from yokedcache.core.keys import exact_key
 from yokedcache.core.snapshots import FRESH, Sight
 from yokedcache.core.tags import LISTENERS
-from yokedcache.errors import KeyArgumentError, StoreError
+from yokedcache.errors import KeyArgumentError
 from yokedcache.policy import UNSET
 from yokedcache.runtime.context import current_capture, hand_on
 from yokedcache.runtime.drive import run
@@ -25,7 +25,7 @@ from yokedcache.sqlalchemy.answers.facade import Bypass, Hit
 from yokedcache.sqlalchemy.answers.hot import hot_of
 from yokedcache.sqlalchemy.answers.misses import StatementMiss
 from yokedcache.sqlalchemy.answers.offline import is_plain
-from yokedcache.sqlalchemy.answers.quick import Quick
+from yokedcache.sqlalchemy.answers.quick import WAITED, Quick
 from yokedcache.sqlalchemy.contexts.varying import misplaced, unvaried
 from yokedcache.sqlalchemy.databases.database import database_of
 from yokedcache.sqlalchemy.databases.several import refusal
@@ -135,9 +135,11 @@ class SessionAnswerer:
         ttl, further = self.wishes(call)
         entry, ticket, allowance = None, 0, None
         if seen is not None and self._machine.store.shares:
-            ticket = self._machine.terminal.ticket()
+            ticket, allowance = call.session.__dict__.pop(WAITED, None) or (
+                self._machine.terminal.ticket(),
+                self._machine.store.allowance(),
+            )
             names = database.tags_read(analysis.reads, database.catalogue)
-            allowance = self._machine.store.allowance()
             look = self._machine.store.look(
                 key, ticket, (*names, *further), owner=self.tally
             )
@@ -212,9 +214,6 @@ class SessionAnswerer:
         Give what answers a statement of a known shape, if it may be served plainly.
 
         The session holds no connection, and has no pending changes.
-
-        Raises:
-            StoreError: a shared store was waited for in vain.
         """
         database = database_of(engine.dialect)
         if self._machine.closed or database.unlearnt(engine) or self.audit.on:
@@ -232,8 +231,8 @@ class SessionAnswerer:
             ticket = self._machine.terminal.ticket()
             allowance = store.allowance()
             entry = run(store.look(key, ticket, owner=self.tally), allowance.here)
-            if allowance.spent:
-                raise StoreError("it was waited for in vain")
+            if allowance.spent:  # so the long way doesn't wait as well
+                session.__dict__[WAITED] = ticket, allowance
         else:
             entry = None
         if (

@@ -62,24 +62,14 @@ _REPLAYING: Final[Any] = immutabledict({"_result_disable_adapt_to_context": True
 _SIMPLE: Final = frozenset({int, str})
 GETTING: Final = "_yokedcache_getting"
 """Where a session notes the mapper of a `get` under way."""
+WAITED: Final = "_yokedcache_waited"
+"""Where one notes the ticket and the allowance of a statement that waited in vain."""
 
 MISSED: Final = object()
 """Says that the short way doesn't lead to an answer."""
 
-
-class Alone:
-    """
-    Says that no way does for now, and why.
-    """
-
-    __slots__ = ("reason",)
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-HOT: Final = Alone("hot")
-SILENT: Final = Alone("store_unreachable")
+HOT: Final = object()
+"""Says that no way does for now: the table is hot."""
 
 
 class Quick:
@@ -117,7 +107,7 @@ class Quick:
 
     def select(self, session: Session, statement: Any, options: Any) -> Any:
         """
-        Give the result of a statement, `MISSED` or an `Alone`.
+        Give the result of a statement, `MISSED` or `HOT`.
         """
         engine = _engine(session)
         load = options.get(_LOAD)
@@ -193,7 +183,7 @@ class Quick:
 
     def get(self, session: Session, entity: Any, identity: Any) -> Any:
         """
-        Give the instance of an identity, `None` if there is none, `MISSED` or an `Alone`.
+        Give the instance of an identity, `None` if there is none, `MISSED` or `HOT`.
         """
         engine = _engine(session)
         mapper: Any = (

@@ -270,12 +270,9 @@ def test_a_value_that_isn_t_stored_takes_the_old_one_s_place_all_the_same(
 def test_what_is_renewed_in_the_background_is_stored_all_the_same(
     cache: YokedCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[int] = []
-
     @cached(cache=cache, ttl=0.2, stale=60, tags=["t"])
     def answer(number: int) -> int:
         time.sleep(2 * CHEAP)
-        calls.append(number)
         return number
 
     until_served(cache, lambda: answer(1))

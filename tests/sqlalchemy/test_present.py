@@ -78,6 +78,8 @@ def test_sqlite_is_handed_the_present(call: str) -> None:
     [
         "WITH t(y) AS (VALUES ('now')) SELECT julianday(y) FROM t, a",
         "SELECT julianday(y) FROM (SELECT 'now' AS y FROM a)",
+        "WITH t(y) AS (SELECT 'n' || 'ow') SELECT julianday(y) FROM t, a",
+        "SELECT date(y) FROM (SELECT substr('know', 2) AS y FROM a)",
     ],
 )
 def test_sqlite_is_handed_the_present_by_name(query: str) -> None:
@@ -99,6 +101,8 @@ def test_sqlite_reads_other_times(call: str) -> None:
     assert answer.uncacheable is None
 
 
+COMPOSED = sa.select((sa.literal("n") + sa.literal("ow")).label("x"))
+OF_VALUES = sa.values(sa.column("x", sa.String), name="v").data([("n",), ("ow",)])
 SQLITE: dict[str, Any] = {
     "coalesce": sa.func.strftime(F, sa.func.coalesce(None, "now")),
     "lower": sa.func.strftime(F, sa.func.lower("NOW")),
@@ -109,6 +113,8 @@ SQLITE: dict[str, Any] = {
     "concat": sa.func.date(sa.literal("n") + sa.literal("ow")),
     "substr": sa.func.date(sa.func.substr("know", 2)),
     "char": sa.func.date(sa.func.char(110, 111, 119)),
+    "concat in a query": sa.func.date(COMPOSED.subquery().c.x),
+    "concat in a cte": sa.func.date(COMPOSED.cte().c.x),
     "literal column": sa.func.julianday(sa.literal_column('"now"')),
     "column": sa.func.julianday(sa.column("NOW")),
     "plain": sa.func.date("now"),
@@ -159,6 +165,45 @@ def test_postgresql_reads_the_present(call: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        "WITH t AS (SELECT 'n' || 'ow' AS y) SELECT y::timestamptz FROM t",
+        "WITH t(y) AS (SELECT 'n' || 'ow') SELECT t.y::timestamptz FROM t",
+        "WITH t AS (SELECT 'n' AS x, 'ow' AS y) SELECT CAST(x || y AS date) FROM t",
+        "WITH t AS (SELECT concat('n', 'ow') AS y), u AS (SELECT y AS z FROM t) "
+        "SELECT date(z) FROM u",
+        "WITH RECURSIVE t(y) AS (SELECT 'n' UNION SELECT y || 'ow' FROM t) "
+        "SELECT y::date FROM t",
+        "SELECT y::date FROM (SELECT chr(110) AS y) t",
+        "SELECT concat::date FROM (SELECT concat('n', 'ow')) t",
+        'SELECT "?column?"::date FROM (SELECT \'n\' || \'ow\') t',
+        "SELECT v.y::date FROM (VALUES ('n' || 'ow')) AS v(y)",
+        "SELECT y::date FROM unnest(ARRAY['n' || 'ow']) AS y",
+        "SELECT unnest::date FROM unnest(ARRAY['n' || 'ow'])",
+        "SELECT y::date FROM a, LATERAL (SELECT 'n' || 'ow' AS y) l",
+        "SELECT d FROM jsonb_to_record(concat('{\"d\": \"n', 'ow\"}')::jsonb) AS r(d date)",
+        "SELECT 1 FROM (SELECT :x || :y AS z) t WHERE z::date > '2024-01-01'",
+    ],
+)  # fmt: skip
+def test_postgresql_reads_the_present_by_name(query: str) -> None:
+    answer = analyse_text(query, "postgresql")
+    assert str(answer.uncacheable).startswith("volatile_function:")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH t AS (SELECT name || ' from town' AS y, x FROM a) SELECT y, x::date FROM t",
+        "SELECT t.y::date FROM (SELECT left(x, 10) AS y FROM a) t",
+        "SELECT y::text FROM (SELECT 'n' || 'ow' AS y) t",
+        "SELECT x::date FROM a WHERE name IN (SELECT lower(name) FROM b)",
+    ],
+)
+def test_postgresql_reads_other_times_by_name(query: str) -> None:
+    assert analyse_text(query, "postgresql").uncacheable is None
+
+
+@pytest.mark.parametrize(
     "call",
     [
         "x::date", "x::timestamptz[]", "'2024-01-01'::date", "'epoch'::timestamptz",
@@ -187,6 +232,12 @@ VALUES: dict[str, tuple[Any, bool]] = {
     "lower": (sa.select(sa.cast(sa.func.lower("NOW"), sa.DateTime)), True),
     "concat": (sa.select(sa.cast(sa.literal("n") + sa.literal("ow"), sa.Date)), True),
     "char": (sa.select(sa.cast(sa.func.chr(110), sa.Date)), True),
+    "concat in a query": (sa.select(sa.cast(COMPOSED.subquery().c.x, sa.Date)), True),
+    "concat in a cte": (sa.select(sa.func.date(COMPOSED.cte().c.x)), True),
+    "concat of values": (sa.select(sa.cast(sa.func.string_agg(OF_VALUES.c.x, ""), sa.Date)), True),
+    "own operator": (sa.select(sa.cast(sa.literal("n").op("||")("ow"), sa.Date)), True),
+    "concat and a cast": (sa.select(sa.cast(Event.at, sa.Date), Event.name + " from town"), False),
+    "own operator of json": (sa.select(sa.cast(Event.name.op("->>")("at"), sa.Date)), False),
     "text cast": (sa.text("SELECT CAST(:x AS timestamptz)").bindparams(x="now"), True),
     "text": (sa.text("SELECT id FROM events WHERE at < :x").bindparams(x="Today"), True),
     "text of another": (sa.text("SELECT id FROM events WHERE at < :x").bindparams(x=THEN), False),

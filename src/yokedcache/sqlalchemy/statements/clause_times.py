@@ -22,6 +22,7 @@ from yokedcache.sqlalchemy.statements.present import (
 )
 from yokedcache.sqlalchemy.statements.sql_functions import (
     CLOCK_CASTS,
+    RECORDS,
     SQLITE_CLOCKS,
     times_of,
     words,
@@ -62,6 +63,8 @@ class Times:
         self._group = group
         self._casts = 0
         self._clocks = False
+        self._composes = False
+        self._reads = False
         self._textual: set[str] = set()
         """Keys of parameters that are compared with text."""
 
@@ -73,17 +76,28 @@ class Times:
             # 'now' may come to a clock by the name of a column
             self._notes.timed.add(ANY_BIND)
 
+    @property
+    def far(self) -> bool:
+        """
+        Whether a time may be read of text that was put together elsewhere.
+
+        Columns lead there by names, which the parser follows in what was rendered.
+        """
+        return self._composes and self._reads
+
     def call(self, name: str, arguments: list[Any]) -> bool:
         """
         Tell whether a call may be handed the present by one of its arguments.
         """
+        self._composes |= name in COMPOSING or name in MAKING
         if self._group == "postgresql":
             if name in _TEXTUAL:
                 self._take_for_text(arguments)
+            self._reads |= name in CLOCK_CASTS or name in RECORDS
             return name in CLOCK_CASTS and any(map(_composed, arguments))
         if self._group != "sqlite" or name not in SQLITE_CLOCKS:
             return False
-        self._clocks = True
+        self._clocks = self._reads = True
         return any(
             _is_text(argument) or _composed(argument) or _quoted(argument)
             for argument in times_of(name, arguments)
@@ -97,6 +111,7 @@ class Times:
         if self._group != "postgresql" or _timeless(to):
             yield
             return
+        self._reads = True
         if _composed(clause):
             self._notes.refuse("volatile_function:now")
         self._casts += 1
@@ -107,8 +122,10 @@ class Times:
 
     def binary(self, binary: Any) -> None:
         """
-        Note what is compared with text, and is text then.
+        Note what puts text together, and what is compared with text, and is text then.
         """
+        own = isinstance(binary.operator, operators.custom_op)
+        self._composes |= own or binary.operator is operators.concat_op
         if not operators.is_comparison(binary.operator):
             return
         left, right = binary.left, binary.right

@@ -109,7 +109,7 @@ def _analyse(compiled: Compiled, dialect_name: str) -> Analysis:
         ledger = _render(compiled, statement, dialect_name)
     except Exception:  # noqa: BLE001 - then the string is all there is
         return analyse_text(string, dialect_name)
-    if ledger.raw:
+    if ledger.raw or ledger.times.far:
         ledger.notes.add(analyse_text(string, dialect_name))
     ledger.times.end()
     if getattr(compiled, "schema_translate_map", None):

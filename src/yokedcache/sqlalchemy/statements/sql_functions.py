@@ -192,6 +192,14 @@ CLOCK_CASTS = words("date time timetz timestamp timestamptz interval")
 PostgreSQL's casts that are written like calls.
 """
 
+RECORDS = words("""
+    json_populate_record json_populate_recordset json_to_record json_to_recordset
+    jsonb_populate_record jsonb_populate_recordset jsonb_to_record jsonb_to_recordset
+""")
+"""
+Functions of PostgreSQL's that make values of text, of types that stand elsewhere.
+"""
+
 KEYWORDS = {
     "postgresql": words("""
         user current_catalog current_date current_role current_schema current_time

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from yokedcache.sqlalchemy.statements.analysis import fold
 from yokedcache.sqlalchemy.statements.present import (
     ANY_BIND,
     COMPOSING,
@@ -20,6 +21,7 @@ from yokedcache.sqlalchemy.statements.present import (
 )
 from yokedcache.sqlalchemy.statements.sql_functions import (
     CLOCK_CASTS,
+    RECORDS,
     SQLITE_CLOCKS,
     times_of,
 )
@@ -60,11 +62,16 @@ class Times:
         self._group = group
         self._clocks = False
         self._words = False
+        self._read: list[Any] = []
+        """What is read as a time."""
 
-    def end(self) -> None:
+    def end(self, root: Any) -> None:
         """
         Say where text may be read as a time, of all that was walked over.
         """
+        given = Given(root) if self._read else None
+        if given and any(self._composed(node, given) for node in self._read):
+            self.notes.refuse("volatile_function:now")
         if self._group == "postgresql":
             self.notes.timed.add(ANY_BIND)
         elif self._clocks:
@@ -78,14 +85,16 @@ class Times:
         Tell whether a call may be handed the present by one of its arguments.
         """
         if self._group == "postgresql":
-            return name in CLOCK_CASTS and any(map(self._composed, arguments))
+            if name in CLOCK_CASTS or name in RECORDS:
+                self._read += arguments
+            return False
         if self._group != "sqlite" or name not in SQLITE_CLOCKS:
             return False
         self._clocks = True
+        times = times_of(name, arguments)
+        self._read += times
         return any(
-            self._composed(argument)
-            or any(map(self._names_the_present, _parts(argument)))
-            for argument in times_of(name, arguments)
+            self._names_the_present(part) for time in times for part in _parts(time)
         )
 
     def _names_the_present(self, node: Any) -> bool:
@@ -99,12 +108,15 @@ class Times:
             node.this, self._group
         )
 
-    def _composed(self, node: Any) -> bool:
+    def _composed(self, node: Any, given: Given) -> bool:
         # Text that is put together may say what none of its pieces does.
-        return any(_composes(part) and self._may_spell(part) for part in _parts(node))
+        return any(
+            _composes(part) and self._may_spell(part, given)
+            for part in given.parts(node)
+        )
 
-    def _may_spell(self, node: Any) -> bool:
-        parts = list(_parts(node))
+    def _may_spell(self, node: Any, given: Given) -> bool:
+        parts = list(given.parts(node))
         if any(_name(part) in MAKING for part in parts):
             return True
         if any(isinstance(part, (exp.Placeholder, exp.Parameter)) for part in parts):
@@ -113,14 +125,10 @@ class Times:
 
     def cast(self, node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
         """
-        Note a cast to a time of text that is put together.
+        Note a cast, by which text that is put together may become a time.
         """
-        if (
-            self._group == "postgresql"
-            and not _timeless(node.args["to"])
-            and self._composed(node.this)
-        ):
-            self.notes.refuse("volatile_function:now")
+        if self._group == "postgresql" and not _timeless(node.args["to"]):
+            self._read.append(node.this)
         return ("to",)
 
     def literal(self, node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
@@ -158,6 +166,50 @@ class Times:
         ):
             self.notes.refuse("volatile_function:now")
         return ()
+
+
+class Given:
+    """
+    The names that a statement gives to expressions, under which they are read elsewhere.
+
+    A name that is given twice stands for both: which of them is in sight isn't asked.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self._named: dict[str, list[Any]] = {}
+        self._unnamed: list[Any] = []
+        """What the database names, by rules of its own."""
+        for alias in root.find_all(exp.Alias):
+            self._add(alias.alias, alias.this)
+        for alias in root.find_all(exp.TableAlias):
+            self._add(alias.name, alias.parent)
+            for column in alias.args.get("columns") or ():
+                self._add(column.name, alias.parent)
+        for select in root.find_all(exp.Select):
+            if select is not root:
+                self._unnamed += filter(_unnamed, select.expressions)
+        tables = (table.this for table in root.find_all(exp.Table))
+        self._unnamed += (*filter(_unnamed, tables), *root.find_all(exp.Unnest))
+
+    def _add(self, name: str, node: Any) -> None:
+        self._named.setdefault(fold(name), []).append(node)
+
+    def parts(self, node: Any, seen: set[int] | None = None) -> Iterator[Any]:
+        """
+        Give an expression's parts, and those of what it may read by a name.
+        """
+        seen = set() if seen is None else seen
+        for part in _parts(node):
+            yield part
+            if isinstance(part, exp.Column):
+                for named in (*self._named.get(fold(part.name), ()), *self._unnamed):
+                    if id(named) not in seen:
+                        seen.add(id(named))
+                        yield from self.parts(named, seen)
+
+
+def _unnamed(node: Any) -> bool:
+    return not isinstance(node, (exp.Alias, exp.Column, exp.Identifier, exp.Star))
 
 
 def children(node: Any) -> Iterator[tuple[str, Any]]:

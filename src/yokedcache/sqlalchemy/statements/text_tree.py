@@ -76,7 +76,7 @@ def analyse_tree(sql: str, group: str, *, replaces: bool = False) -> Analysis:
         walk.root(roots[0])
     except _NotUnderstoodError:
         return UNKNOWN
-    walk.times.end()
+    walk.times.end(roots[0])
     return walk.notes.freeze()
 
 

@@ -170,10 +170,9 @@ def test_postgresql_reads_the_present(call: str) -> None:
         "WITH t AS (SELECT 'n' || 'ow' AS y) SELECT y::timestamptz FROM t",
         "WITH t(y) AS (SELECT 'n' || 'ow') SELECT t.y::timestamptz FROM t",
         "WITH t AS (SELECT 'n' AS x, 'ow' AS y) SELECT CAST(x || y AS date) FROM t",
-        "WITH t AS (SELECT concat('n', 'ow') AS y), u AS (SELECT y AS z FROM t) "
-        "SELECT date(z) FROM u",
-        "WITH RECURSIVE t(y) AS (SELECT 'n' UNION SELECT y || 'ow' FROM t) "
-        "SELECT y::date FROM t",
+        "WITH t AS (SELECT concat('n', 'ow') AS y), u AS (TABLE t) SELECT date(y) FROM u",
+        "WITH t AS (SELECT 'n' AS y), u AS (SELECT y || 'ow' AS z FROM t) SELECT z::date FROM u",
+        "WITH RECURSIVE t(y) AS (SELECT 'n' UNION TABLE t) SELECT (y || 'ow')::date FROM t",
         "SELECT y::date FROM (SELECT chr(110) AS y) t",
         "SELECT concat::date FROM (SELECT concat('n', 'ow')) t",
         'SELECT "?column?"::date FROM (SELECT \'n\' || \'ow\') t',

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.session import _new_sessionid
 
 from yokedcache.core.snapshots import Opening, Sight
 from yokedcache.core.tags import SESSIONS, holds
@@ -27,6 +28,7 @@ from yokedcache.sqlalchemy.functions.reaching import reach
 from yokedcache.sqlalchemy.functions.told import (
     NO_SCHEMAS,
     UNKEYABLE,
+    info_form,
     info_of,
     info_told,
     options_told,
@@ -66,12 +68,12 @@ class SessionExaminer:
             if isinstance(means, Session):
                 scene.session = scene.session or means
                 _judge(scene, means)
-                _take_info(scene, info_of(means), ("info", number))
+                _take_info(scene, info_of(means), ("info", number), means.hash_key)
             else:
                 _judge_bind(scene, means)
         for number, maker in enumerate(reached.makers):
             _take_options(scene, maker.kw.get("execution_options") or {})
-            _take_info(scene, maker.kw.get("info"), ("maker", number))
+            _take_info(scene, maker.kw.get("info"), ("maker", number), _ANY_AGE)
         if len(handed) < len(reached.means):
             numbers = {means: number for number, means in enumerate(handed)}
             scene.key = (*scene.key, *(numbers[means] for means in reached.means))
@@ -112,6 +114,12 @@ class SessionExaminer:
         """
         sessions.doubt_all()
 
+    def begin(self) -> int:
+        """
+        Draw one of the numbers by which SQLAlchemy tells sessions apart.
+        """
+        return _new_sessionid()
+
     def open_context(self, vector: Vector) -> bool:
         """
         Tell whether somebody set something that an answer may depend on.
@@ -126,6 +134,8 @@ class SessionExaminer:
 
 
 examiner: Final = SessionExaminer()
+_ANY_AGE: Final = 0
+"""The number of what isn't counted: it may have been there before."""
 
 
 def _judge(scene: Scene, session: Session) -> None:
@@ -135,7 +145,8 @@ def _judge(scene: Scene, session: Session) -> None:
     if vary is not None:
         scene.key = (*scene.key, "vary", vary)
     if vary:
-        scene.varies |= {vary}
+        keyed = scene.keyed
+        scene.keyed = keyed._replace(varies=keyed.varies | {vary})
     if rewriter(session) is not None:
         scene.contextual = scene.contextual or "listeners"
     scene.bypass = scene.bypass or failed(session._transaction)
@@ -312,17 +323,20 @@ def _take_options(
         scene.contextual = scene.contextual or "unkeyable_options"
     schemas = schemas_of(options)
     if schemas and schemas != UNKEYABLE:
-        scene.schemas |= {schemas}
+        keyed = scene.keyed
+        scene.keyed = keyed._replace(schemas=keyed.schemas | {schemas})
     return schemas
 
 
 def _take_info(
-    scene: Scene, info: Mapping[Any, Any] | None, whose: tuple[str, int]
+    scene: Scene, info: Mapping[Any, Any] | None, whose: tuple[str, int], made: int
 ) -> None:
     told = info_told(info)
     if told is None:
         return
     scene.info = (*scene.info, *whose, *told.parts)
+    keyed = scene.keyed
+    scene.keyed = keyed._replace(infos=keyed.infos | {(info_form(info), made)})
     if not told.complete:
         scene.contextual = scene.contextual or "unkeyable_info"
 

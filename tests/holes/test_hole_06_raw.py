@@ -96,6 +96,35 @@ def test_hole_06_a_drivers_own_connection(blog: Blog, ask: Asker, way: str) -> N
     assert ask() == {"newest"}
 
 
+@pytest.mark.parametrize("of", ["connection", "session"])
+def test_hole_06_a_drivers_own_cursor(blog: Blog, ask: Asker, of: str) -> None:
+    for to in ("new", "newer"):
+        with blog.engine.connect() if of == "connection" else blog.sessions() as held:
+            found: Any = held.execute(text("SELECT id FROM users"))
+            before = ask()
+            found.cursor.fetchall()
+            found.cursor.execute(f"UPDATE users SET name = '{to}' WHERE id = 1")
+            assert ask() == before
+            found.close()
+            held.commit()
+            assert ask() == {to}
+
+
+def test_hole_06_what_sqlalchemy_fetches_by_cursors_drops_nothing(
+    blog: Blog, ask: Asker
+) -> None:
+    ask()
+    with blog.sessions() as session, session.begin():
+        session.execute(text("UPDATE posts SET title = title WHERE id = -1"))
+        assert len(session.execute(text("SELECT id FROM users")).fetchmany(2)) == 2
+        for row in session.execute(text("SELECT id FROM posts")):
+            assert row.id
+        session.execute(text("SELECT id FROM users")).partitions(1)
+    with blog.counted() as sent:
+        ask()
+    assert sent == []
+
+
 def test_hole_06_what_a_cursor_of_the_drivers_wrote_is_seen_by_nobody_else(
     blog: Blog, cache: YokedCache, ask: Asker
 ) -> None:

@@ -66,7 +66,18 @@ def of_session(engine: Engine) -> str:
         return _read(session.connection().connection)
 
 
-@pytest.mark.parametrize("way", [raw, of_pool, of_connection, of_driver, of_session])
+def of_result(engine: Engine) -> str:
+    with engine.connect() as connection:
+        cursor: Any = connection.execute(text("SELECT id FROM posts")).cursor
+        cursor.fetchall()
+        cursor.execute(SQL)
+        return str(cursor.fetchone()[0])
+
+
+WAYS = [raw, of_pool, of_connection, of_driver, of_session, of_result]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_hole_06_what_is_read_raw_is_not_kept(
     blog: Blog, cache: YokedCache, way: Callable[[Any], str]
 ) -> None:

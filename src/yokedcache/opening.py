@@ -33,6 +33,8 @@ def open_store(
         )
     if settings.url == "null://":
         return NullStore(clock)
+    from yokedcache.runtime.application import application
+    from yokedcache.settings import PREFIX
     from yokedcache.shared.server import Server
     from yokedcache.shared.store import SharedStore
 
@@ -54,6 +56,7 @@ def open_store(
         near=settings.near,
         refuse=settings.on_unreachable == "refuse",
         journal=_journal(settings, client),
+        whose=application() if settings.prefix == PREFIX else "",
     )
 
 

@@ -16,6 +16,8 @@ from yokedcache.core.durations import seconds
 from yokedcache.errors import SettingsError
 
 ENVIRONMENT: Final = "YOKEDCACHE_URL"
+PREFIX: Final = "yc"
+"""What a shared store's keys begin with if nobody has said: applications may meet there."""
 _SERVERS: Final = ("redis", "rediss", "valkey", "valkeys")
 SCHEMES: Final = (
     *("memcached", "memory", "null", "postgres", "postgresql", "sqlite", "unix"),
@@ -58,7 +60,7 @@ class Settings:
     """Where entries are shared; `None` keeps them in the process's memory."""
     max_file_bytes: int = 1024 * 1024 * 1024
     """About how many bytes entries may take in a SQLite file."""
-    prefix: str = "yc"
+    prefix: str = PREFIX
     """What the shared store's keys begin with: applications of one prefix share."""
     lease: float = 10.0
     """How long a fence stands that its writer doesn't renew, in seconds."""

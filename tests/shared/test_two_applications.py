@@ -17,7 +17,7 @@ from tests.support.models import Base, User
 from yokedcache import YokedCache, cached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.services.redis import RedisServer
@@ -37,6 +37,75 @@ def applications(redis_server: RedisServer) -> Iterator[list[YokedCache]]:
     yield made
     for cache in made:
         cache.sync.close()
+
+
+MAKING = "cache = YokedCache(url, lease=0.2, jitter=0.0, store_timeout=10.0, **more)"
+
+
+@pytest.fixture
+def make(redis_server: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """
+    Give what makes the cache of a project, by code that lies in its folder.
+    """
+    made = []
+
+    def made_in(project: str, **more: Any) -> YokedCache:
+        folder = tmp_path / project
+        folder.mkdir(exist_ok=True)
+        (folder / "pyproject.toml").touch()
+        (folder / "app.py").write_text(MAKING)
+        scope = {"__name__": "app", "YokedCache": YokedCache, "more": more}
+        code = compile(MAKING, folder / "app.py", "exec")
+        exec(code, scope | {"url": redis_server.url()}, scope)
+        cache: Any = scope["cache"]
+        made.append(cache)
+        wait_until(lambda: cache.sync.set("settled", 1))
+        return cache  # type: ignore[no-any-return]
+
+    yield made_in
+    for cache in made:
+        cache.sync.close()
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_keys_set_by_hand_are_each_applications_own(
+    make: Callable[..., YokedCache], said: pytest.LogCaptureFixture, *, near: bool
+) -> None:
+    shop, blog = (make(project, near=near) for project in ("shop", "blog"))
+    shop.sync.set("user:1", "of the shop", tags=["users"])
+    assert blog.sync.get("user:1") is None
+    assert not blog.sync.exists("user:1")
+    assert not blog.sync.expire("user:1", 60)
+    assert blog.sync.get_many(["user:1"]) == {}
+    assert shop.sync.get("user:1") == "of the shop"
+    blog.sync.set("user:1", "of the blog")
+    assert blog.sync.get("user:1") == "of the blog"
+    if not near:
+        assert shop.sync.get("user:1") is None
+    assert shop.sync.get_or_set("page", lambda: "of the shop") == "of the shop"
+    assert blog.sync.get_or_set("page", lambda: "of the blog") == "of the blog"
+    assert blog.stats().unreadable > 0
+    assert said.text.count("another application has set it") == 1
+    assert "prefix=" in said.text
+
+
+def test_processes_of_one_project_share_what_they_set(
+    make: Callable[..., YokedCache],
+) -> None:
+    web, worker = (make("shop") for _ in range(2))
+    web.sync.set("user:1", "of the shop")
+    assert worker.sync.get("user:1") == "of the shop"
+    assert worker.sync.delete("user:1")
+    assert web.sync.get("user:1") is None
+
+
+def test_applications_that_name_a_prefix_share_what_they_set(
+    make: Callable[..., YokedCache],
+) -> None:
+    shop, blog = (make(project, prefix="both") for project in ("shop", "blog"))
+    shop.sync.set("user:1", "of the shop")
+    assert blog.sync.get("user:1") == "of the shop"
+    assert make("blog").sync.get("user:1") is None
 
 
 def test_functions_of_one_name_are_told_apart_by_what_they_do(

@@ -23,6 +23,13 @@ _KEY_BYTES: Final = 15
 _KEY_TAG: Final = "key:"
 
 
+def is_plain(key: Hashable) -> bool:
+    """
+    Tell whether a key is one of `cache.get` and its kin, which an application sets by hand.
+    """
+    return isinstance(key, tuple) and bool(key) and key[0] == PLAIN
+
+
 def key_tag(key: Hashable) -> str | None:
     """
     Name the tag that is announced where the answer of one call is dropped or loaded anew.
@@ -30,7 +37,7 @@ def key_tag(key: Hashable) -> str | None:
     No entry has it, and it is never made. `None` if there is nothing to be announced of a
     key: plain ones, and those that only this process understands.
     """
-    if not isinstance(key, tuple) or not key or key[0] == PLAIN:
+    if not isinstance(key, tuple) or not key or is_plain(key):
         return None
     raw = shared_key(key)
     if raw is None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.tags import SESSIONS, holds, unfenced
 from yokedcache.errors import PayloadError, StoreError
-from yokedcache.shared.keys import key_tag, shared_key
-from yokedcache.shared.payloads import imprint, unpack
+from yokedcache.shared.keys import is_plain, key_tag, shared_key
+from yokedcache.shared.payloads import StrangerError, imprint, unpack
 from yokedcache.shared.tagging import is_shared
 from yokedcache.shared.timing import possible
-from yokedcache.shared.unreadable import PAYLOAD, say
+from yokedcache.shared.unreadable import PAYLOAD, STRANGER, say
 from yokedcache.stores.answers import SAME, UNREADABLE, Miss, digest_of
 from yokedcache.stores.memory import MemoryStore
 
@@ -40,6 +40,7 @@ class Looking(MemoryStore):
     server: Server
     unreadable: int
     missed: dict[str, int]
+    whose: str
     _fencing: Fencing
     _listener: Listener | None
     _mirror: Mirror
@@ -110,9 +111,19 @@ class Looking(MemoryStore):
         """
         try:
             return self._taken(key, found, reading, copy=copy)
+        except StrangerError:
+            self._count(STRANGER)
         except PayloadError as error:
             self._count(PAYLOAD, _told(error))
-            return None
+        return None
+
+    def _by(self, key: Hashable) -> str:
+        """
+        Name the application whose entry under a key alone will do, if that matters.
+
+        Functions and statements have in their keys what tells applications apart.
+        """
+        return self.whose if is_plain(key) else ""
 
     def _count(self, kind: str, said: str = "") -> None:
         """
@@ -254,7 +265,7 @@ class Looking(MemoryStore):
         seen = imprint(found.payload, found.times.born)
         told = None
         if entry is None or entry.imprint != seen:
-            told = unpack(found.payload, copy=copy)
+            told = unpack(found.payload, copy=copy, whose=self._by(key))
             names = told.names
         else:
             names = tuple(str(tag.name) for tag, _ in entry.vector)

@@ -83,6 +83,12 @@ _PLAIN: Final = Form(lambda _: True, _plain, _from_plain)
 _AS_IS: Final = Form(lambda e: e.copier is None, _plain, lambda plain: (plain, None))
 
 
+class StrangerError(PayloadError):
+    """
+    What is stored is another application's.
+    """
+
+
 def register_form(name: str, form: Form) -> None:
     """
     Have entries that a form tells apart written in it.
@@ -90,9 +96,12 @@ def register_form(name: str, form: Form) -> None:
     _forms[name] = form
 
 
-def pack(entry: Entry) -> bytes:
+def pack(entry: Entry, whose: str = "") -> bytes:
     """
     Write an entry down.
+
+    Args:
+        whose: the application that alone may be given it; all of them, if empty.
 
     Raises:
         ValueNotStorableError: its value has no exact form as bytes, or, with a `size`,
@@ -105,19 +114,26 @@ def pack(entry: Entry) -> bytes:
     names = [tag.name for tag, _ in entry.vector if isinstance(tag.name, str)]
     early = entry.fresh_until - entry.soft_until
     late = entry.error_until - entry.stale_until
-    return dump([name, names, entry.cost, early, late, form.to_plain(entry)])
+    signed = (whose,) if whose else ()
+    return dump([name, names, entry.cost, early, late, form.to_plain(entry), *signed])
 
 
-def unpack(data: bytes | memoryview, *, copy: bool = True) -> Told:
+def unpack(data: bytes | memoryview, *, copy: bool = True, whose: str = "") -> Told:
     """
     Read what `pack` wrote.
 
+    Args:
+        whose: the application that must have written it; any, if empty.
+
     Raises:
         PayloadError: it can't be read here.
+        StrangerError: another application has written it.
     """
     told: Any = load(bytes(data))
     try:
-        name, names, cost, early, late, plain = told
+        name, names, cost, early, late, plain, *signed = told
+        if whose:
+            _check_writer(signed, whose)
         form = _forms[name] if name else _PLAIN if copy else _AS_IS
         value, copier = form.from_plain(plain)
         return Told(value, copier, tuple(names), cost, early, late)
@@ -126,6 +142,11 @@ def unpack(data: bytes | memoryview, *, copy: bool = True) -> Told:
     except Exception as error:
         message = f"the stored payload can't be made sense of: {error!r}"
         raise PayloadError(message[:300]) from error
+
+
+def _check_writer(signed: list[str], whose: str) -> None:
+    if signed != [whose]:
+        raise StrangerError("another application has stored it")
 
 
 def imprint(payload: bytes | memoryview, born: float) -> object:

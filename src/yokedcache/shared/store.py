@@ -63,11 +63,14 @@ class SharedStore(Here, Claiming):
         near: float = 0.0,
         grace: float = 60.0,
         journal: Journal | None = None,
+        whose: str = "",
         wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.server = server
         self.near_for = near
+        self.whose = whose
+        """Which application this is, if others may set keys by hand in the same place."""
         # wrappers serve by themselves what may be given out without asking
         self.plain = self.entries if near else {}
         self.unreadable = 0
@@ -155,7 +158,7 @@ class SharedStore(Here, Claiming):
         if b"" in versions.values() or not holds(entry.vector):
             return "changed_meanwhile"
         try:
-            payload = pack(entry)
+            payload = pack(entry, self._by(key))
         except ValueNotStorableError as error:
             return "too_large" if "size" in error.facts else "unstorable"
         asked = self._mirror.asked(versions)

@@ -26,7 +26,7 @@ from yokedcache.sqlalchemy.transactions.holders import existing
 
 _OURS: Final = ("sqlalchemy.", "yokedcache.")
 _connection: Any = Connection.connection
-_cursor: Any = CursorResult.cursor
+_cursor: Any = CursorResult.__dict__["cursor"]
 _lookup: Any = Session._identity_lookup
 
 

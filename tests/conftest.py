@@ -91,10 +91,6 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         # once an engine: an aiosqlite engine's file is known by device and inode
         asks = ("yokedcache/sqlalchemy/databases/identity.py", "file_identity")
         blockbuster.functions["os.stat"].can_block_in(*asks)
-        # once a place in the code where caches of a shared store are made
-        for name, function in blockbuster.functions.items():
-            if name.startswith(("io.", "os.")):
-                function.can_block_in("yokedcache/runtime/application.py", "told_by")
         # a few microseconds, and only while somebody else may change the file
         for name, function in blockbuster.functions.items():
             if name.startswith("sqlite3."):

@@ -216,8 +216,8 @@ class CallHost:
     def _capturing(self) -> Iterator[None]:
         install_integrations()
         store, varied, scene = self.machine.store, self.policy.varied, self.scene
-        keyed = scene.keyed
-        with capturing(store, self._flight, varied=varied, keyed=keyed) as capture:
+        keyed = {"varies": scene.varies, "schemas": scene.schemas}
+        with capturing(store, self._flight, varied=varied, **keyed) as capture:
             self._capture = capture
             capture.note(scene.vector)
             try:

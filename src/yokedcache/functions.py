@@ -154,7 +154,9 @@ class CachedCall:
         scene = examine_call(values)
         around = current_capture()
         if around is not None:
-            around.demand(scene.keyed, own=self.policy.varies)
+            around.demand(
+                own=self.policy.varies, varies=scene.varies, schemas=scene.schemas
+            )
         call = functools.partial(self._invoke, values)
         bypass = scene.bypass
         if not self.policy.varied:

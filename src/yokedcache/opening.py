@@ -33,8 +33,8 @@ def open_store(
         )
     if settings.url == "null://":
         return NullStore(clock)
-    from yokedcache.runtime.application import application
     from yokedcache.settings import PREFIX
+    from yokedcache.shared.belonging import Belonging
     from yokedcache.shared.server import Server
     from yokedcache.shared.store import SharedStore
 
@@ -56,7 +56,7 @@ def open_store(
         near=settings.near,
         refuse=settings.on_unreachable == "refuse",
         journal=_journal(settings, client),
-        whose=application() if settings.prefix == PREFIX else "",
+        belonging=Belonging() if settings.prefix == PREFIX else None,
     )
 
 

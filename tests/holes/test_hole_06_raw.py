@@ -4,9 +4,11 @@ Hole 6: connections that the app has in its own hands.
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from greenlet import greenlet
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -119,10 +121,34 @@ def test_hole_06_what_sqlalchemy_fetches_by_cursors_drops_nothing(
         assert len(session.execute(text("SELECT id FROM users")).fetchmany(2)) == 2
         for row in session.execute(text("SELECT id FROM posts")):
             assert row.id
-        session.execute(text("SELECT id FROM users")).partitions(1)
+        found: Any = session.execute(text("SELECT id FROM users"))
+        assert (found.cursor.description[0][0], len(found.all())) == ("id", 3)
     with blog.counted() as sent:
         ask()
     assert sent == []
+
+
+def test_hole_06_a_drivers_own_cursor_stays_what_it_is(blog: Blog) -> None:
+    with blog.engine.connect() as connection:
+        driver: Any = connection.connection
+        found: Any = connection.execute(text("SELECT id FROM users"))
+        assert isinstance(found.cursor, type(driver.cursor()))
+        assert found.cursor == found.cursor
+        assert hash(found.cursor) == hash(found.cursor)
+        found.cursor.arraysize = 2
+        assert len(found.cursor.fetchmany()) == 2
+        assert len(list(found.cursor)) == 1
+        assert not hasattr(found.cursor, "nothing_of_this_name")
+        found.close()
+        assert found.cursor is None
+
+
+@pytest.mark.usefixtures("cache")
+def test_hole_06_a_cursor_is_handed_out_in_a_greenlet_of_its_own(blog: Blog) -> None:
+    with blog.engine.connect() as connection:
+        found: Any = connection.execute(text("SELECT id FROM users"))
+        handed = greenlet(operator.attrgetter("cursor")).switch(found)
+        assert len(handed.fetchall()) == 3
 
 
 def test_hole_06_what_a_cursor_of_the_drivers_wrote_is_seen_by_nobody_else(

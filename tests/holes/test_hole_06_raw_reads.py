@@ -127,6 +127,10 @@ def test_hole_06_the_ordinary_ways_are_kept(blog: Blog, cache: YokedCache) -> No
             connection.execute(select(User.id)).all()
         with engine.begin() as connection:
             connection.exec_driver_sql(SQL).all()
+        with engine.connect() as connection:
+            found: Any = connection.execute(text("SELECT id FROM users"))
+            assert found.cursor.description[0][0] == "id"
+            assert hasattr(found, "cursor")
         with Session(engine) as session:
             session.connection()
             return session.get_one(User, 1).name

@@ -4,12 +4,13 @@ Two applications that share a server by accident, under the prefix that all have
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services.processes import wait_until
@@ -17,7 +18,7 @@ from tests.support.models import Base, User
 from yokedcache import YokedCache, cached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.services.redis import RedisServer
@@ -39,39 +40,21 @@ def applications(redis_server: RedisServer) -> Iterator[list[YokedCache]]:
         cache.sync.close()
 
 
-MAKING = "cache = YokedCache(url, lease=0.2, jitter=0.0, store_timeout=10.0, **more)"
-
-
-@pytest.fixture
-def make(redis_server: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """
-    Give what makes the cache of a project, by code that lies in its folder.
-    """
-    made = []
-
-    def made_in(project: str, **more: Any) -> YokedCache:
-        folder = tmp_path / project
-        folder.mkdir(exist_ok=True)
-        (folder / "pyproject.toml").touch()
-        (folder / "app.py").write_text(MAKING)
-        scope = {"__name__": "app", "YokedCache": YokedCache, "more": more}
-        code = compile(MAKING, folder / "app.py", "exec")
-        exec(code, scope | {"url": redis_server.url()}, scope)
-        cache: Any = scope["cache"]
-        made.append(cache)
-        wait_until(lambda: cache.sync.set("settled", 1))
-        return cache  # type: ignore[no-any-return]
-
-    yield made_in
-    for cache in made:
-        cache.sync.close()
+def settle(cache: YokedCache) -> YokedCache:
+    wait_until(lambda: cache.sync.set("settled", 1))
+    return cache
 
 
 @pytest.mark.parametrize("near", [False, True])
-def test_keys_set_by_hand_are_each_applications_own(
-    make: Callable[..., YokedCache], said: pytest.LogCaptureFixture, *, near: bool
+def test_keys_set_by_hand_are_given_to_nobody_of_other_databases(
+    redis_server: RedisServer, said: pytest.LogCaptureFixture, *, near: bool
 ) -> None:
-    shop, blog = (make(project, near=near) for project in ("shop", "blog"))
+    settings: Any = {"lease": 0.2, "jitter": 0.0, "store_timeout": 10.0}
+    shop, blog = (
+        settle(YokedCache(redis_server.url(), near=near, **settings)) for _ in range(2)
+    )
+    shop.machine.store.use("pg:shop")
+    blog.machine.store.use("pg:blog")
     shop.sync.set("user:1", "of the shop", tags=["users"])
     assert blog.sync.get("user:1") is None
     assert not blog.sync.exists("user:1")
@@ -85,14 +68,83 @@ def test_keys_set_by_hand_are_each_applications_own(
     assert shop.sync.get_or_set("page", lambda: "of the shop") == "of the shop"
     assert blog.sync.get_or_set("page", lambda: "of the blog") == "of the blog"
     assert blog.stats().unreadable > 0
-    assert said.text.count("another application has set it") == 1
+    assert said.text.count("another application has set it by hand") == 1
     assert "prefix=" in said.text
+    for cache in (shop, blog):
+        cache.sync.close()
 
 
-def test_processes_of_one_project_share_what_they_set(
-    make: Callable[..., YokedCache],
+def test_a_database_is_met_as_it_is_first_read(
+    redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    web, worker = (make("shop") for _ in range(2))
+    """
+    The answers of an application that has yet to connect are given to nobody either.
+    """
+    script = """
+import sys
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import sessionmaker
+from yokedcache import YokedCache
+
+url, path, value = sys.argv[1:]
+cache = YokedCache(url, lease=0.2, jitter=0.0, store_timeout=10.0)
+maker = cache.attach(sessionmaker(create_engine(f"sqlite:///{path}")))
+print(cache.sync.get("user:1"))
+with maker() as session:
+    session.execute(text("SELECT 1")).all()
+print(cache.sync.get("user:1"))
+while not cache.sync.set("user:1", value):
+    pass
+print(cache.sync.get("user:1"))
+"""
+
+    def run(database: str, value: str) -> list[str]:
+        command = [sys.executable, "-c", script, redis_server.url()]
+        done = subprocess.run(
+            [*command, str(tmp_path / database), value],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.split()
+
+    assert run("shop.db", "shop") == ["None", "None", "shop"]
+    assert run("shop.db", "again") == ["None", "shop", "again"]
+    assert run("blog.db", "blog") == ["None", "None", "blog"]
+    assert run("blog.db", "again") == ["None", "blog", "again"]
+
+
+def test_a_cache_that_is_made_later_is_told_of_databases_at_hand(
+    applications: list[YokedCache], redis_server: RedisServer, tmp_path: Path
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.db")
+    with applications[0].attach(sessionmaker(engine))() as session:
+        session.execute(text("SELECT 1")).all()
+    later = YokedCache(redis_server.url())
+    met: Any = [cache.machine.store for cache in (*applications, later)]
+    assert met[0].belonging.sign()
+    assert met[0].belonging.sign() == met[1].belonging.sign()
+    assert set(met[0].belonging.sign()) <= set(met[2].belonging.sign())
+    later.sync.close()
+    engine.dispose()
+
+
+def test_who_uses_no_database_is_a_part_of_all(
+    applications: list[YokedCache],
+) -> None:
+    shop, worker = applications
+    shop.machine.store.use("pg:shop")
+    shop.sync.set("user:1", "of the shop")
+    assert worker.sync.get("user:1") == "of the shop"
+    worker.sync.set("user:1", "of the worker")
+    assert shop.sync.get("user:1") == "of the worker"
+
+
+def test_processes_of_one_application_share_what_they_set(
+    applications: list[YokedCache],
+) -> None:
+    web, worker = applications
+    web.machine.store.use("pg:shop")
+    for identity in ("pg:reports", "pg:shop"):
+        worker.machine.store.use(identity)
     web.sync.set("user:1", "of the shop")
     assert worker.sync.get("user:1") == "of the shop"
     assert worker.sync.delete("user:1")
@@ -100,12 +152,16 @@ def test_processes_of_one_project_share_what_they_set(
 
 
 def test_applications_that_name_a_prefix_share_what_they_set(
-    make: Callable[..., YokedCache],
+    redis_server: RedisServer,
 ) -> None:
-    shop, blog = (make(project, prefix="both") for project in ("shop", "blog"))
+    url = f"{redis_server.url()}?prefix=both"
+    shop, blog = (settle(YokedCache(url, lease=0.2)) for _ in range(2))
+    shop.machine.store.use("pg:shop")
+    blog.machine.store.use("pg:blog")
     shop.sync.set("user:1", "of the shop")
     assert blog.sync.get("user:1") == "of the shop"
-    assert make("blog").sync.get("user:1") is None
+    for cache in (shop, blog):
+        cache.sync.close()
 
 
 def test_functions_of_one_name_are_told_apart_by_what_they_do(

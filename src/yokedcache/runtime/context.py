@@ -16,7 +16,7 @@ from weakref import ref
 
 from yokedcache.core.capture import Capture
 from yokedcache.core.tags import SESSIONS
-from yokedcache.runtime.surroundings import NOT_KEYED, begin, note_sessions
+from yokedcache.runtime.surroundings import note_sessions
 from yokedcache.runtime.threads import carry
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from yokedcache.core.flights import Flight
     from yokedcache.core.tags import Vector
-    from yokedcache.runtime.surroundings import Keyed
     from yokedcache.stores.memory import MemoryStore
 
 
@@ -33,7 +32,7 @@ class OpenCapture(Capture):
     A capture under way, the store whose tags it notes, and the one around it.
     """
 
-    __slots__ = ("_reached", "began", "held", "keyed", "outer", "store", "varied")
+    __slots__ = ("_reached", "held", "outer", "schemas", "store", "varied", "varies")
 
     def __init__(
         self,
@@ -41,17 +40,19 @@ class OpenCapture(Capture):
         outer: OpenCapture | None,
         *,
         varied: bool,
-        keyed: Keyed,
+        varies: frozenset[Any],
+        schemas: frozenset[bytes],
     ) -> None:
         super().__init__()
         self._reached: list[ref[Any]] = []
-        self.began = begin()
-        """Sessions of higher numbers were made inside."""
         self.store = store
         self.outer = outer
         self.varied = varied
         """The function says itself what it varies on."""
-        self.keyed = keyed
+        self.varies = varies
+        """What of the sessions at hand is part of its key."""
+        self.schemas = schemas
+        """The maps of schemas that are."""
         self.held: set[Any] = set()
         """Connections of drivers' that were handed out: what is read there is unseen."""
 
@@ -78,26 +79,18 @@ class OpenCapture(Capture):
                 self.note(self.store.stamp((SESSIONS,)).vector)
                 return
 
-    def demand(self, keyed: Keyed, *, own: bool) -> None:
+    def demand(
+        self, *, own: bool, varies: frozenset[Any], schemas: frozenset[bytes]
+    ) -> None:
         """
         Learn what an answer inside varied on: this one must have it in its key, too.
         """
         if self.varied:
             return
-        if own or not keyed.varies <= self.keyed.varies:
+        if own or not varies <= self.varies:
             self.spoil("unvaried")
-        elif not keyed.schemas <= self.keyed.schemas:
+        elif not schemas <= self.schemas:
             self.spoil("schema_translate_map")
-        elif any(self.lacks(*told) for told in keyed.infos):
-            self.spoil("session_info")
-
-    def lacks(self, info: bytes, number: int) -> bool:
-        """
-        Tell whether what the app keeps on a session isn't in the key, and should be.
-
-        A session that the function has made itself is what it is for each caller.
-        """
-        return number <= self.began and info not in {i for i, _ in self.keyed.infos}
 
 
 _capture: ContextVar[OpenCapture | None] = ContextVar(
@@ -115,7 +108,8 @@ def capturing(
     flight: Flight | None,
     *,
     varied: bool,
-    keyed: Keyed = NOT_KEYED,
+    varies: frozenset[Any] = frozenset(),
+    schemas: frozenset[bytes] = frozenset(),
 ) -> Iterator[OpenCapture]:
     """
     Open a capture for the block; what it saw is handed on to the one around it.
@@ -123,7 +117,7 @@ def capturing(
     note_sessions()
     carry(_capture, _chain)
     outer = _capture.get()
-    capture = OpenCapture(store, outer, varied=varied, keyed=keyed)
+    capture = OpenCapture(store, outer, varied=varied, varies=varies, schemas=schemas)
     token = _capture.set(capture)
     chain = _chain.set((*_chain.get(), flight)) if flight is not None else None
     store.watch()

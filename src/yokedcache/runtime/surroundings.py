@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from yokedcache.core.snapshots import FRESH, Sight, View
 from yokedcache.runtime.forks import Guard
@@ -18,22 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from yokedcache.core.tags import Vector
-
-
-class Keyed(NamedTuple):
-    """
-    What of the sessions at hand is part of a call's key.
-    """
-
-    varies: frozenset[Any] = frozenset()
-    """Their `vary` values."""
-    schemas: frozenset[bytes] = frozenset()
-    """The maps of schemas through which it may read."""
-    infos: frozenset[tuple[bytes, int]] = frozenset()
-    """What the app keeps on them, with their numbers: they are counted as made."""
-
-
-NOT_KEYED: Final = Keyed()
 
 
 class Scene:
@@ -49,11 +33,12 @@ class Scene:
         "holds_connection",
         "info",
         "key",
-        "keyed",
         "notes",
         "private",
+        "schemas",
         "session",
         "spoiled",
+        "varies",
         "vector",
     )
 
@@ -66,8 +51,10 @@ class Scene:
         """What of the surroundings is part of the key: database, `vary` value."""
         self.info: tuple[Any, ...] = ()
         """The same of what the app keeps on sessions, unless it says nothing varies."""
-        self.keyed = NOT_KEYED
-        """What of both an answer may vary on."""
+        self.varies: frozenset[Any] = frozenset()
+        """The `vary` values of the sessions at hand, which are part of the key."""
+        self.schemas: frozenset[bytes] = frozenset()
+        """The maps of schemas through which it may read: they are part of the key."""
         self.vector: Vector = ()
         """Versions under which what the sessions hold was read."""
         self.spoiled: str | None = None
@@ -130,11 +117,6 @@ class Examiner(Protocol):
     def begin_noting(self) -> None:
         """
         Learn that it is noted from now on what sessions read.
-        """
-
-    def begin(self) -> int:
-        """
-        Number a function that begins: sessions made later have higher numbers.
         """
 
     def take_down(self, value: object) -> Taken | None:
@@ -216,15 +198,6 @@ def note_sessions() -> None:
         noting.on = True  # before those that have read already are looked for
         for examiner in _examiners:
             examiner.begin_noting()
-
-
-def begin() -> int:
-    """
-    Number a function that begins, among the sessions that were made.
-    """
-    for examiner in _examiners:
-        return examiner.begin()
-    return 0
 
 
 def examine(values: Iterable[object]) -> Scene:

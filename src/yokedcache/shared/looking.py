@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from yokedcache.core.entry import Entry, Tally
+    from yokedcache.shared.belonging import Belonging
     from yokedcache.shared.fencing import Fencing
     from yokedcache.shared.hearing import Listener
     from yokedcache.shared.mirror import Mirror
@@ -40,7 +41,7 @@ class Looking(MemoryStore):
     server: Server
     unreadable: int
     missed: dict[str, int]
-    whose: str
+    belonging: Belonging | None
     _fencing: Fencing
     _listener: Listener | None
     _mirror: Mirror
@@ -117,13 +118,11 @@ class Looking(MemoryStore):
             self._count(PAYLOAD, _told(error))
         return None
 
-    def _by(self, key: Hashable) -> str:
+    def _belongs(self, key: Hashable) -> Belonging | None:
         """
-        Name the application whose entry under a key alone will do, if that matters.
-
-        Functions and statements have in their keys what tells applications apart.
+        Say to whom what is under a key must belong, if its key doesn't say so.
         """
-        return self.whose if is_plain(key) else ""
+        return self.belonging if is_plain(key) else None
 
     def _count(self, kind: str, said: str = "") -> None:
         """
@@ -265,7 +264,7 @@ class Looking(MemoryStore):
         seen = imprint(found.payload, found.times.born)
         told = None
         if entry is None or entry.imprint != seen:
-            told = unpack(found.payload, copy=copy, whose=self._by(key))
+            told = unpack(found.payload, copy=copy, belonging=self._belongs(key))
             names = told.names
         else:
             names = tuple(str(tag.name) for tag, _ in entry.vector)

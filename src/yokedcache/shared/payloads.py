@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from yokedcache.core.entry import Entry
+    from yokedcache.shared.belonging import Belonging
 
 
 class Form(NamedTuple):
@@ -83,6 +84,9 @@ _PLAIN: Final = Form(lambda _: True, _plain, _from_plain)
 _AS_IS: Final = Form(lambda e: e.copier is None, _plain, lambda plain: (plain, None))
 
 
+_UNSIGNED: Final[list[bytes]] = []
+
+
 class StrangerError(PayloadError):
     """
     What is stored is another application's.
@@ -96,12 +100,12 @@ def register_form(name: str, form: Form) -> None:
     _forms[name] = form
 
 
-def pack(entry: Entry, whose: str = "") -> bytes:
+def pack(entry: Entry, belonging: Belonging | None = None) -> bytes:
     """
     Write an entry down.
 
     Args:
-        whose: the application that alone may be given it; all of them, if empty.
+        belonging: whose it is, if others mustn't be given it.
 
     Raises:
         ValueNotStorableError: its value has no exact form as bytes, or, with a `size`,
@@ -114,16 +118,19 @@ def pack(entry: Entry, whose: str = "") -> bytes:
     names = [tag.name for tag, _ in entry.vector if isinstance(tag.name, str)]
     early = entry.fresh_until - entry.soft_until
     late = entry.error_until - entry.stale_until
-    signed = (whose,) if whose else ()
-    return dump([name, names, entry.cost, early, late, form.to_plain(entry), *signed])
+    parts = [name, names, entry.cost, early, late, form.to_plain(entry)]
+    signed = belonging.sign() if belonging else []
+    return dump([*parts, signed] if signed else parts)
 
 
-def unpack(data: bytes | memoryview, *, copy: bool = True, whose: str = "") -> Told:
+def unpack(
+    data: bytes | memoryview, *, copy: bool = True, belonging: Belonging | None = None
+) -> Told:
     """
     Read what `pack` wrote.
 
     Args:
-        whose: the application that must have written it; any, if empty.
+        belonging: whose it must be, if it was set by hand where others may do so, too.
 
     Raises:
         PayloadError: it can't be read here.
@@ -132,8 +139,8 @@ def unpack(data: bytes | memoryview, *, copy: bool = True, whose: str = "") -> T
     told: Any = load(bytes(data))
     try:
         name, names, cost, early, late, plain, *signed = told
-        if whose:
-            _check_writer(signed, whose)
+        if belonging:
+            _check_writer(belonging, *signed)
         form = _forms[name] if name else _PLAIN if copy else _AS_IS
         value, copier = form.from_plain(plain)
         return Told(value, copier, tuple(names), cost, early, late)
@@ -144,8 +151,8 @@ def unpack(data: bytes | memoryview, *, copy: bool = True, whose: str = "") -> T
         raise PayloadError(message[:300]) from error
 
 
-def _check_writer(signed: list[str], whose: str) -> None:
-    if signed != [whose]:
+def _check_writer(belonging: Belonging, signed: list[bytes] = _UNSIGNED) -> None:
+    if belonging.strange(signed):
         raise StrangerError("another application has stored it")
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from yokedcache.core.entry import Entry
     from yokedcache.core.tags import Fence, Stamp, Tag, Vector
+    from yokedcache.shared.belonging import Belonging
     from yokedcache.shared.journal import Journal
     from yokedcache.shared.server import Server
     from yokedcache.stores.answers import Said
@@ -63,14 +64,14 @@ class SharedStore(Here, Claiming):
         near: float = 0.0,
         grace: float = 60.0,
         journal: Journal | None = None,
-        whose: str = "",
+        belonging: Belonging | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.server = server
         self.near_for = near
-        self.whose = whose
-        """Which application this is, if others may set keys by hand in the same place."""
+        self.belonging = belonging
+        """Whose keys are that are set by hand, if others may do so in the same place."""
         # wrappers serve by themselves what may be given out without asking
         self.plain = self.entries if near else {}
         self.unreadable = 0
@@ -85,6 +86,13 @@ class SharedStore(Here, Claiming):
         self._fencing = Fencing(
             server, self._settled, refuse=refuse, grace=grace, journal=journal
         )
+
+    def use(self, identity: str | None) -> None:
+        """
+        Learn which database the application uses; `None` if that will turn out.
+        """
+        if self.belonging is not None:
+            self.belonging.meet(identity)
 
     # what is stored
 
@@ -158,7 +166,7 @@ class SharedStore(Here, Claiming):
         if b"" in versions.values() or not holds(entry.vector):
             return "changed_meanwhile"
         try:
-            payload = pack(entry, self._by(key))
+            payload = pack(entry, self._belongs(key))
         except ValueNotStorableError as error:
             return "too_large" if "size" in error.facts else "unstorable"
         asked = self._mirror.asked(versions)

@@ -20,8 +20,8 @@ _KINDS: Final = {
     "truncated": ("it isn't as long as it says", _SPOILT),
     "corrupted": ("it isn't what was stored", _SPOILT),
     "stranger": (
-        "another application has set it, whose code lies in another project",
-        f"{_APART}, or one and the same to those that mean to share keys",
+        "another application has set it by hand, one that uses other databases",
+        f"{_APART}; or one and the same to those that mean to share keys",
     ),
     "other_layout": ("another version of yokedcache has stored it", _ALIKE),
 }

@@ -37,6 +37,7 @@ def attach(cache: YokedCache, target: Any, **options: Any) -> Any:
     track()
     if options.get("vary", UNSET) is not UNSET:
         vouch(_bind_of(target))
+    cache.machine.store.use(None)
     install(target, SessionAnswerer(Attachment(cache.machine, **options)))
     return target
 

@@ -107,6 +107,11 @@ class Silent:
         """
         return ""
 
+    def use(self, identity: str | None) -> None:
+        """
+        Learn which database the application uses: it matters where others may come.
+        """
+
     def look(
         self: Any,
         key: Hashable,

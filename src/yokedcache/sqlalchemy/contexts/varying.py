@@ -90,6 +90,6 @@ def unvaried(
     vary = None if attachment is None else attachment.vary_key(session)
     if vary is None:
         return database_of(engine.dialect).unfit(engine, session)
-    if vary == NOTHING_VARIES or vary in capture.keyed.varies:
+    if vary == NOTHING_VARIES or vary in capture.varies:
         return None
     return "unvaried"

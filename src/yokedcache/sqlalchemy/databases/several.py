@@ -204,6 +204,8 @@ def enter(database: Database, dbapi_connection: Any, identity: str) -> Company:
             )
             company = Company(f"{kind}:{digest}", identity, file)
             _companies[identity] = company
+    for machine in machines():
+        machine.store.use(identity)
     why = _others()
     if why is not None:
         company.crowd(why, for_good=True)

@@ -25,6 +25,13 @@ from yokedcache.sqlalchemy.functions.sessions import note_holder
 from yokedcache.sqlalchemy.transactions.holders import existing
 
 _OURS: Final = ("sqlalchemy.", "yokedcache.")
+_TELLING: Final = frozenset({
+    "arraysize", "close", "description", "fetchall", "fetchmany", "fetchone", "itersize",
+    "lastrowid", "messages", "name", "query", "row_factory", "rowcount", "rownumber",
+    "scrollable", "statusmessage", "warning_count", "withhold",
+})  # fmt: skip
+"""What only tells of the statement that SQLAlchemy sent, in all drivers."""
+
 _connection: Any = Connection.connection
 _cursor: Any = CursorResult.__dict__["cursor"]
 _lookup: Any = Session._identity_lookup
@@ -36,7 +43,8 @@ def install() -> None:
     """
     watched: Any = property(_driver_connection, doc=_connection.__doc__)
     Connection.connection = watched  # type: ignore[method-assign]
-    watched = property(_driver_cursor, _cursor.__set__, doc=_cursor.__doc__)
+    setters = _cursor.__set__, _cursor.__delete__
+    watched = property(_driver_cursor, *setters, doc=_cursor.__doc__)
     CursorResult.cursor = watched
     Session._identity_lookup = _identity_lookup  # type: ignore[assignment, method-assign]
 
@@ -67,13 +75,63 @@ def _driver_connection(connection: Any) -> Any:
 def _driver_cursor(result: Any) -> Any:
     # read a few times a statement, and for each row that is fetched alone
     cursor = _cursor.__get__(result)
-    if cursor is not None:
+    if cursor is None:
+        return None
+    try:
         asking = sys._getframe(1).f_globals.get("__name__", "")
-        if not asking.startswith(_OURS):
-            holder = getattr(result.connection, "_dbapi_connection", None)
-            if holder is not None:  # else it is closed, or never was there (a hit)
-                _handed_out(holder, "cursor was taken out of a result")
-    return cursor
+    except ValueError:  # in a greenlet of its own
+        asking = ""
+    if asking.startswith(_OURS):
+        return cursor
+    holder = getattr(result.connection, "_dbapi_connection", None)
+    if holder is None:  # it is closed, or never was there (a hit)
+        return cursor
+    return HandedCursor(cursor, holder)
+
+
+class HandedCursor:
+    """
+    A driver's cursor as an app is given it: noticed once it may do more than tell.
+    """
+
+    __slots__ = ("_cursor", "_holder")
+
+    def __init__(self, cursor: Any, holder: Any) -> None:
+        object.__setattr__(self, "_cursor", cursor)
+        object.__setattr__(self, "_holder", holder)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return self._cursor.__class__
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _TELLING:
+            _handed_out(self._holder, "cursor was taken out of a result")
+        return getattr(self._cursor, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._cursor, name, value)
+
+    def __iter__(self) -> Any:
+        return iter(self._cursor)
+
+    def __next__(self) -> Any:
+        return next(self._cursor)
+
+    def __enter__(self) -> Any:
+        self._cursor.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> Any:
+        return self._cursor.__exit__(*error)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is HandedCursor:
+            other = other._cursor
+        return bool(self._cursor == other)
+
+    def __hash__(self) -> int:
+        return hash(self._cursor)
 
 
 def _handed_out(holder: Any, what: str) -> None:

@@ -145,7 +145,7 @@ def _note_capture(
     tags: tuple[str, ...],
 ) -> None:
     seen = view(connection, state, capture.store)
-    said = capture.varied or bool(capture.keyed.varies)
+    said = capture.varied or bool(capture.varies)
     reason = (
         capture_refusal(state.database, capture.store)
         or unstorable(connection, state, analysis, varied=said)
@@ -213,7 +213,7 @@ def _unvaried(
     state: ConnectionState,
     users: list[Any],
 ) -> str | None:
-    said = capture.varied or bool(capture.keyed.varies)
+    said = capture.varied or bool(capture.varies)
     set_reason = state.settings.reason(True if said else UNSET)
     if set_reason is not None or capture.varied:
         return set_reason

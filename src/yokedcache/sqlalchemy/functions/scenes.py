@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.session import _new_sessionid
 
 from yokedcache.core.snapshots import Opening, Sight
 from yokedcache.core.tags import SESSIONS, holds
@@ -21,14 +20,13 @@ from yokedcache.sqlalchemy.answers.fitness import BINDS, established, failed, un
 from yokedcache.sqlalchemy.attached import attachment_of
 from yokedcache.sqlalchemy.contexts.listeners import rewriter
 from yokedcache.sqlalchemy.contexts.settings import open_context
-from yokedcache.sqlalchemy.databases.database import database_of
+from yokedcache.sqlalchemy.databases.database import database_of, databases
 from yokedcache.sqlalchemy.functions import sessions
 from yokedcache.sqlalchemy.functions.entities import Album, contains_objects
 from yokedcache.sqlalchemy.functions.reaching import reach
 from yokedcache.sqlalchemy.functions.told import (
     NO_SCHEMAS,
     UNKEYABLE,
-    info_form,
     info_of,
     info_told,
     options_told,
@@ -68,12 +66,12 @@ class SessionExaminer:
             if isinstance(means, Session):
                 scene.session = scene.session or means
                 _judge(scene, means)
-                _take_info(scene, info_of(means), ("info", number), means.hash_key)
+                _take_info(scene, info_of(means), ("info", number))
             else:
                 _judge_bind(scene, means)
         for number, maker in enumerate(reached.makers):
             _take_options(scene, maker.kw.get("execution_options") or {})
-            _take_info(scene, maker.kw.get("info"), ("maker", number), _ANY_AGE)
+            _take_info(scene, maker.kw.get("info"), ("maker", number))
         if len(handed) < len(reached.means):
             numbers = {means: number for number, means in enumerate(handed)}
             scene.key = (*scene.key, *(numbers[means] for means in reached.means))
@@ -102,10 +100,13 @@ class SessionExaminer:
 
     def opened(self, machine: Machine) -> None:
         """
-        Put up in a new cache the fences that may stay for long.
+        Put up in a new cache the fences that may stay for long; tell it who is there.
         """
         if machine.store.shares:
             sharing.install()
+        for database in databases():
+            if database.company is not None:
+                machine.store.use(database.company.identity)
         fences.cover(machine.store)
 
     def begin_noting(self) -> None:
@@ -113,12 +114,6 @@ class SessionExaminer:
         Doubt what sessions hold: what they have read until now wasn't noted.
         """
         sessions.doubt_all()
-
-    def begin(self) -> int:
-        """
-        Draw one of the numbers by which SQLAlchemy tells sessions apart.
-        """
-        return _new_sessionid()
 
     def open_context(self, vector: Vector) -> bool:
         """
@@ -134,8 +129,6 @@ class SessionExaminer:
 
 
 examiner: Final = SessionExaminer()
-_ANY_AGE: Final = 0
-"""The number of what isn't counted: it may have been there before."""
 
 
 def _judge(scene: Scene, session: Session) -> None:
@@ -145,8 +138,7 @@ def _judge(scene: Scene, session: Session) -> None:
     if vary is not None:
         scene.key = (*scene.key, "vary", vary)
     if vary:
-        keyed = scene.keyed
-        scene.keyed = keyed._replace(varies=keyed.varies | {vary})
+        scene.varies |= {vary}
     if rewriter(session) is not None:
         scene.contextual = scene.contextual or "listeners"
     scene.bypass = scene.bypass or failed(session._transaction)
@@ -323,20 +315,17 @@ def _take_options(
         scene.contextual = scene.contextual or "unkeyable_options"
     schemas = schemas_of(options)
     if schemas and schemas != UNKEYABLE:
-        keyed = scene.keyed
-        scene.keyed = keyed._replace(schemas=keyed.schemas | {schemas})
+        scene.schemas |= {schemas}
     return schemas
 
 
 def _take_info(
-    scene: Scene, info: Mapping[Any, Any] | None, whose: tuple[str, int], made: int
+    scene: Scene, info: Mapping[Any, Any] | None, whose: tuple[str, int]
 ) -> None:
     told = info_told(info)
     if told is None:
         return
     scene.info = (*scene.info, *whose, *told.parts)
-    keyed = scene.keyed
-    scene.keyed = keyed._replace(infos=keyed.infos | {(info_form(info), made)})
     if not told.complete:
         scene.contextual = scene.contextual or "unkeyable_info"
 

@@ -24,7 +24,7 @@ from yokedcache.core.tags import holds
 from yokedcache.machine import machines
 from yokedcache.runtime.context import current_capture
 from yokedcache.runtime.surroundings import noting
-from yokedcache.sqlalchemy.functions.told import NO_SCHEMAS, uninformed, unkeyed
+from yokedcache.sqlalchemy.functions.told import NO_SCHEMAS, unkeyed
 from yokedcache.sqlalchemy.functions.vectors import Seen
 from yokedcache.sqlalchemy.functions.weak_sessions import WeakSessions
 from yokedcache.sqlalchemy.transactions.floating import float_of
@@ -212,9 +212,6 @@ def note_holder(session: Session) -> None:
     if capture is None:
         return
     capture.reach(session)
-    reason = uninformed(capture, session)
-    if reason is not None:
-        capture.spoil(reason)
     if not session.identity_map:
         return
     reason = unkeyed(capture, schemas_seen(session) or NO_SCHEMAS)

@@ -25,11 +25,8 @@ SCHEMAS: Final = "schema_translate_map"
 NO_SCHEMAS: Final = b""
 """The form of no map at all."""
 
-NO_INFO: Final = b""
-"""The form of an `info` that says nothing."""
-
 UNKEYABLE: Final = b"?"
-"""Stands for a map or an `info` that has no form: no key covers it."""
+"""Stands for a map that has no form: no key covers it."""
 
 _NO_SCHEMA: Final = "_none"
 """Under which SQLAlchemy repeats, in the app's own map, what stands for no schema."""
@@ -138,28 +135,6 @@ def unkeyed(capture: OpenCapture, schemas: bytes) -> str | None:
     """
     Name why what is read through a map of schemas may not go into a capture's result.
     """
-    if not schemas or capture.varied or schemas in capture.keyed.schemas:
+    if not schemas or capture.varied or schemas in capture.schemas:
         return None
     return "schema_translate_map"
-
-
-def info_form(info: Mapping[Any, Any] | None) -> bytes:
-    """
-    Give the form of a session's `info`: `NO_INFO` if nothing of it is part of a key.
-    """
-    told = info_told(info)
-    if told is not None and not told.complete:
-        return UNKEYABLE
-    return canonical(told.parts) if told is not None and told.parts else NO_INFO
-
-
-def uninformed(capture: OpenCapture, session: Session) -> str | None:
-    """
-    Name why what is read over a session may not go into a capture's result.
-    """
-    if capture.varied:
-        return None
-    info = info_form(info_of(session))
-    if info == NO_INFO or not capture.lacks(info, session.hash_key):
-        return None
-    return "session_info"

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from yokedcache.sqlalchemy.statements.clauses import analyse_compiled
 from yokedcache.sqlalchemy.statements.present import names_present
 from yokedcache.sqlalchemy.statements.text import analyse_text
+from yokedcache.sqlalchemy.statements.text_pieces import Pieces
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -65,7 +66,8 @@ def refusal(statement: Any, dialect: Dialect, values: Any = None) -> str | None:
         "datetime(max(x, 'now'))", "julianday(?)", "julianday(coalesce(?, x))",
         "julianday((SELECT 'now'))", "date()", "time()", "datetime()", "julianday()",
         "strftime('%s')", "unixepoch()", "unixepoch('subsec')", "timediff('now', x)",
-        "date(date('now'))",
+        "date(date('now'))", "date(x'6e6f77')", "date(CAST(x'6e6f77' AS TEXT))",
+        """date('["now"]' ->> 0)""", 'date("n" || "ow")', "date(json_extract('{\"a\": \"now\"}', '$.a'))",
     ],
 )  # fmt: skip
 def test_sqlite_is_handed_the_present(call: str) -> None:
@@ -93,6 +95,7 @@ def test_sqlite_is_handed_the_present_by_name(query: str) -> None:
         "date(x)", "strftime('%Y', x)", "strftime('%Y-%m', a.x, '-1 day')",
         "date('2024-01-01', '+1 day')", 'date("x")', 'julianday(a."now")', "date(now)",
         "date(max(x))", "date(coalesce(x, y))", "date(x || ' 10:00')",
+        "date(json_extract(x, '$.known_on'))", "date(x ->> '$.now')", "date(value), json_each(?)",
         "date(strftime('%Y-01-01', x))", "'now'", "lower('Now')", "date(substr(x, 1, 10))",
     ],
 )  # fmt: skip
@@ -102,6 +105,7 @@ def test_sqlite_reads_other_times(call: str) -> None:
 
 
 COMPOSED = sa.select((sa.literal("n") + sa.literal("ow")).label("x"))
+OF_UNION = sa.union_all(sa.select(sa.literal("x").label("x")), COMPOSED).subquery()
 OF_VALUES = sa.values(sa.column("x", sa.String), name="v").data([("n",), ("ow",)])
 SQLITE: dict[str, Any] = {
     "coalesce": sa.func.strftime(F, sa.func.coalesce(None, "now")),
@@ -156,6 +160,10 @@ def test_sqlite_reads_other_times_by_a_clause(clause: Any) -> None:
         "substring('know' from 2)::date", "chr(110)::date", "reverse('won')::date",
         "(:a || :b)::date", "('n' || 'ow')::timestamptz[]", "('n' || 'ow')::my_domain",
         "(SELECT string_agg('n', 'ow') FROM a)::date", "replace('nXow', 'X', '')::date",
+        "lower(daterange('[n' || 'ow,]'))", "CAST('nowhere'::varchar(3) AS timestamptz)",
+        "('n' OPERATOR(pg_catalog.||) 'ow')::date", "(string_to_array('know', 'k'))[2]::date",
+        "(regexp_match('know', 'n.w'))[1]::date", "'{n\\ow}'::date[]", "'[n\"o\"w,]'::daterange",
+        r"""('{"d": "\u006eow"}'::jsonb ->> 'd')::date""", "normalize('\uff4e\uff4f\uff57', NFKC)::date",
         "date_trunc('day', ('n' || 'ow')::timestamptz)", "initcap('toda' || 'y')::date",
     ],
 )  # fmt: skip
@@ -182,6 +190,12 @@ def test_postgresql_reads_the_present(call: str) -> None:
         "SELECT y::date FROM a, LATERAL (SELECT 'n' || 'ow' AS y) l",
         "SELECT d FROM jsonb_to_record(concat('{\"d\": \"n', 'ow\"}')::jsonb) AS r(d date)",
         "SELECT 1 FROM (SELECT :x || :y AS z) t WHERE z::date > '2024-01-01'",
+        "SELECT y::date FROM (SELECT '2020-01-01' AS y UNION SELECT 'n' || 'ow' AS z) t",
+        "SELECT column1::date FROM (VALUES ('n' || 'ow')) AS v",
+        "WITH t AS (SELECT 'n' || 'ow' AS y) SELECT (SELECT * FROM t)::date",
+        "WITH t AS (SELECT 'n' || 'ow' AS y) SELECT (TABLE t)::date",
+        "SELECT value::date FROM a, LATERAL json_each_text(json_build_array('n' || 'ow'))",
+        "SELECT y::date FROM string_to_table('know', 'k') y",
     ],
 )  # fmt: skip
 def test_postgresql_reads_the_present_by_name(query: str) -> None:
@@ -196,8 +210,16 @@ def test_postgresql_reads_the_present_by_name(query: str) -> None:
         "SELECT t.y::date FROM (SELECT left(x, 10) AS y FROM a) t",
         "SELECT y::text FROM (SELECT 'n' || 'ow' AS y) t",
         "SELECT x::date FROM a WHERE name IN (SELECT lower(name) FROM b)",
+        "SELECT x::date FROM a WHERE name IN (SELECT coalesce(lower(name), 'unknown') FROM b)",
+        "SELECT x::date FROM a WHERE name = ANY (SELECT concat(:p, name) FROM b)",
+        "SELECT e.v <=> q::vector FROM e, (SELECT concat('[', :v, ']') AS q) p",
+        "SELECT first || ' of the town', x::date FROM a UNION SELECT 'n' || 'ow', x::date FROM b",
+        "SELECT x::date AS x, first || ' of the town' AS name FROM a",
+        "WITH t AS (SELECT lower(name) AS n, x AS d FROM a WHERE id = :id) SELECT n, d::date FROM t",
+        "SELECT (p ->> 'known_on')::date, d::date FROM a, jsonb_array_elements_text(p -> 'known') d",
+        "SELECT (CASE WHEN name = 'known' THEN x ELSE y END)::date FROM a",
     ],
-)
+)  # fmt: skip
 def test_postgresql_reads_other_times_by_name(query: str) -> None:
     assert analyse_text(query, "postgresql").uncacheable is None
 
@@ -234,6 +256,9 @@ VALUES: dict[str, tuple[Any, bool]] = {
     "concat in a query": (sa.select(sa.cast(COMPOSED.subquery().c.x, sa.Date)), True),
     "concat in a cte": (sa.select(sa.func.date(COMPOSED.cte().c.x)), True),
     "concat of values": (sa.select(sa.cast(sa.func.string_agg(OF_VALUES.c.x, ""), sa.Date)), True),
+    "concat in a union": (sa.select(sa.cast(OF_UNION.c.x, sa.Date)), True),
+    "cut": (sa.select(sa.cast(sa.cast("nowhere", sa.String(3)), sa.Date)), True),
+    "range": (sa.select(sa.func.tstzrange(sa.literal("[n") + "ow,]")), True),
     "own operator": (sa.select(sa.cast(sa.literal("n").op("||")("ow"), sa.Date)), True),
     "concat and a cast": (sa.select(sa.cast(Event.at, sa.Date), Event.name + " from town"), False),
     "own operator of json": (sa.select(sa.cast(Event.name.op("->>")("at"), sa.Date)), False),
@@ -244,7 +269,7 @@ VALUES: dict[str, tuple[Any, bool]] = {
     "column": (sa.select(Event.id).where(Event.at < "now"), True),
     "column and a date": (sa.select(Event.id).where(Event.at < THEN), False),
     "in": (sa.select(Event.id).where(Event.at.in_(["now"])), True),
-    "range": (sa.select(sa.func.tstzrange("now", None)), True),
+    "range of now": (sa.select(sa.func.tstzrange("now", None)), True),
     "array": (sa.select(sa.cast(["now"], sa.ARRAY(sa.DateTime))), True),
     "function": (sa.select(sa.func.timestamptz("10:00 today")), True),
     "name": (sa.select(Event.id).where(Event.name == "now"), False),
@@ -295,6 +320,38 @@ def test_values_that_mean_the_present(value: Any, present: bool) -> None:
     assert names_present(answer, {"x": value}, "postgresql") is present
     assert names_present(answer, (value,), "postgresql") is present
     assert not names_present(answer, {}, "postgresql")
+
+
+def test_json_of_sqlite_is_looked_into() -> None:
+    listed = analyse_text("SELECT date(value) FROM json_each(?)", "sqlite")
+    assert listed.uncacheable is None
+    assert names_present(listed, ('["2024-01-01", "now"]',), "sqlite")
+    assert not names_present(listed, ('["2024-01-01", "know"]',), "sqlite")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "SELECT id, first || ' ' || last, created::date FROM t UNION ALL ",
+        "SELECT (SELECT max(lower(name)) FROM t) AS x, created::date FROM t UNION ALL ",
+        "SELECT y::date FROM (SELECT lower(a) || a AS y FROM t) u UNION ALL ",
+    ],
+)
+def test_a_long_statement_is_gone_through_once(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Any] = []
+    note = Pieces._note
+    monkeypatch.setattr(
+        Pieces, "_note", lambda *args, **kw: (looked.append(1), note(*args, **kw))
+    )
+
+    def counted(times: int) -> int:
+        looked.clear()
+        analyse_text(part * times + "SELECT 1, 'a', x::date FROM t", "postgresql")
+        return len(looked)
+
+    assert 0 < counted(40) < 2.2 * counted(20)
 
 
 def test_values_are_looked_at_only_where_they_may_be_times() -> None:

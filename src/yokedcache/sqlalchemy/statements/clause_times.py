@@ -89,7 +89,8 @@ class Times:
         """
         Tell whether a call may be handed the present by one of its arguments.
         """
-        self._composes |= name in COMPOSING or name in MAKING
+        takes = name.startswith("json")  # pieces of it
+        self._composes |= takes or name in COMPOSING or name in MAKING
         if self._group == "postgresql":
             if name in _TEXTUAL:
                 self._take_for_text(arguments)
@@ -109,6 +110,7 @@ class Times:
         Note a cast, within which all text may become a time.
         """
         if self._group != "postgresql" or _timeless(to):
+            self._composes |= getattr(to, "length", None) is not None  # it cuts
             yield
             return
         self._reads = True

@@ -187,7 +187,10 @@ SQLITE_CLOCKS = words("date time datetime julianday unixepoch timediff strftime"
 SQLite's date functions, which read the clock without arguments or with 'now'.
 """
 
-CLOCK_CASTS = words("date time timetz timestamp timestamptz interval")
+CLOCK_CASTS = words("""
+    date datemultirange daterange interval time timestamp timestamptz timetz tsmultirange
+    tsrange tstzmultirange tstzrange
+""")
 """
 PostgreSQL's casts that are written like calls.
 """

@@ -1,7 +1,7 @@
 """
 Queries and DML as a parser sees them.
 
-This module and `text_times` are the only ones that import sqlglot.
+This module, `text_times` and `text_pieces` alone import sqlglot.
 
 Each dialect is used without its table of functions, so that every call keeps the
 name that was written and is judged by `functions`. The walk follows the scopes of
@@ -26,7 +26,8 @@ from yokedcache.sqlalchemy.statements.analysis import (
     fold,
 )
 from yokedcache.sqlalchemy.statements.sql_functions import KEYWORDS, note_call
-from yokedcache.sqlalchemy.statements.text_times import STRINGS, Times, children
+from yokedcache.sqlalchemy.statements.text_pieces import STRINGS, children
+from yokedcache.sqlalchemy.statements.text_times import Times
 
 _SYNTAX = frozenset(
     {"CAST", "CONVERT", "EXTRACT", "POSITION", "OVERLAY", "SUBSTRING", "TRIM"}

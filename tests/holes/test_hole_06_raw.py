@@ -104,8 +104,8 @@ def test_hole_06_a_drivers_own_cursor(blog: Blog, ask: Asker, of: str) -> None:
         with blog.engine.connect() if of == "connection" else blog.sessions() as held:
             found: Any = held.execute(text("SELECT id FROM users"))
             before = ask()
-            found.cursor.fetchall()
-            found.cursor.execute(f"UPDATE users SET name = '{to}' WHERE id = 1")
+            iter(found.cursor).fetchall()
+            iter(found.cursor).execute(f"UPDATE users SET name = '{to}' WHERE id = 1")
             assert ask() == before
             found.close()
             held.commit()

@@ -95,6 +95,8 @@ def test_sqlite_is_handed_the_present_by_name(query: str) -> None:
         "date(x)", "strftime('%Y', x)", "strftime('%Y-%m', a.x, '-1 day')",
         "date('2024-01-01', '+1 day')", 'date("x")', 'julianday(a."now")', "date(now)",
         "date(max(x))", "date(coalesce(x, y))", "date(x || ' 10:00')",
+        "date(y) AS day, upper(n) || ?", 'date(substr("t"."known_window", 1, 10))',
+        'date("q"."c") FROM (SELECT "t"."c" AS "c", "t"."now_w" || "t"."b" AS "n" FROM "t") "q" UNION SELECT x',
         "date(json_extract(x, '$.known_on'))", "date(x ->> '$.now')", "date(value), json_each(?)",
         "date(strftime('%Y-01-01', x))", "'now'", "lower('Now')", "date(substr(x, 1, 10))",
     ],
@@ -217,6 +219,11 @@ def test_postgresql_reads_the_present_by_name(query: str) -> None:
         "SELECT x::date AS x, first || ' of the town' AS name FROM a",
         "WITH t AS (SELECT lower(name) AS n, x AS d FROM a WHERE id = :id) SELECT n, d::date FROM t",
         "SELECT (p ->> 'known_on')::date, d::date FROM a, jsonb_array_elements_text(p -> 'known') d",
+        "SELECT q.d::date, q.n || ' won' FROM (SELECT date_trunc('day', c) AS d, n FROM t) q",
+        "SELECT q.d::date, q.n || :s FROM (SELECT c AS d, n FROM t) q",
+        "SELECT d::date, k.n || :n FROM generate_series(:a, :b, '1 day') AS d JOIN k ON k.d = d",
+        "SELECT v.d::date, n || ' x' FROM (VALUES ('2024-01-01', 'won')) AS v(d, s) JOIN t ON true",
+        "SELECT encode(sha256(x), 'hex') AS h, (SELECT max(c) FROM u)::date FROM t",
         "SELECT (CASE WHEN name = 'known' THEN x ELSE y END)::date FROM a",
     ],
 )  # fmt: skip
@@ -327,6 +334,16 @@ def test_json_of_sqlite_is_looked_into() -> None:
     assert listed.uncacheable is None
     assert names_present(listed, ('["2024-01-01", "now"]',), "sqlite")
     assert not names_present(listed, ('["2024-01-01", "know"]',), "sqlite")
+
+
+@pytest.mark.parametrize("dialect", ["postgresql", "sqlite", "mysql"])
+@pytest.mark.parametrize("chain", [" || ", " AND ", " UNION SELECT "])
+def test_a_statement_that_nests_deeper_than_the_stack_is_not_understood(
+    dialect: str, chain: str
+) -> None:
+    answer = analyse_text("SELECT " + chain.join(["date(x)"] * 5000), dialect)
+    assert answer.unknown_write
+    assert answer.uncacheable == "unparsable"
 
 
 @pytest.mark.parametrize(

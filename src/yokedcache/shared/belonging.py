@@ -5,7 +5,8 @@ Answers of functions and statements have in their keys what tells applications a
 `user:1` has nothing. Applications differ in the databases that they use, and all processes
 of one use the same, wherever their code lies and whatever version it has. So what is set
 by hand bears the databases of the process that sets it, and is given to no process
-that uses others alone.
+that uses others alone. Whose it is isn't known of a process that has met no database yet,
+or has none, or one that doesn't say who it is: such a process is a part of all.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 _DIGEST: Final = 8
 _MOST: Final = 64
-"""Databases that are borne: a process of more has tests in it."""
+"""Databases that are borne; what a process of more sets is for all."""
 
 
 class Belonging:
@@ -25,29 +26,22 @@ class Belonging:
 
     def __init__(self) -> None:
         self._met: set[bytes] = set()
-        self._awaits = False
 
-    def meet(self, identity: str | None) -> None:
+    def meet(self, identity: str) -> None:
         """
-        Learn of a database; `None` for one of which it isn't known yet which it is.
+        Learn of a database.
         """
-        if identity is None:
-            self._awaits = True
-            return
         self._met.add(blake2b(identity.encode(), digest_size=_DIGEST).digest())
 
     def sign(self) -> list[bytes]:
         """
-        Give what is borne by what is set here: nothing, if no database was met.
+        Give what is borne by what is set here.
         """
-        return sorted(self._met.copy())[:_MOST]
+        met = sorted(self._met.copy())
+        return met if len(met) <= _MOST else []
 
     def strange(self, signed: list[bytes]) -> bool:
         """
-        Tell whether what bears these databases may be another application's.
-
-        Who uses no database is taken for a part of all: a script, or a worker.
+        Tell whether what bears these databases is another application's.
         """
-        if not signed:
-            return False
-        return self._met.isdisjoint(signed) if self._met else self._awaits
+        return bool(signed and self._met) and self._met.isdisjoint(signed)

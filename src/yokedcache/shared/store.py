@@ -87,9 +87,9 @@ class SharedStore(Here, Claiming):
             server, self._settled, refuse=refuse, grace=grace, journal=journal
         )
 
-    def use(self, identity: str | None) -> None:
+    def use(self, identity: str) -> None:
         """
-        Learn which database the application uses; `None` if that will turn out.
+        Learn that the application uses a database.
         """
         if self.belonging is not None:
             self.belonging.meet(identity)

@@ -37,7 +37,6 @@ def attach(cache: YokedCache, target: Any, **options: Any) -> Any:
     track()
     if options.get("vary", UNSET) is not UNSET:
         vouch(_bind_of(target))
-    cache.machine.store.use(None)
     install(target, SessionAnswerer(Attachment(cache.machine, **options)))
     return target
 

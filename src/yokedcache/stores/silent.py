@@ -107,9 +107,9 @@ class Silent:
         """
         return ""
 
-    def use(self, identity: str | None) -> None:
+    def use(self, identity: str) -> None:
         """
-        Learn which database the application uses: it matters where others may come.
+        Learn that the application uses a database: it matters where others may come.
         """
 
     def look(

@@ -105,6 +105,8 @@ class HandedCursor:
         return self._cursor.__class__
 
     def __getattr__(self, name: str) -> Any:
+        if name in HandedCursor.__slots__:  # of one that is being copied
+            raise AttributeError(name)
         if name not in _TELLING:
             _handed_out(self._holder, "cursor was taken out of a result")
         return getattr(self._cursor, name)
@@ -112,8 +114,14 @@ class HandedCursor:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._cursor, name, value)
 
+    def __delattr__(self, name: str) -> None:
+        delattr(self._cursor, name)
+
+    def __repr__(self) -> str:
+        return repr(self._cursor)
+
     def __iter__(self) -> Any:
-        return iter(self._cursor)
+        return self
 
     def __next__(self) -> Any:
         return next(self._cursor)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from yokedcache.runtime.log import own_fault
+from yokedcache.sqlalchemy.statements.analysis import UNKNOWN
 from yokedcache.sqlalchemy.statements.clauses import analyse_compiled
 from yokedcache.sqlalchemy.statements.text import analyse_text
 
@@ -24,9 +26,13 @@ def analysis_of(context: Any, statement: str, dialect: Dialect) -> Analysis:
     Analyse a statement by its tree where there is one, else by its text.
     """
     compiled = getattr(context, "compiled", None)
-    if isinstance(compiled, SQLCompiler):
-        return analyse_compiled(compiled, dialect.name)
-    return analyse_text(statement, dialect.name)
+    try:
+        if isinstance(compiled, SQLCompiler):
+            return analyse_compiled(compiled, dialect.name)
+        return analyse_text(statement, dialect.name)
+    except Exception as error:  # noqa: BLE001 - a cache never fails the query
+        own_fault(error, "analysing a statement")
+        return UNKNOWN
 
 
 def placed(analysis: Analysis, database: Database) -> Analysis:

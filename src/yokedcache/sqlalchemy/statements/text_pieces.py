@@ -41,6 +41,7 @@ _NO_VALUES: Final = frozenset({"where", "having", "on", "limit", "offset", "qual
 Places of a query that give it none of its values.
 """
 _HOLDERS: Final = (exp.Subquery, exp.CTE, exp.Lateral)
+_READ_BY_NAME: Final = (*_HOLDERS, exp.From, exp.Join)
 _TAKEN: Final = (
     exp.JSONBExtract, exp.JSONBExtractScalar, exp.JSONExtract, exp.JSONExtractScalar,
 )  # fmt: skip
@@ -65,15 +66,16 @@ class Names:
             for table in root.find_all(exp.Table)
         )
         for select in root.find_all(exp.Select):
+            inside = select.find_ancestor(*_HOLDERS) is not None
             # SQLite knows a query's own names in its WHERE as well
-            if group == "sqlite" or select.find_ancestor(*_HOLDERS) is not None:
-                self._add(select)
+            if inside or group == "sqlite":
+                self._add(select, inside=inside)
 
-    def _add(self, select: Any) -> None:
+    def _add(self, select: Any, *, inside: bool) -> None:
         for output in select.expressions:
             if isinstance(output, exp.Alias):
                 self._given.add(fold(output.alias))
-            else:
+            elif inside:
                 self._any |= not isinstance(output, (exp.Column, exp.Star))
 
     def lead(self, node: Any) -> bool:
@@ -88,9 +90,14 @@ class Names:
 class Pieces:
     """
     What is put together within a node, and of what.
+
+    Of a whole statement that is what can be read elsewhere in it: in queries inside, in
+    what is called as a table, on SQLite anywhere.
     """
 
-    def __init__(self, node: Any, names: Names, group: str) -> None:
+    def __init__(
+        self, node: Any, names: Names, group: str, *, whole: bool = False
+    ) -> None:
         self._names = names
         self._group = group
         self._composed: list[str] = []
@@ -104,7 +111,7 @@ class Pieces:
         """It is put together of what stands elsewhere."""
         self.leads = False
         """It reads what stands elsewhere."""
-        self._scan(node)
+        self._scan(node, inside=not whole or group == "sqlite")
 
     def spell(self, whole: Pieces | None = None) -> bool:
         """
@@ -118,20 +125,24 @@ class Pieces:
         if whole is None or not self.leads:
             return False
         if self._by_name or whole._by_name:
-            return whole._made or whole._bound or may_spell(whole._strings, self._group)
+            strings = (*self._strings, *whole._strings)
+            return whole._made or whole._bound or may_spell(strings, self._group)
         return whole.spell()
 
-    def _scan(self, node: Any) -> None:
+    def _scan(self, node: Any, *, inside: bool) -> None:
         # in a list, as statements nest deep
-        waiting = [(node, False)]
+        waiting = [(node, inside, False)]
         while waiting:
-            part, composed = waiting.pop()
+            part, inside, composed = waiting.pop()
             name = called(part)
             if name in SQLITE_CLOCKS and part is not node:
                 continue  # it is judged by itself, and gives another time
-            composed = composed or _composes(part, name)
-            self._note(part, name, composed=composed)
-            waiting += ((child, composed) for child in _sources(part, name))
+            inside = inside or isinstance(part, _READ_BY_NAME)
+            if inside:
+                composed = composed or _composes(part, name)
+                self._note(part, name, composed=composed)
+            sources = _sources(part, name)
+            waiting += ((child, inside, composed) for child in sources)
 
     def _note(self, part: Any, name: str, *, composed: bool) -> None:
         if isinstance(part, _BINDS):
@@ -153,7 +164,8 @@ class Pieces:
     def _text(self, part: Any) -> str:
         if isinstance(part, exp.Column) and self._group == "sqlite":
             # SQLite takes a quoted name that no column has for text
-            return part.name if part.this.args.get("quoted") else ""
+            bare = part.this.args.get("quoted") and not part.args.get("table")
+            return part.name if bare else ""
         return string(part)
 
 

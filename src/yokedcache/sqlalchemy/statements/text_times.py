@@ -74,7 +74,7 @@ class Times:
     def _composed(self, root: Any) -> bool:
         # Text that is put together may say what none of its pieces does.
         names = Names(root, self._group)
-        whole = Pieces(root, names, self._group)
+        whole = Pieces(root, names, self._group, whole=True)
         return any(Pieces(node, names, self._group).spell(whole) for node in self._read)
 
     def call(self, name: str, arguments: list[Any]) -> bool:

@@ -75,9 +75,9 @@ def analyse_tree(sql: str, group: str, *, replaces: bool = False) -> Analysis:
     walk = _Walk(group, replaces=replaces)
     try:
         walk.root(roots[0])
-    except _NotUnderstoodError:
+        walk.times.end(roots[0])
+    except (_NotUnderstoodError, RecursionError):  # it nests deeper than the stack
         return UNKNOWN
-    walk.times.end(roots[0])
     return walk.notes.freeze()
 
 

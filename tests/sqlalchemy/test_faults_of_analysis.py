@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from sqlalchemy import text
 
 from tests.holes.asking import Asker
@@ -15,6 +14,8 @@ from yokedcache.sqlalchemy.statements import sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from tests.support.databases import Blog
     from yokedcache import YokedCache

@@ -26,7 +26,7 @@ from yokedcache.sqlalchemy import sharing
 from yokedcache.sqlalchemy.contexts import registrations, varying
 from yokedcache.sqlalchemy.databases.database import database_of
 from yokedcache.sqlalchemy.databases.recognition import recognise
-from yokedcache.sqlalchemy.functions import handed, sessions
+from yokedcache.sqlalchemy.functions import cursors, handed, sessions
 from yokedcache.sqlalchemy.functions.scenes import examiner
 from yokedcache.sqlalchemy.names import database_tag
 from yokedcache.sqlalchemy.transactions import (
@@ -60,6 +60,7 @@ def install() -> None:
         Engine.dispose = _disposed  # type: ignore[assignment, method-assign]
     wrapping.install()
     handed.install()
+    cursors.install()
     registrations.install()
     surroundings.register(examiner)
     if any(machine.store.shares for machine in machines()):
@@ -77,6 +78,7 @@ def uninstall() -> None:
     Engine.dispose = _dispose  # type: ignore[method-assign]
     wrapping.uninstall()
     handed.uninstall()
+    cursors.uninstall()
     unheard.uninstall()
     registrations.uninstall()
 

@@ -81,6 +81,13 @@ class _Ahead(WrappedFetch):
         self._rows = rows
         self._error = error
 
+    def give_way(self, most: int | None) -> list[Any]:
+        """
+        Give rows at hand.
+        """
+        number = len(self._rows) if most is None else min(most, len(self._rows))
+        return [self._rows.popleft() for _ in range(number)]
+
     def closing(self, dbapi_cursor: Any) -> None:  # noqa: ARG002
         """
         Let go of the rows.

@@ -26,6 +26,15 @@ class WrappedFetch(ResultFetchStrategy):
         """
         return self._inner.alternate_cursor_description
 
+    def give_way(self, most: int | None) -> list[Any]:  # noqa: ARG002
+        """
+        Let the app go on with the cursor itself: give rows of it that were read before.
+
+        Args:
+            most: how many; all of them, if `None`.
+        """
+        return []
+
     def closing(self, dbapi_cursor: Any) -> None:
         """
         Take note that the result is about to be closed, if a subclass wants to.

@@ -22,6 +22,9 @@ from sqlalchemy.sql import compiler
 from sqlalchemy.util import immutabledict
 
 if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterator
+
     from sqlalchemy.engine import Engine
     from sqlalchemy.engine.default import DefaultExecutionContext
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -49,12 +52,45 @@ class Unprepared(Exception):  # noqa: N818 - a verdict, never shown to users
 class OfflineCursor:
     """
     Stands where a context keeps its cursor; has run nothing and closes freely.
+
+    It tells what the cursor told, and gives rows to an app that takes them from it.
     """
 
     arraysize = 1
     description: Any = None
     lastrowid = None
     rowcount = -1
+    _rows: Any = ()
+
+    def play(self, description: Any, rows: deque[Any]) -> None:
+        """
+        Hold the rows of a recording, which the result hands out as well.
+        """
+        self.description = description
+        self._rows = rows
+
+    def fetchone(self) -> Any:
+        """
+        Give the next row.
+        """
+        return self._rows.popleft() if self._rows else None
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """
+        Give some rows.
+        """
+        wanted = self.arraysize if size is None else size
+        return [self._rows.popleft() for _ in range(min(wanted, len(self._rows)))]
+
+    def fetchall(self) -> list[Any]:
+        """
+        Give the remaining rows.
+        """
+        return self.fetchmany(len(self._rows))
+
+    def __iter__(self) -> Iterator[Any]:
+        while self._rows:
+            yield self._rows.popleft()
 
     def close(self) -> None:
         """

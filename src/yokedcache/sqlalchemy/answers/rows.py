@@ -64,6 +64,7 @@ def replay(
     strategy = FullyBufferedCursorFetchStrategy(
         None, description, recording.isolated_rows()
     )
+    context.cursor.play(description, strategy._rowbuffer)
     return CursorResult(context, strategy, description)
 
 
@@ -224,6 +225,13 @@ class _Tee(WrappedFetch):
         self._on_fetch = on_fetch
         self._fetching = False
         self._ended = False
+
+    def give_way(self, most: int | None) -> list[Any]:
+        """
+        Take no more down: what the app fetches from now on isn't seen.
+        """
+        self._tape.abandon("raw_connection")
+        return super().give_way(most)
 
     def closing(self, dbapi_cursor: Any) -> None:
         """

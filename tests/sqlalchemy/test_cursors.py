@@ -26,6 +26,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "description": lambda cursor: cursor.description[0][0],
     "fetchone": lambda cursor: tuple(cursor.fetchone()),
     "next": lambda cursor: tuple(next(iter(cursor))),
+    "end": lambda cursor: (len(list(cursor)), next(iter(cursor), "no more")),
     "fetchmany": lambda cursor: [tuple(row) for row in cursor.fetchmany(2)],
     "few": lambda cursor: [tuple(row) for row in cursor.fetchmany()],
     "fetchall": lambda cursor: [tuple(row) for row in cursor.fetchall()],

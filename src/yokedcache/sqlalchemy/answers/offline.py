@@ -23,7 +23,6 @@ from sqlalchemy.util import immutabledict
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator
 
     from sqlalchemy.engine import Engine
     from sqlalchemy.engine.default import DefaultExecutionContext
@@ -88,9 +87,13 @@ class OfflineCursor:
         """
         return self.fetchmany(len(self._rows))
 
-    def __iter__(self) -> Iterator[Any]:
-        while self._rows:
-            yield self._rows.popleft()
+    def __iter__(self) -> OfflineCursor:
+        return self
+
+    def __next__(self) -> Any:
+        if not self._rows:
+            raise StopIteration
+        return self._rows.popleft()
 
     def close(self) -> None:
         """

@@ -5,7 +5,8 @@ Ordinary is a table without row security, by which everybody sees other rows, to
 policies that may read further tables. Views count by
 their definitions, trees of partitions and of inheritance as one table; a foreign
 table in one closes it. System relations are opaque by their names, those of other
-sessions' temporary schemas don't exist here.
+sessions' temporary schemas don't exist here. Where a column holds times of day with a
+zone, `timezone` is no harmless function: their offset in another zone is that of today.
 """
 
 from __future__ import annotations
@@ -38,6 +39,12 @@ WITH RECURSIVE relation AS (
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.provolatile = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+), of_day_in_zone (type) AS (
+    SELECT 'pg_catalog.timetz'::regtype::oid
+    UNION
+    SELECT t.oid
+    FROM of_day_in_zone z
+    JOIN pg_catalog.pg_type t ON z.type IN (t.typbasetype, t.typelem)
 ), {implicit_postgresql.TABLES}
 SELECT 'relation', r.relname::text, '', CASE
     WHEN r.nspname = 'pg_catalog' OR r.nspname LIKE 'pg!_temp!_%' ESCAPE '!'
@@ -108,6 +115,10 @@ WHERE p.provolatile <> 'i' AND n.nspname NOT IN ('pg_catalog', 'information_sche
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                   WHERE d.classid = 'pg_catalog.pg_proc'::regclass
                     AND d.objid = p.oid AND d.deptype = 'e')
+UNION ALL
+SELECT 'shadow', 'timezone', '', ''
+WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
+              WHERE a.atttypid IN (SELECT z.type FROM of_day_in_zone z))
 {implicit_postgresql.ROWS}
 """  # noqa: S608 - constants
 

@@ -116,6 +116,8 @@ class Times:
         self._reads = True
         if _composed(clause):
             self._notes.refuse("volatile_function:now")
+        if _of_day_in_zone(to):
+            self._notes.refuse("volatile_function:timetz")
         self._casts += 1
         try:
             yield
@@ -176,11 +178,19 @@ def _plain(kind: Any) -> Any:
     return kind.impl_instance if isinstance(kind, sqltypes.TypeDecorator) else kind
 
 
-def _of_text(kind: Any) -> bool:
+def _item(kind: Any) -> Any:
     kind = _plain(kind)
-    if isinstance(kind, sqltypes.ARRAY):
-        kind = _plain(kind.item_type)
-    return isinstance(kind, sqltypes.String)
+    return _plain(kind.item_type) if isinstance(kind, sqltypes.ARRAY) else kind
+
+
+def _of_text(kind: Any) -> bool:
+    return isinstance(_item(kind), sqltypes.String)
+
+
+def _of_day_in_zone(kind: Any) -> bool:
+    # a time of day that is put into a zone gets the zone's offset of today
+    kind = _item(kind)
+    return isinstance(kind, sqltypes.Time) and kind.timezone
 
 
 def _timeless(kind: Any) -> bool:

@@ -45,7 +45,9 @@ _TRIVIAL_TEXT = re.compile(
     r"\s*(?:\*|NULL|TRUE|FALSE|-?\d+(?:\.\d+)?)\s*", re.IGNORECASE
 )
 _COLUMN_NAME = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\s*")
-_ODD_OPERATOR = re.compile(r"[(;'\"]|--|/\*|\b(?:FROM|JOIN|SELECT)\b", re.IGNORECASE)
+_ODD_OPERATOR = re.compile(
+    r"[(;'\"]|--|/\*|\b(?:FROM|JOIN|SELECT|ZONE)\b", re.IGNORECASE
+)
 _RAW_ATTRIBUTES = ("_prefixes", "_suffixes", "_hints", "_statement_hints")
 
 _ANSWER = "_yokedcache_analysis"

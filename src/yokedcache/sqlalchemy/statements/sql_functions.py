@@ -86,7 +86,8 @@ _POSTGRESQL = words("""
     xmlelement xmlforest to_tsvector text any all any_value some akeys avals hstore
     skeys svals slice defined exist each tsvector_to_array array_to_tsvector area age
     json_serialize json_scalar int4 int8 float4 float8 numeric varchar bpchar bool
-    timestamp timestamptz time timetz interval atan2d acosd asind atand cosd sind tand
+    timestamp timestamptz time timetz timezone interval atan2d acosd asind atand cosd
+    sind tand
 """)
 
 _SQLITE = words("""
@@ -287,7 +288,7 @@ def _reads_clock(
     if group == "postgresql":
         if name == "age":
             return arguments is None or arguments < 2  # noqa: PLR2004 - age(x) is today's
-        return maybe_now and name in CLOCK_CASTS
+        return name == "timetz" or (maybe_now and name in CLOCK_CASTS)
     return False
 
 

@@ -111,7 +111,17 @@ class Times:
         """
         if self._group == "postgresql" and not _timeless(node.args["to"]):
             self._read.append(node.this)
+            for kind in node.args["to"].find_all(exp.DataType):
+                self.kind(kind)
         return ("to",)
+
+    def kind(self, node: Any, _ctes: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """
+        Note a type: a time of day gets the zone's offset of today.
+        """
+        if self._group == "postgresql" and node.this is exp.DataType.Type.TIMETZ:
+            self.notes.refuse("volatile_function:timetz")
+        return ()
 
     def literal(self, node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
         """

@@ -125,6 +125,8 @@ class _Walk:
             "Lock": self._lock,
             "Into": self._into,
             "Anonymous": self._call,
+            "AtTimeZone": self._zone,
+            "DataType": self.times.kind,
             "Cast": self.times.cast,
             "TryCast": self.times.cast,
             "Concat": self.times.concat,
@@ -268,6 +270,10 @@ class _Walk:
             arguments=len(arguments),
             maybe_now=self.times.call(node.name.lower(), arguments),
         )
+
+    def _zone(self, _node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
+        note_call(self.notes, "timezone", self._group)  # which it is written for
+        return ()
 
     def _sample(self, _node: Any, _ctes: frozenset[str]) -> tuple[str, ...]:
         self.notes.refuse("volatile_function:tablesample")

@@ -15,7 +15,14 @@ import redis
 import redis.asyncio
 
 from tests.services import MissingServiceError, base
-from tests.services.redis import NewRedis, OldRedis, Redis, RedisServer, Valkey
+from tests.services.redis import (
+    NewRedis,
+    OldRedis,
+    OldValkey,
+    Redis,
+    RedisServer,
+    Valkey,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +50,9 @@ def test_server_is_of_the_kind_asked_for(
 ) -> None:
     said = make_redis(redis_kind).info("server")
     assert redis_kind.require().version in said.values()
-    assert (said.get("server_name") == "valkey") is isinstance(redis_kind, Valkey)
+    assert (said.get("server_name") == "valkey") is (
+        redis_kind.program == "valkey-server"
+    )
 
 
 def test_client_reaches_port_and_socket(
@@ -128,7 +137,7 @@ def test_tls_shows_a_certificate_that_can_be_checked(
 
 
 @pytest.mark.parametrize(
-    "kind", [OldRedis(), NewRedis(), Valkey()], ids=lambda k: k.name
+    "kind", [OldRedis(), NewRedis(), OldValkey(), Valkey()], ids=lambda k: k.name
 )
 def test_server_without_tls_says_so(
     make_redis: Callable[..., RedisServer], kind: RedisKind
@@ -233,7 +242,9 @@ def test_nothing_is_left_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Redis(), OldRedis(), NewRedis(), Valkey()], ids=lambda k: k.name
+    "kind",
+    [Redis(), OldRedis(), NewRedis(), OldValkey(), Valkey()],
+    ids=lambda k: k.name,
 )
 def test_missing_server_is_a_failure_that_names_the_way_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: RedisKind
@@ -251,9 +262,10 @@ def test_missing_server_is_a_failure_that_names_the_way_out(
         (Redis(), "redis-server"),
         (OldRedis(), None),
         (NewRedis(), None),
-        (Valkey(), "valkey-server"),
+        (OldValkey(), "valkey-server"),
+        (Valkey(), None),
     ],
-    ids=["redis", "redis-old", "redis-new", "valkey"],
+    ids=lambda kind: getattr(kind, "name", ""),
 )
 def test_what_is_missing_is_installed_where_debian_has_it(
     monkeypatch: pytest.MonkeyPatch,
@@ -274,12 +286,21 @@ def test_what_is_missing_is_installed_where_debian_has_it(
 
 
 @pytest.mark.parametrize(
-    ("kind", "version"), [(Redis(), "6.2.14"), (OldRedis(), "7.0.15")]
+    ("kind", "version"),
+    [
+        (Redis(), "6.2.14"),
+        (OldRedis(), "6.0.16"),
+        (OldRedis(), "7.0.15"),
+        (NewRedis(), "7.0.15"),
+        (OldValkey(), "7.2.4"),
+        (OldValkey(), "9.0.0"),
+        (Valkey(), "8.1.8"),
+    ],
 )
 def test_older_or_newer_a_server_than_its_kind_is_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: RedisKind, version: str
 ) -> None:
-    other = tmp_path / "redis-server"
+    other = tmp_path / kind.program
     other.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0:0'\n")
     other.chmod(0o755)
     monkeypatch.setenv(kind.directory_variable, str(tmp_path))

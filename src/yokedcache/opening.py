@@ -56,7 +56,7 @@ def open_store(
         near=settings.near,
         refuse=settings.on_unreachable == "refuse",
         journal=_journal(settings, client),
-        belonging=Belonging() if settings.prefix == PREFIX else None,
+        belonging=Belonging(marks=settings.prefix == PREFIX),
     )
 
 

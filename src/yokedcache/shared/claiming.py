@@ -97,7 +97,7 @@ class Claiming(Looking):
                 entry = None
                 with suppress(PayloadError):  # `look` has met it, and counted
                     entry = self._taken(key, claim.found, claiming, copy=copy)
-                entry = self._served(key, entry, owner)
+                entry = self._served(entry, owner)
                 if fresh(entry):
                     if claim.holder == token:
                         yield from self.releasing(key, token)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from yokedcache.core.tags import SESSIONS, holds, unfenced
 from yokedcache.errors import PayloadError, StoreError
-from yokedcache.shared.keys import is_plain, key_tag, shared_key
+from yokedcache.shared.keys import key_tag, shared_key
 from yokedcache.shared.payloads import StrangerError, imprint, unpack
 from yokedcache.shared.tagging import is_shared
 from yokedcache.shared.timing import possible
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from yokedcache.core.entry import Entry, Tally
+    from yokedcache.core.tags import Vector
     from yokedcache.shared.belonging import Belonging
     from yokedcache.shared.fencing import Fencing
     from yokedcache.shared.hearing import Listener
@@ -41,7 +42,7 @@ class Looking(MemoryStore):
     server: Server
     unreadable: int
     missed: dict[str, int]
-    belonging: Belonging | None
+    belonging: Belonging
     _fencing: Fencing
     _listener: Listener | None
     _mirror: Mirror
@@ -91,10 +92,10 @@ class Looking(MemoryStore):
         if found is SAME and entry is not None:
             entry.proven = reading.sent
             self._bring_near(entry, reading.at)
-            return self._served(key, entry, owner)
+            return self._served(entry, owner)
         if not isinstance(found, Miss):
             entry = self._read(key, found, reading, copy=copy)
-            return self._served(key, entry, owner)
+            return self._served(entry, owner)
         self.missed[found.reason] = self.missed.get(found.reason, 0) + 1
         if found.reason in UNREADABLE:
             self._count(found.reason)
@@ -117,12 +118,6 @@ class Looking(MemoryStore):
         except PayloadError as error:
             self._count(PAYLOAD, _told(error))
         return None
-
-    def _belongs(self, key: Hashable) -> Belonging | None:
-        """
-        Say to whom what is under a key must belong, if its key doesn't say so.
-        """
-        return self.belonging if is_plain(key) else None
 
     def _count(self, kind: str, said: str = "") -> None:
         """
@@ -150,16 +145,12 @@ class Looking(MemoryStore):
         reading.at = self._clock()
         return reading, asked
 
-    def _served(
-        self, key: Hashable, entry: Entry | None, owner: Tally | None
-    ) -> Entry | None:
+    def _served(self, entry: Entry | None, owner: Tally | None) -> Entry | None:
         """
         Give an entry that the shared store says holds, unless this process says other.
         """
         pulse = self.pulse.value
         if entry is None or not (holds(entry.vector) and unfenced(entry.vector)):
-            return None
-        if not self._mirror.is_heard(key, entry):
             return None
         if pulse is not None and not entry.careful:
             entry.pulse = pulse
@@ -178,7 +169,7 @@ class Looking(MemoryStore):
             return None
         if self._clock() >= entry.plain_until and not self.stays_near(entry):
             return None
-        return self._served(key, entry, owner)
+        return self._served(entry, owner)
 
     def stays_near(self, entry: Entry) -> bool:
         """
@@ -253,7 +244,9 @@ class Looking(MemoryStore):
         self, key: Hashable, found: Hit, reading: Operation[Any], *, copy: bool
     ) -> Entry | None:
         """
-        Take over an entry that the shared store says holds.
+        Take over an entry that the shared store says holds; `None` if it isn't for here.
+
+        What isn't is kept nowhere, so nobody has to ask again whose it is.
 
         Raises:
             PayloadError: it can't be read.
@@ -264,7 +257,7 @@ class Looking(MemoryStore):
         seen = imprint(found.payload, found.times.born)
         told = None
         if entry is None or entry.imprint != seen:
-            told = unpack(found.payload, copy=copy, belonging=self._belongs(key))
+            told = unpack(found.payload, self.belonging, copy=copy)
             names = told.names
         else:
             names = tuple(str(tag.name) for tag, _ in entry.vector)
@@ -274,6 +267,8 @@ class Looking(MemoryStore):
             raise PayloadError(
                 "the stored payload has other tags than it is kept under"
             )
+        if not self._is_ours(key, names, vector):
+            return None
         if told is not None:
             entry = self._timing.entry(told, vector, found.times, len(found.payload))
             entry.imprint = seen
@@ -287,6 +282,18 @@ class Looking(MemoryStore):
         if told is not None:  # whole by now: others may give it out at once
             MemoryStore.put(self, key, entry)
         return entry
+
+    def _is_ours(self, key: Hashable, names: tuple[str, ...], vector: Vector) -> bool:
+        """
+        Tell whether what another process found may be right here, too.
+        """
+        if not self._mirror.is_heard(key, vector):
+            return False
+        if self.belonging.uses(names):
+            return True
+        if key in self.entries:  # this process has other databases for the same call
+            self._count(STRANGER)
+        return False
 
     def _forget(self, key: Hashable) -> None:
         entry = self.entries.get(key)

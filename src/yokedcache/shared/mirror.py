@@ -170,14 +170,14 @@ class Mirror:
                     self._heard.clear()
                 self._heard[_kind(key)] = version
 
-    def is_heard(self, key: Hashable, entry: Entry) -> bool:
+    def is_heard(self, key: Hashable, vector: Vector) -> bool:
         """
         Tell whether listeners of this process can't make another answer right.
 
         Whoever stored it may have had others. So a function that doesn't say what it
         varies on is run here once, which tells, before it is answered for it.
         """
-        if all(tag is not self._listeners for tag, _ in entry.vector):
+        if all(tag is not self._listeners for tag, _ in vector):
             return True
         return self._heard.get(_kind(key)) == self._listeners.version
 

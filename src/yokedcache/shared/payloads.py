@@ -100,12 +100,12 @@ def register_form(name: str, form: Form) -> None:
     _forms[name] = form
 
 
-def pack(entry: Entry, belonging: Belonging | None = None) -> bytes:
+def pack(entry: Entry, belonging: Belonging) -> bytes:
     """
     Write an entry down.
 
     Args:
-        belonging: whose it is, if others mustn't be given it.
+        belonging: whose it is.
 
     Raises:
         ValueNotStorableError: its value has no exact form as bytes, or, with a `size`,
@@ -119,18 +119,18 @@ def pack(entry: Entry, belonging: Belonging | None = None) -> bytes:
     early = entry.fresh_until - entry.soft_until
     late = entry.error_until - entry.stale_until
     parts = [name, names, entry.cost, early, late, form.to_plain(entry)]
-    signed = belonging.sign() if belonging else []
+    signed = belonging.sign(names)
     return dump([*parts, signed] if signed else parts)
 
 
 def unpack(
-    data: bytes | memoryview, *, copy: bool = True, belonging: Belonging | None = None
+    data: bytes | memoryview, belonging: Belonging, *, copy: bool = True
 ) -> Told:
     """
     Read what `pack` wrote.
 
     Args:
-        belonging: whose it must be, if it was set by hand where others may do so, too.
+        belonging: whose it must be.
 
     Raises:
         PayloadError: it can't be read here.
@@ -139,8 +139,7 @@ def unpack(
     told: Any = load(bytes(data))
     try:
         name, names, cost, early, late, plain, *signed = told
-        if belonging:
-            _check_writer(belonging, *signed)
+        _check_writer(belonging, *signed)
         form = _forms[name] if name else _PLAIN if copy else _AS_IS
         value, copier = form.from_plain(plain)
         return Told(value, copier, tuple(names), cost, early, late)

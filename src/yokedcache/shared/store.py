@@ -64,14 +64,13 @@ class SharedStore(Here, Claiming):
         near: float = 0.0,
         grace: float = 60.0,
         journal: Journal | None = None,
-        belonging: Belonging | None = None,
+        belonging: Belonging,
         wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.server = server
         self.near_for = near
         self.belonging = belonging
-        """Whose keys are that are set by hand, if others may do so in the same place."""
         # wrappers serve by themselves what may be given out without asking
         self.plain = self.entries if near else {}
         self.unreadable = 0
@@ -91,8 +90,7 @@ class SharedStore(Here, Claiming):
         """
         Learn that the application uses a database.
         """
-        if self.belonging is not None:
-            self.belonging.meet(identity)
+        self.belonging.meet(identity)
 
     # what is stored
 
@@ -166,7 +164,7 @@ class SharedStore(Here, Claiming):
         if b"" in versions.values() or not holds(entry.vector):
             return "changed_meanwhile"
         try:
-            payload = pack(entry, self._belongs(key))
+            payload = pack(entry, self.belonging)
         except ValueNotStorableError as error:
             return "too_large" if "size" in error.facts else "unstorable"
         asked = self._mirror.asked(versions)

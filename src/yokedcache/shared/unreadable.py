@@ -20,14 +20,14 @@ _KINDS: Final = {
     "truncated": ("it isn't as long as it says", _SPOILT),
     "corrupted": ("it isn't what was stored", _SPOILT),
     "stranger": (
-        "another application has set it by hand, one that uses other databases",
+        "another application has stored it, one that uses other databases",
         f"{_APART}; or one and the same to those that mean to share keys",
     ),
     "other_layout": ("another version of yokedcache has stored it", _ALIKE),
 }
 
 STRANGER: Final = "stranger"
-"""The kind of what another application has set by hand, under the prefix that all have."""
+"""The kind of what another application has stored, with other databases."""
 
 PAYLOAD: Final = "payload"
 """The kind of what a store gave out whole, and its codec can't take apart."""

@@ -16,7 +16,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from environments import PROJECT
-from measure import PASSED, Effort, Line, Run, Spread, compare, contest, quiet, repeat
+from measure import PASSED, Effort, Line, Run, compare, contest, quiet, repeat
+from redis_weights import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,13 +28,6 @@ ROW = {"id": 1, "name": "Ada Lovelace", "mail": "ada@example.org", "active": Tru
 LIFE = 3600.0
 
 ENTRIES, ENTRIES_QUICK = 20_000, 5_000
-A_TAG = 1_000
-TAGS = 3
-SIZES = range(100, 1_000)
-"""Bytes of payloads: many sizes, so that the allocator's steps level out."""
-
-CASHEWS = 179
-"""Bytes that three tags of 1,000 entries cost an entry there, on top of a plain SET."""
 
 
 def measure(effort: Effort) -> Iterator[Line]:
@@ -49,14 +43,7 @@ def measure(effort: Effort) -> Iterator[Line]:
         times = contest(contenders, effort)
     yield compare(times, "async", "async ours", "async GET", 1.15)
     yield compare(times, "sync", "sync ours", "sync GET", 1.3)
-    number = ENTRIES_QUICK if effort.quick else ENTRIES
-    with services.RedisServer.running() as server:
-        plain = _weight(server, number, _fill_plain)
-    with services.RedisServer.running() as server:
-        ours = _weight(server, number, _fill_ours)
-    more = Spread.of([(ours - plain) / CASHEWS])
-    figure = f"{plain:.0f} + {ours - plain:.0f} bytes"
-    yield Line("an entry with 3 tags", figure, "cashews", more, 0.5)
+    yield from weigh(services, ENTRIES_QUICK if effort.quick else ENTRIES)
 
 
 def _sync(server: Any, stack: ExitStack) -> dict[str, Run]:
@@ -147,36 +134,3 @@ def settle(server: Any, commands: Any, store: Any) -> None:
     """
     version = store.perform(commands.bump([])).decode()
     server.say("SET", commands.layout.counter.decode(), f"{version}.1")
-
-
-def _weight(server: Any, number: int, fill: Callable[[Any, int, int], None]) -> float:
-    """
-    Give the bytes that an entry takes of the server's memory, once it has any.
-    """
-    fill(server, 0, A_TAG)
-    before = int(server.info("memory")["used_memory"])
-    fill(server, A_TAG, number)
-    return (int(server.info("memory")["used_memory"]) - before) / (number - A_TAG)
-
-
-def _fill_plain(server: Any, first: int, end: int) -> None:
-    redis = importlib.import_module("redis")
-    with redis.Redis.from_url(server.url()) as client:
-        for one in range(first, end):
-            payload = bytes(SIZES[one % len(SIZES)])
-            client.set(f"function:users:{one}", payload, px=int(LIFE * 1000))
-
-
-def _fill_ours(server: Any, first: int, end: int) -> None:
-    sync = importlib.import_module("yokedcache.stores.redis.sync")
-    with sync.connect(server.url(), limit=5.0) as client:
-        store, commands = sync.RedisStore(client, limit=5.0), made_commands()
-        settle(server, commands, store)
-        for start in range(first, end, A_TAG):
-            tags = [f"{start}:{tag}" for tag in range(TAGS)]
-            stamp = store.perform(commands.stamp(tags, keep=LIFE))
-            for one in range(start, start + A_TAG):
-                payload = bytes(SIZES[one % len(SIZES)])
-                key = f"function:users:{one}"
-                operation = commands.store(key, payload, stamp, a_while(), life=LIFE)
-                assert store.perform(operation) is None

@@ -118,7 +118,8 @@ def pack(entry: Entry, belonging: Belonging) -> bytes:
     names = [tag.name for tag, _ in entry.vector if isinstance(tag.name, str)]
     early = entry.fresh_until - entry.soft_until
     late = entry.error_until - entry.stale_until
-    parts = [name, names, entry.cost, early, late, form.to_plain(entry)]
+    # most have none, and a whole number takes one byte
+    parts = [name, names, entry.cost, early or 0, late or 0, form.to_plain(entry)]
     signed = belonging.sign(names)
     return dump([*parts, signed] if signed else parts)
 

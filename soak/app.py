@@ -2,7 +2,7 @@
 A shop as its authors would write it: FastAPI, SQLAlchemy, and one cache for all workers.
 
 `SOAK_DATABASE` says where the rows are, `SOAK_STORE` where entries are shared; without
-that nothing is cached, and not a line of the application is another one.
+that nothing is cached, no session is attached, and no other line is another one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 POOL = 10
 """Connections of a worker."""
 
-cache = YokedCache(os.environ.get("SOAK_STORE") or "null://")
+store = os.environ.get("SOAK_STORE")
+cache = YokedCache(store or "null://")
 engine = create_async_engine(
     os.environ.get("SOAK_DATABASE", "postgresql+psycopg://"), pool_size=POOL
 )
-sessions = cache.attach(async_sessionmaker(engine))
+sessions = async_sessionmaker(engine)
+if store:
+    cache.attach(sessions)
 
 
 @asynccontextmanager

@@ -27,6 +27,8 @@ COLUMNS: Final = (
     "errors",
     "memory",
     "grew",
+    "store",
+    "grew",
 )
 _WIDTH: Final = 10
 LEAST_HITS: Final = 0.1
@@ -44,6 +46,8 @@ class Phase:
     seen: Seen
     memory: tuple[int, ...]
     """Bytes of all its processes, sampled at even distances."""
+    stored: tuple[int, ...]
+    """Bytes of what the store holds, sampled at the same moments."""
     hits: int
     """Of one worker, as all others count for themselves."""
     loads: int
@@ -81,6 +85,8 @@ def line(phase: Phase) -> str:
             f"{seen.errors.total():,}",
             f"{phase.memory[-1] / 2**20:,.0f} MiB",
             f"{growth(phase.memory) - 1:+.1%}",
+            f"{phase.stored[-1] / 2**20:,.1f} MiB",
+            f"{growth(phase.stored) - 1:+.1%}",
         )
     )
 
@@ -95,8 +101,9 @@ def complaints(phase: Phase, *, caches: bool) -> list[str]:
         found.append(f"{seen.stale:,} reads older than a write before them")
     if not seen.reads or not seen.writes:
         found.append("nothing was tested")
-    if growth(phase.memory) > GROWTH:
-        found.append(f"memory grew to {growth(phase.memory):.2f} of what it was")
+    for what, samples in (("memory", phase.memory), ("the store", phase.stored)):
+        if growth(samples) > GROWTH:
+            found.append(f"{what} grew to {growth(samples):.2f} of what it was")
     if caches and phase.hit_share < LEAST_HITS:
         found.append(f"only {phase.hit_share:.1%} of the reads were hits")
     return [f"{phase.title}: {one}" for one in found]

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         database = postgres.create_database().url("psycopg")
         fill(database, options.orders)
         for title, store in (("yokedcache", redis.url()), ("no cache", "")):
-            phase = asyncio.run(soaked(title, database, store, options))
+            phase = asyncio.run(soaked(title, database, store, redis, options))
             print(report.line(phase), flush=True)
             found += report.complaints(phase, caches=bool(store))
     print(*found, sep="\n")
@@ -93,7 +93,11 @@ def fill(database: str, orders: int) -> None:
 
 
 async def soaked(
-    title: str, database: str, store: str, options: argparse.Namespace
+    title: str,
+    database: str,
+    store: str,
+    redis: RedisServer,
+    options: argparse.Namespace,
 ) -> Phase:
     """
     Have one application asked for its time.
@@ -105,11 +109,12 @@ async def soaked(
         )
         began = time.monotonic()
         ends = began + options.seconds
-        sampling = asyncio.create_task(_sampled(server.pid, ends, options.seconds))
+        pause = options.seconds / SAMPLES
+        sampling = asyncio.create_task(_sampled(server.pid, redis, ends, pause))
         await load.run(options.clients, lambda: time.monotonic() >= ends)
         seconds = time.monotonic() - began
         counts = await _counts(port, options.workers)
-        return Phase(title, seconds, load.seen, tuple(await sampling), **counts)
+        return Phase(title, seconds, load.seen, *await sampling, **counts)
 
 
 @contextlib.contextmanager
@@ -168,12 +173,19 @@ async def _count(port: int) -> dict[str, Any]:
     return counts
 
 
-async def _sampled(parent: int, ends: float, seconds: float) -> list[int]:
-    samples = [vitals.memory(parent)]
-    while time.monotonic() < ends:
-        await asyncio.sleep(seconds / SAMPLES)
-        samples.append(vitals.memory(parent))
-    return samples
+async def _sampled(
+    parent: int, redis: RedisServer, ends: float, pause: float
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    samples = []
+    with redis.client() as client:
+        while True:
+            stored = int(client.info("memory")["used_memory"])
+            samples.append((vitals.memory(parent), stored))
+            if time.monotonic() >= ends:
+                break
+            await asyncio.sleep(pause)
+    memory, stored_at = zip(*samples, strict=True)
+    return memory, stored_at
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """
-The memory of the application's processes, as time goes by.
+The memory of the application's processes, and of the store, as time goes by.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-GROWTH = 1.1
+GROWTH = 1.05
 """The memory of the last third of a run, in that of the second: more is no flat line."""
 
 

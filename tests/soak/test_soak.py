@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 FLAT = (100, 200, 200, 200, 200, 200)
 
 
-def phase(seen: Seen, *, memory: tuple[int, ...] = FLAT, hits: int = 9) -> Phase:
-    return Phase("cached", 2.0, seen, memory, hits, loads=1)
+def phase(
+    seen: Seen,
+    *,
+    memory: tuple[int, ...] = FLAT,
+    stored: tuple[int, ...] = FLAT,
+    hits: int = 9,
+) -> Phase:
+    return Phase("cached", 2.0, seen, memory, stored, hits, loads=1)
 
 
 def good() -> Seen:
@@ -41,11 +47,13 @@ def test_what_fails_a_run() -> None:
     seen = good()
     seen.stale = 3
     seen.errors["OSError: gone"] = 2
-    grown = phase(seen, memory=(100, 100, 200, 200, 300, 300), hits=0)
+    grows = (100, 100, 200, 200, 300, 300)
+    grown = phase(seen, memory=grows, stored=grows, hits=0)
     assert report.complaints(grown, caches=True) == [
         "cached: 2 times OSError: gone",
         "cached: 3 reads older than a write before them",
         "cached: memory grew to 1.50 of what it was",
+        "cached: the store grew to 1.50 of what it was",
         "cached: only 0.0% of the reads were hits",
     ]
     assert report.complaints(phase(Seen()), caches=False) == [
@@ -97,7 +105,8 @@ def test_the_shop_holds(
     options = run.parsed(
         ["--seconds", "2", "--workers", "2", "--orders", "5", "--writes", "0.3"]
     )
-    found = asyncio.run(run.soaked("cached", database, redis_server.url(), options))
+    soaked = run.soaked("cached", database, redis_server.url(), redis_server, options)
+    found = asyncio.run(soaked)
     assert found.seen.errors == {}
     assert found.seen.stale == 0
     assert found.seen.reads

@@ -15,6 +15,7 @@ from tests.support.fixtures import async_blog, blog
 from tests.support.models import Post, User
 from yokedcache.core.entry import Entry, Lifetime
 from yokedcache.errors import PayloadError
+from yokedcache.shared.belonging import Belonging
 from yokedcache.shared.payloads import pack, unpack
 
 if TYPE_CHECKING:
@@ -166,9 +167,10 @@ def test_an_object_whose_class_has_changed_is_a_miss(blog: Blog) -> None:
         lifetime=Lifetime(1.0),
         weight=1,
     )
-    whole = pack(entry)
-    assert unpack(whole).copier.attach(unpack(whole).value, None) is not None
+    everybody = Belonging()
+    told = unpack(pack(entry, everybody), everybody)
+    assert told.copier.attach(told.value, None) is not None
     picture = album.pictures[0]
     picture.values.append(("no_such_column", 1, None))
     with pytest.raises(PayloadError, match="no_such_column"):
-        unpack(pack(entry))
+        unpack(pack(entry, everybody), everybody)

@@ -5,10 +5,10 @@ What SQLite and the file system raise, as our own error: asked what, and what is
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 from typing import Final
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.sqlite.paths import why_closed
 
 CAUGHT: Final = (sqlite3.Error, OSError)
 
@@ -23,6 +23,15 @@ _SAID: Final[dict[int, str]] = {
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: delete it, or take another path",
 }
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_UNCERTAIN: Final = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+    }
+)
+"""What may lie in the path, or in who may do what there."""
 _DAMAGED: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB}
 )
@@ -44,6 +53,13 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, TypeError | ValueError) or _code(error) in _DAMAGED
 
 
+def is_no_database(error: BaseException) -> bool:
+    """
+    Tell whether what is there was never a file of SQLite's.
+    """
+    return _code(error) == sqlite3.SQLITE_NOTADB
+
+
 def store_error(error: BaseException, asked: str, path: str) -> StoreError:
     """
     Say what was asked of which file, and what went wrong.
@@ -53,18 +69,13 @@ def store_error(error: BaseException, asked: str, path: str) -> StoreError:
             f"can't {asked}: {error.message}", **{"asked": asked, **error.facts}
         )
     code = sqlite3.SQLITE_CORRUPT if is_damage(error) else _code(error)
-    if _code(error) == sqlite3.SQLITE_NOTADB:
+    if is_no_database(error):
         code = sqlite3.SQLITE_NOTADB
-    said = _SAID.get(code) or _why_closed(path) or str(error)
+    said = _SAID.get(code) or ""
+    if code in _UNCERTAIN or isinstance(error, OSError):
+        said = ": ".join(filter(None, (said, why_closed(path)))) or str(error)
     shown = f" ({error})" if str(error) not in said else ""
     return StoreError(f"{path} can't {asked}: {said}{shown}", asked=asked, path=path)
-
-
-def _why_closed(path: str) -> str:
-    folder = Path(path).parent
-    if not folder.is_dir():
-        return f"there is no directory {folder}"
-    return f"{path} is a directory" if Path(path).is_dir() else ""
 
 
 def _code(error: BaseException) -> int:

@@ -241,6 +241,7 @@ class YokedCache:
 
         Raises:
             DeclarationError: the target makes no sessions.
+            SettingsError: its engine's database is the file in which this cache is.
         """
         from yokedcache.machine import integration
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from yokedcache.errors import UsageError
 from yokedcache.policy import UNSET
 from yokedcache.sqlalchemy.answers.answering import SessionAnswerer
+from yokedcache.sqlalchemy.apart import check_apart
 from yokedcache.sqlalchemy.asynchronous import AsyncSession
 from yokedcache.sqlalchemy.attached import Attachment
 from yokedcache.sqlalchemy.install import install, uninstall
@@ -34,6 +35,7 @@ def attach(cache: YokedCache, target: Any, **options: Any) -> Any:
     """
     _check(options)
     cache.machine.check_open()
+    check_apart(cache.machine, _bind_of(target))
     track()
     if options.get("vary", UNSET) is not UNSET:
         vouch(_bind_of(target))

@@ -18,7 +18,7 @@ from yokedcache.stores.sqlite.files import (
     DamagedError,
     MovedError,
     open_link,
-    take_away,
+    put_aside,
 )
 from yokedcache.stores.sqlite.looking import UNDONE
 from yokedcache.stores.sqlite.pool import Pool, drop
@@ -112,10 +112,12 @@ class SqliteClient:
                 return UNDONE
             try:
                 link.be_patient(0)
-                return operation.look(link)
+                found = operation.look(link)
+                link.check_ours(self._path)
+                return found
             finally:
                 self._pool.give_back(link)
-        except (*CAUGHT, TypeError, ValueError):
+        except (*CAUGHT, StoreError, TypeError, ValueError):
             return UNDONE  # the worker meets it again, and says so
 
     def _do(self, operation: Any, ends: float) -> Any:
@@ -136,7 +138,7 @@ class SqliteClient:
             link = self._pool.take(self._path) or open_link(self._path, ends)
             result = self._run(link, operation, ends)
         except DamagedError as error:
-            self._begin_file_anew(error.identity)
+            self._begin_file_anew(error.identity, operation)
             raise self._error(error.__cause__ or error, operation) from error.__cause__
         except UsageError:
             raise
@@ -146,7 +148,7 @@ class SqliteClient:
             elif link is not None:
                 drop(link)
                 if is_damage(error):
-                    self._begin_file_anew(link.identity)
+                    self._begin_file_anew(link.identity, operation)
             raise self._error(error, operation) from error
         except BaseException:
             if link is not None:
@@ -159,14 +161,17 @@ class SqliteClient:
         if operation.look is not None:
             link.be_patient(ends)
             result = operation.look(link)
+            link.check_ours(self._path)
             if result is not UNDONE:
                 return result
         return link.change(operation.change, ends, self._path)
 
-    def _begin_file_anew(self, identity: Identity) -> None:
+    def _begin_file_anew(self, identity: Identity, operation: Any) -> None:
         self._pool.close()
         try:
-            take_away(self._path, identity, 0.0, damaged=True)
+            put_aside(self._path, identity, 0.0)
+        except StoreError as error:
+            raise self._error(error, operation) from error
         except CAUGHT:
             return  # whoever meets it next tries again
 

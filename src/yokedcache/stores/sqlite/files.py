@@ -4,9 +4,11 @@ The file: how it is made, opened, told from another one, and taken away when dam
 What a connection has open may be a file that nobody else sees any more: deleted, or
 replaced. So each use asks whether the path still leads to it (`identify`). A file says
 where it was made: which file it is, in which life of the machine. If that isn't so any
-more it is begun anew: it is a copy, or what was last written to it may be lost. A new
-file is made beside the path and moved there whole, under a lock, after what a deleted one
-left behind is gone: SQLite finds its log by the path alone.
+more it is begun anew: it is a copy, or what was last written to it may be lost.
+
+The path may be an application's as well. So a new file is made in place, in what is empty,
+and one is taken away only while nobody can put anything into it (`owners`): all of that
+under SQLite's own locks of the file, which an application asks for, too.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.errors import StoreError
 from yokedcache.stores.sqlite import machine
-from yokedcache.stores.sqlite.faults import is_damage
+from yokedcache.stores.sqlite.faults import is_damage, is_locked
 from yokedcache.stores.sqlite.layout import APPLICATION, LAYOUT, SCHEMA
+from yokedcache.stores.sqlite.owners import Watch, check_ours, is_blank
+from yokedcache.stores.sqlite.paths import check_regular
 from yokedcache.stores.versions import ORIGIN, word
 
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 
     Identity: TypeAlias = tuple[int, int]
 
-_LEFT: Final = ("-wal", "-shm", "-journal")
+_LEFT: Final = ("-wal", "-shm")
 _NONCE_BYTES: Final = 12
 _NOBODYS: Final = b"A" * ORIGIN
 """The origin of a counter that has given no version yet."""
@@ -60,7 +64,15 @@ class Link:
     A connection, the file that it leads to, and the incarnation that this is.
     """
 
-    __slots__ = ("_patience", "connection", "execute", "hands", "identity", "mark")
+    __slots__ = (
+        "_patience",
+        "_watch",
+        "connection",
+        "execute",
+        "hands",
+        "identity",
+        "mark",
+    )
 
     def __init__(
         self, connection: sqlite3.Connection, identity: Identity, mark: bytes
@@ -72,6 +84,8 @@ class Link:
         self.hands: dict[str, int] = {}
         """How far each table was swept; see `sweeping`."""
         self._patience = -1
+        self._watch = Watch()
+        connection.set_authorizer(self._watch)
 
     def be_patient(self, ends: float) -> None:
         """
@@ -92,6 +106,7 @@ class Link:
         self.execute("BEGIN IMMEDIATE")
         try:
             result = steps(self)
+            self.check_ours(path)
             self.execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
@@ -99,6 +114,17 @@ class Link:
             raise
         check_unmoved(path, self.identity)
         return result
+
+    def check_ours(self, path: str) -> None:
+        """
+        Raise if somebody else has put something into the file, as of what was done last.
+
+        All processes hear of it at their next use: none may go on alone, since it would
+        miss what the others announce.
+        """
+        if self._watch.compiled:
+            check_ours(self.connection, path)
+            self._watch.compiled = False
 
 
 def identify(path: str) -> Identity | None:
@@ -125,8 +151,8 @@ def open_link(path: str, ends: float) -> Link:
     Open the file, which is made if there is none.
 
     Raises:
-        StoreError: it is somebody else's.
-        MovedError: it was replaced meanwhile.
+        StoreError: it is somebody else's, or holds what is.
+        MovedError: it was replaced meanwhile, or taken away to be begun anew.
     """
     identity = identify(path)
     if identity is None:
@@ -134,35 +160,78 @@ def open_link(path: str, ends: float) -> Link:
         identity = identify(path)
     if identity is None:
         raise MovedError(path)
-    where = f"{Path(path).as_uri()}?mode=rw"
-    connection = _connect(where, ends, uri=True)
+    connection = _open(path, ends)
     try:
-        _check_ours(connection, path)
+        _check_opened(connection, path)
         nonce, home = _set_up(connection, identity)
-        if home != _home(identity):
-            take_away(path, identity, ends)
-        check_unmoved(path, identity)
-        return Link(connection, identity, _mark(nonce, home))
+        if home == _home(identity):
+            check_unmoved(path, identity)
+            return Link(connection, identity, _mark(nonce, home))
     except BaseException:
         connection.close()
         raise
+    connection.close()  # nobody may have it open who takes it away
+    _delete(path, identity, ends)
+    raise MovedError(path)
 
 
-def take_away(
-    path: str, identity: Identity, ends: float, *, damaged: bool = False
-) -> None:
+def put_aside(path: str, identity: Identity, ends: float) -> None:
     """
-    Take a file away, if the path still leads to it; a damaged one is kept beside it.
+    Move a damaged file away, if the path still leads to it; the first one is kept.
 
-    What SQLite found damaged may be somebody's, who wrote over ours.
+    Raises:
+        StoreError: it may be somebody else's by now, or hold what is.
+    """
+    aside = Path(f"{path}-damaged")
+    with _still(path, identity, ends) as connection:
+        if connection is None:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        check_ours(connection, path)
+        _clean(path)
+        if aside.exists():  # it may be somebody's
+            Path(path).unlink()
+        else:
+            Path(path).rename(aside)
+
+
+def _delete(path: str, identity: Identity, ends: float) -> None:
+    """
+    Delete a file that nobody else has open, if the path still leads to it.
+    """
+    with _still(path, identity, ends) as connection:
+        if connection is None:
+            return
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if not is_locked(error):
+                raise
+            msg = (
+                f"{path} is a copy, or was made before this machine started, and can't "
+                "be begun anew: another program has it open; close that, or take "
+                "another path"
+            )
+            raise StoreError(msg, path=path) from error
+        check_ours(connection, path)
+        _clean(path)
+        Path(path).unlink()
+
+
+@contextmanager
+def _still(
+    path: str, identity: Identity, ends: float
+) -> Iterator[sqlite3.Connection | None]:
+    """
+    Open a file that no other process of ours makes or takes away; `None` if it is gone.
     """
     with _alone(path, ends):
-        if identify(path) == identity:
-            if damaged:
-                Path(path).replace(f"{path}-damaged")
-            else:
-                Path(path).unlink()
-            _clean(path)
+        if identify(path) != identity:
+            yield None
+            return
+        with closing(_open(path, ends)) as connection:
+            yield connection
 
 
 def _home(identity: Identity | None) -> str:
@@ -174,20 +243,13 @@ def _mark(nonce: bytes, home: str) -> bytes:
     return word(blake2b(facts, digest_size=_MARK_BYTES).digest())
 
 
-def _check_ours(connection: sqlite3.Connection, path: str) -> None:
-    ((application,),) = connection.execute("PRAGMA application_id")
-    ((layout,),) = connection.execute("PRAGMA user_version")
-    if application != APPLICATION:
-        raise StoreError(
-            f"{path} is a database of something else: the cache needs a file of its own",
-            path=path,
-        )
-    if layout != LAYOUT:
-        raise StoreError(
-            f"{path} was made by another version of yokedcache: delete it, or take "
-            "another path",
-            path=path,
-        )
+def _check_opened(connection: sqlite3.Connection, path: str) -> None:
+    try:
+        check_ours(connection, path)
+    except StoreError:
+        if identify(path) is None:  # whoever began to make it is no more
+            raise MovedError(path) from None
+        raise
 
 
 def _set_up(connection: sqlite3.Connection, identity: Identity) -> tuple[bytes, str]:
@@ -195,7 +257,8 @@ def _set_up(connection: sqlite3.Connection, identity: Identity) -> tuple[bytes, 
     Make a connection ready; give the nonce that was drawn with the file, and its home.
     """
     try:
-        connection.execute(f"PRAGMA synchronous = {'OFF' if machine.BOOT else 'FULL'}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        _care(connection)
         connection.execute("PRAGMA cell_size_check = ON")
         rows = connection.execute("SELECT nonce, home FROM counter").fetchall()
     except sqlite3.Error as error:
@@ -208,24 +271,39 @@ def _set_up(connection: sqlite3.Connection, identity: Identity) -> tuple[bytes, 
     return bytes(nonce), str(home)
 
 
+def _care(connection: sqlite3.Connection) -> None:
+    """
+    Wait for the disk only where nobody can tell afterwards that the machine stopped.
+    """
+    connection.execute(f"PRAGMA synchronous = {'OFF' if machine.BOOT else 'FULL'}")
+
+
 def _make(path: str, ends: float) -> None:
-    with _alone(path, ends):
-        if identify(path) is not None:
+    """
+    Make a file of ours of one that is empty, or isn't there, whoever else has it open.
+    """
+    check_regular(path)
+    with _alone(path, ends), closing(_connect(path, ends)) as connection:
+        _care(connection)
+        connection.execute("BEGIN EXCLUSIVE")
+        if not is_blank(connection):
             return
+        # left by one that was deleted: what is empty has none, and SQLite finds it by name
         _clean(path)
-        made = f"{path}-new"
-        Path(made).unlink(missing_ok=True)
-        _clean(made)
-        with closing(_connect(made, ends)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(SCHEMA)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {LAYOUT}")
-            connection.execute(
-                "INSERT INTO counter VALUES (?, ?, ?, 0, 0, 0)",
-                (os.urandom(_NONCE_BYTES), _home(identify(made)), _NOBODYS),
-            )
-        Path(made).replace(path)
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {LAYOUT}")
+        connection.execute(
+            "INSERT INTO counter VALUES (?, ?, ?, 0, 0, 0)",
+            (os.urandom(_NONCE_BYTES), _home(_number(path)), _NOBODYS),
+        )
+        connection.execute("COMMIT")
+
+
+def _number(path: str) -> Identity:
+    found = os.stat(path)  # noqa: PTH116 - as `identify` does, which waits for contents
+    return found.st_dev, found.st_ino
 
 
 def _clean(path: str) -> None:
@@ -245,6 +323,10 @@ def _alone(path: str, ends: float) -> Iterator[None]:
         finally:
             with suppress(sqlite3.Error):
                 lock.execute("ROLLBACK")
+
+
+def _open(path: str, ends: float) -> sqlite3.Connection:
+    return _connect(f"{Path(path).as_uri()}?mode=rw", ends, uri=True)
 
 
 def _connect(where: str, ends: float, *, uri: bool = False) -> sqlite3.Connection:

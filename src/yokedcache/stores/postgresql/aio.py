@@ -17,6 +17,7 @@ from yokedcache.stores.postgresql.links import MOST, Links, was_left
 from yokedcache.stores.postgresql.talking import READ, WRITE, Link, follow
 
 if TYPE_CHECKING:
+    from yokedcache.stores.postgresql.making import Schema
     from yokedcache.stores.postgresql.operations import Operation
     from yokedcache.stores.postgresql.talking import Waits
 
@@ -26,9 +27,9 @@ class Loop:
     Does operations in one event loop; a few at once, the others wait their turn.
     """
 
-    def __init__(self, conninfo: str, making: bytes) -> None:
+    def __init__(self, conninfo: str, schema: Schema) -> None:
         self._conninfo = conninfo
-        self._making = making
+        self._schema = schema
         self._links = Links()
         self._places = asyncio.Semaphore(MOST)
         self.close = self._links.close
@@ -51,7 +52,7 @@ class Loop:
                 try:
                     return await _drive(
                         link,
-                        follow(link, operation, self._making, lambda: countdown.left),
+                        follow(link, operation, self._schema, lambda: countdown.left),
                     )
                 except (*CAUGHT, RefusedError) as error:
                     if not was_left(link, error):

@@ -20,7 +20,7 @@ from yokedcache.stores.postgresql.faults import (
     check_url,
     store_error,
 )
-from yokedcache.stores.postgresql.making import making
+from yokedcache.stores.postgresql.making import Schema
 from yokedcache.stores.postgresql.operations import Settled
 from yokedcache.stores.postgresql.places import place_of
 from yokedcache.stores.postgresql.sync import Threads
@@ -62,7 +62,6 @@ class PostgresClient:
         self.commands = commands
         self._conninfo = make_conninfo("", **facts)
         self._address = address_of(facts)
-        self._making = making(commands.schema)  # read here: a loop reads no files
         self._ticket = ticket
         self._begin()
         weakref.finalize(self, self._threads.close)
@@ -130,11 +129,12 @@ class PostgresClient:
         self._begin()
 
     def _begin(self) -> None:
-        self._threads = Threads(self._conninfo, self._making)
+        self._schema = Schema(self.commands.schema)  # read here: a loop reads no files
+        self._threads = Threads(self._conninfo, self._schema)
         self._loops: WeakKeyDictionary[Any, Opened] = WeakKeyDictionary()
 
     async def _open(self, running: asyncio.AbstractEventLoop) -> Opened:
-        loop = Loop(self._conninfo, self._making)
+        loop = Loop(self._conninfo, self._schema)
         opened = self._loops[running] = (loop, _staying(loop))
         await anext(opened[1])
         return opened

@@ -15,6 +15,7 @@ from yokedcache.stores.postgresql.links import MOST, Links, was_left
 from yokedcache.stores.postgresql.talking import Link, follow
 
 if TYPE_CHECKING:
+    from yokedcache.stores.postgresql.making import Schema
     from yokedcache.stores.postgresql.operations import Operation
     from yokedcache.stores.postgresql.talking import Left, Waits
 
@@ -26,9 +27,9 @@ class Threads:
     Does operations in the calling thread; a few at once, the others wait their turn.
     """
 
-    def __init__(self, conninfo: str, making: bytes) -> None:
+    def __init__(self, conninfo: str, schema: Schema) -> None:
         self._conninfo = conninfo.encode()
-        self._making = making
+        self._schema = schema
         self._links = Links()
         self._places = threading.Semaphore(MOST)
         self.close = self._links.close
@@ -61,7 +62,7 @@ class Threads:
         while True:
             link = self._links.take() or Link(self._conninfo)
             try:
-                return _drive(link, follow(link, operation, self._making, left), left)
+                return _drive(link, follow(link, operation, self._schema, left), left)
             except (*CAUGHT, RefusedError) as error:
                 if not was_left(link, error):
                     raise

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from psycopg.pq.abc import PGresult
 
+    from yokedcache.stores.postgresql.making import Schema
     from yokedcache.stores.postgresql.operations import Operation
 
     Waits = Generator[int, int, Any]
@@ -102,17 +103,19 @@ class Link:
         self.pg.finish()
 
 
-def follow(link: Link, operation: Operation[Any], making: bytes, left: Left) -> Waits:
+def follow(link: Link, operation: Operation[Any], schema: Schema, left: Left) -> Waits:
     """
     Do an operation; open the connection first, and make the schema where there is none.
 
-    `making` is what makes it; `left` tells how many seconds there are for all of it.
+    `left` tells how many seconds there are for all of it.
     """
     if link.wanted:
         limit = left()
         yield from _open(link)
         if left() < limit * (1 - _SHARE):
             raise TimeoutError  # else it would be asked, and closed, again and again
+    if not schema.compared:
+        schema.compare((yield from _say(link, schema.asking)).get_value(0, 0))
     made = careful = False
     while True:
         try:
@@ -120,7 +123,7 @@ def follow(link: Link, operation: Operation[Any], making: bytes, left: Left) -> 
         except RefusedError as error:
             if error.code in UNMADE and not made:
                 made = True
-                yield from _say(link, making)
+                yield from _say(link, schema.making)
             elif error.code in CAREFUL and not careful and not link.careful:
                 careful = link.careful = True
             else:
@@ -174,9 +177,9 @@ def _call(link: Link, operation: Operation[Any], left: Left) -> Waits:
     return [result.get_value(0, column) for column in range(result.nfields)]
 
 
-def _say(link: Link, statements: bytes) -> Waits:
+def _say(link: Link, statements: bytes) -> Generator[int, int, PGresult]:
     link.pg.send_query(statements)
-    yield from _answer(link)
+    return (yield from _answer(link))
 
 
 def _answer(link: Link) -> Generator[int, int, PGresult]:

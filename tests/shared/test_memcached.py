@@ -15,11 +15,10 @@ import pytest
 from tests.services import MemcachedServer
 from tests.services.processes import wait_until
 from tests.support.ledger import Ledger, is_hit, leave_loops
-from tests.support.memcached import key_of, server_of, tag_on, url_of
+from tests.support.memcached import key_of, place_of, server_of, tag_on, url_of
 from yokedcache import YokedCache
 from yokedcache.errors import SettingsError, StoreError
 from yokedcache.settings import read
-from yokedcache.shared.tagging import EVERYTHING
 from yokedcache.stores.memcached.layout import read_tag
 from yokedcache.stores.memcached.ways import read_way
 
@@ -164,10 +163,8 @@ def test_a_dead_server_takes_what_lies_there_and_nothing_else(
     servers: list[MemcachedServer], open_cache: Callable[..., YokedCache]
 ) -> None:
     cache = open_cache(servers, on_unreachable="refuse", store_timeout=1.0)
-    everything = server_of(client_of(cache), servers, EVERYTHING)
-    dead, alive = [one for one in servers if one is not everything]
+    dead, alive, _ = servers
     gone, there = (tag_on(client_of(cache), servers, one) for one in (dead, alive))
-    names = client_of(cache).commands.names
     ledger = Ledger((gone, there))
     dead.kill()
     store = cache.machine.store
@@ -182,11 +179,8 @@ def test_a_dead_server_takes_what_lies_there_and_nothing_else(
     assert time.monotonic() - began < 10 * 0.5
     # what lies on the others is served, whatever lies there is asked for in between
     keys = [f"key {number}" for number in range(30)]
-    port = dead.port
     there_keys = [
-        key
-        for key in keys
-        if client_of(cache).peers[names.entry(_raw(key)).server].address[1] != port
+        key for key in keys if place_of(client_of(cache), servers, key) is not dead
     ]
     assert there_keys
     for key in there_keys:
@@ -199,11 +193,23 @@ def test_a_dead_server_takes_what_lies_there_and_nothing_else(
     store.lift(store.fence([gone]))
 
 
-def _raw(key: str) -> bytes:
-    from yokedcache.core.keys import PLAIN
-    from yokedcache.shared.keys import shared_key
-
-    return shared_key((PLAIN, key)) or b""
+def test_what_is_owed_to_one_server_is_said_to_the_others_once(
+    servers: list[MemcachedServer], open_cache: Callable[..., YokedCache]
+) -> None:
+    cache = open_cache(servers, store_timeout=1.0, announce_timeout=0.3)
+    dead, alive, _ = tags_on_each(cache, servers)
+    wait_until(lambda: cache.sync.set("a", 1, tags=[dead, alive]))
+    servers[0].kill()
+    cache.sync.invalidate_tags([dead, alive])
+    assert cache.stats().owed == 1
+    key = key_of(client_of(cache), alive)
+    before = read_tag(servers[1].say("get", key)).version
+    failures = cache.stats().store_failures
+    wait_until(lambda: cache.stats().store_failures > failures + 2)
+    assert read_tag(servers[1].say("get", key)).version == before
+    assert cache.stats().owed == 1
+    servers[0].restart()
+    wait_until(lambda: cache.stats().owed == 0)
 
 
 def test_what_is_owed_to_one_server_keeps_nothing_from_the_others(

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from yokedcache.core.keys import PLAIN
+from yokedcache.shared.keys import shared_key
 from yokedcache.stores.memcached.client import MemcachedClient
 from yokedcache.stores.memcached.commands import Commands
 from yokedcache.stores.memcached.layout import Names
@@ -72,6 +74,18 @@ def server_of(
     """
     (share,) = client.commands.tags([tag]).shares
     port = client.peers[share.server].address[1]
+    (server,) = [one for one in servers if one.port == port]
+    return server
+
+
+def place_of(
+    client: MemcachedClient, servers: Sequence[MemcachedServer], key: str
+) -> MemcachedServer:
+    """
+    Give the server that has the entry of a key that is set by hand.
+    """
+    raw = shared_key((PLAIN, key)) or b""
+    port = client.peers[client.commands.names.entry(raw).server].address[1]
     (server,) = [one for one in servers if one.port == port]
     return server
 

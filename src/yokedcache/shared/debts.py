@@ -8,11 +8,11 @@ processes have left that are no more is told as well.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from yokedcache.core.tags import Fence
 from yokedcache.errors import StoreError
 from yokedcache.runtime.log import logger, once
-from yokedcache.shared.tagging import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from yokedcache.shared.fencing import SharedFence
     from yokedcache.shared.journal import Journal, Page
     from yokedcache.shared.server import Server
+    from yokedcache.stores.answers import Operation
 
 
 class Note(NamedTuple):
@@ -39,10 +40,13 @@ class Note(NamedTuple):
 
 class Debt(NamedTuple):
     """
-    A fence to be lifted, or tags to be bumped.
+    A fence to be lifted, or an operation that bumps tags.
+
+    It is one operation, however often it is tried: a part of the store that was told
+    needn't be told again.
     """
 
-    what: SharedFence | tuple[str, ...]
+    what: SharedFence | Operation[bytes]
     note: Note | None = None
     left: Page | None = None
     """The file of a process that is no more, if all in there is meant."""
@@ -106,7 +110,7 @@ class Debts:
             return None
 
     def add(
-        self, what: SharedFence | tuple[str, ...], note: Note | None = None
+        self, what: SharedFence | Operation[bytes], note: Note | None = None
     ) -> None:
         """
         Owe the shared store something.
@@ -120,9 +124,11 @@ class Debts:
         """
         pages = self._journal.left() if self._journal is not None else []
         for page in pages:
-            names = [name for names in page.owed.values() for name in names]
+            each = [name for names in page.owed.values() for name in names]
+            names = self._server.universal.written(each)
+            bump = self._server.commands.bump(names)
             with self._lock:
-                self._owed.append(Debt(written(names), left=page))
+                self._owed.append(Debt(bump, left=page))
         if pages:
             logger.warning(
                 "%d processes are no more that owed the shared store an announcement: "
@@ -168,12 +174,11 @@ class Debts:
         if self._journal is not None:
             self._journal.close()
 
-    def _say(self, what: SharedFence | tuple[str, ...]) -> None:
-        commands: Any = self._server.commands
-        if isinstance(what, tuple):
-            self._server.perform(commands.bump(what))
+    def _say(self, what: SharedFence | Operation[bytes]) -> None:
+        if not isinstance(what, Fence):
+            self._server.perform(what)
         elif what.raised is not None:
-            self._server.perform(commands.lift(what.raised))
+            self._server.perform(self._server.commands.lift(what.raised))
 
     def _strike(self, debt: Debt) -> None:
         if debt.left is not None:
@@ -181,5 +186,5 @@ class Debts:
             debt.left.close()
         if debt.note is not None:
             debt.note.strike()
-        if not isinstance(debt.what, tuple) and debt.what.up:
+        if isinstance(debt.what, Fence) and debt.what.up:
             self._settled(debt.what)

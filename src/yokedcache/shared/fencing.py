@@ -227,10 +227,11 @@ class Fencing:
         """
         Bump tags in the shared store, or owe it that.
         """
+        bump = self._server.commands.bump(names)
         try:
-            yield from self._server.insisting(self._server.commands.bump(names))
+            yield from self._server.insisting(bump)
         except BaseException as error:
-            self._owe(names, self._debts.note(names))
+            self._owe(bump, self._debts.note(names))
             if not isinstance(error, StoreError):
                 raise
 
@@ -273,7 +274,7 @@ class Fencing:
         self._wake.set()
 
     def _owe(
-        self, what: SharedFence | tuple[str, ...], note: Note | None = None
+        self, what: SharedFence | Operation[bytes], note: Note | None = None
     ) -> None:
         self._debts.add(what, note)
         once(

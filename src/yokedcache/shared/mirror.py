@@ -13,7 +13,6 @@ from weakref import WeakValueDictionary
 from yokedcache.core.keys import PLAIN
 from yokedcache.core.tags import LISTENERS
 from yokedcache.shared.tagging import (
-    EVERYTHING,
     MOST,
     Asked,
     TagSets,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from yokedcache.core.entry import Entry
     from yokedcache.core.tags import Tag, TagTable, Vector
+    from yokedcache.shared.tagging import Universal
     from yokedcache.stores.answers import Stamp
     from yokedcache.stores.contract import Hit
 
@@ -40,6 +40,7 @@ class Mirror:
     Editors: callers hold the store's lock around what learns.
 
     Args:
+        universal: the tag of everything.
         hears: it is told what others change (`unlearn`).
     """
 
@@ -47,11 +48,13 @@ class Mirror:
         self,
         tags: TagTable,
         make: Callable[[Iterable[str]], Any],
+        universal: Universal,
         *,
         hears: bool = False,
     ) -> None:
         self._tags = tags
         self._hears = hears
+        self._universal = universal
         self._sets = TagSets(make)
         self.mark = b""
         """The incarnation of the shared store, as last learnt."""
@@ -79,12 +82,27 @@ class Mirror:
         """
         Give the tags that the entry of a key will have, as far as can be told.
         """
+        every = self._names(key, near, names)
+        if every.isdisjoint(self._universal.names):
+            every.add(self._universal.of(key, every))
+        if len(every) > MOST:
+            every.intersection_update(self._universal.names)
+        return self._sets.of(every)
+
+    def universal(self, key: Hashable, near: Entry | None, names: Iterable[str]) -> str:
+        """
+        Give the tag of everything that the entry of a key is to carry.
+        """
+        if len(self._universal.names) == 1:
+            return self._universal.names[0]
+        return self._universal.of(key, self._names(key, near, names))
+
+    def _names(
+        self, key: Hashable, near: Entry | None, names: Iterable[str]
+    ) -> set[str]:
         known = () if near is None else (tag.name for tag, _ in near.vector)
         hint = self._hints.get(_kind(key), ())
-        every = {
-            str(name) for name in (*names, *known, *hint, EVERYTHING) if is_shared(name)
-        }
-        return self._sets.of(every if len(every) <= MOST else {EVERYTHING})
+        return {str(name) for name in (*names, *known, *hint) if is_shared(name)}
 
     def hinted(self, key: Hashable) -> bool:
         """
@@ -98,7 +116,7 @@ class Mirror:
         """
         if _kind(key) is None:
             return
-        own = set(given)
+        own = {*given, *self._universal.names}
         names = (str(tag.name) for tag, _ in entry.vector if is_shared(tag.name))
         if len(self._hints) >= _MOST_HINTS:
             self._hints.clear()

@@ -16,6 +16,7 @@ from yokedcache.runtime.drive import run
 from yokedcache.runtime.log import logger, once, own_fault
 from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.resting import Rest
+from yokedcache.shared.tagging import Universal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -71,6 +72,7 @@ class Server:
     ) -> None:
         self.client = client
         self.commands = client.commands
+        self.universal = Universal(client.commands)
         self.lease = lease
         self.failures = 0
         self.recovered: Callable[[], None] = lambda: None

@@ -24,7 +24,7 @@ from yokedcache.shared.keys import key_tag, shared_key
 from yokedcache.shared.losses import Losses
 from yokedcache.shared.mirror import Mirror
 from yokedcache.shared.payloads import imprint, pack
-from yokedcache.shared.tagging import EVERYTHING, MOST, is_shared, written
+from yokedcache.shared.tagging import MOST, is_shared
 from yokedcache.shared.timing import Timing
 from yokedcache.stores.answers import Stamp as SharedStamp
 from yokedcache.stores.answers import TagState
@@ -81,7 +81,9 @@ class SharedStore(Here, Claiming):
         self._announces = isinstance(server.commands, Following)
         self._listener = listener(server, clock, self._unlearn, near)
         hears = self._listener is not None
-        self._mirror = Mirror(self.tags, server.commands.tags, hears=hears)
+        self._mirror = Mirror(
+            self.tags, server.commands.tags, server.universal, hears=hears
+        )
         self._fencing = Fencing(
             server, self._settled, refuse=refuse, grace=grace, journal=journal
         )
@@ -104,10 +106,13 @@ class SharedStore(Here, Claiming):
         it isn't known what will be read, or how that stands (or tags are `late`), the
         shared store's counter is noted, by which tags that turn up later are judged.
         """
-        wanted = tuple(dict.fromkeys((*names, EVERYTHING)))
+        given = tuple(names)
         hinted = self._mirror.hinted(key) and not late
         with self._lock:
-            asked = self._mirror.expected(key, self.entries.get(key), wanted)
+            near = self.entries.get(key)
+            of_all = self._mirror.universal(key, near, given)
+            wanted = tuple(dict.fromkeys((*given, of_all)))
+            asked = self._mirror.expected(key, near, wanted)
             stamp = self.tags.stamp(wanted)
             known = hinted and self._mirror.knows(asked)
         if known and not stamp.fenced:
@@ -169,7 +174,8 @@ class SharedStore(Here, Claiming):
             return "too_large" if "size" in error.facts else "unstorable"
         asked = self._mirror.asked(versions)
         states = [TagState(versions[name]) for name in asked.names]
-        mark = versions[EVERYTHING][:MARK]
+        of_all = next(n for n in self.server.universal.names if n in versions)
+        mark = versions[of_all][:MARK]
         stamp = SharedStamp(asked.tags, states, mark)
         times, life = self._timing.times(entry)
         storing = self.server.commands.store(raw, payload, stamp, times, life=life)
@@ -256,6 +262,7 @@ class SharedStore(Here, Claiming):
             StoreError: nobody can be told, and commits are refused then.
         """
         given = tuple(names)
+        written = self.server.universal.written
         with self._lock:
             fence = SharedFence(self.tags.fence(given).tags, written(given), owner)
         try:
@@ -291,7 +298,7 @@ class SharedStore(Here, Claiming):
         """
         given = tuple(names)
         MemoryStore.bump(self, given)
-        shared = written(given)
+        shared = self.server.universal.written(given)
         if shared:
             yield from self._fencing.bumping(shared)
 
@@ -343,7 +350,7 @@ class SharedStore(Here, Claiming):
         Drop all entries, in every process.
         """
         self.clear()
-        yield from self._fencing.bumping((EVERYTHING,))
+        yield from self._fencing.bumping(self.server.universal.names)
 
     # what comes and goes with the process
 

@@ -4,6 +4,14 @@ Which tags are shared, and how sets of them are asked for.
 Some tags are this process's own affair: what its sessions hold, who listens in it.
 Every shared entry carries the tag of everything, which `clear` bumps and so does a
 write of which nobody knows what it changed.
+
+**In copies.** On a store that is spread over servers that one tag would make look-ups of all
+entries need the server that has it. There it is several tags, one on each server, and
+whoever changes everything changes all of them: a writer has a fence on each before COMMIT
+is sent, and bumps each after it, as with any tags of one commit. So each of them alone tells
+a reader that nothing of that kind has happened since its version was taken, and an entry
+carries one: that of a server which it needs anyway. A copy that can't be changed is
+what any tag is on a server that isn't reached.
 """
 
 from __future__ import annotations
@@ -11,9 +19,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.core.tags import ANY_DATABASE, ANY_TAG, LISTENERS, SESSIONS
+from yokedcache.shared.keys import shared_key
+from yokedcache.stores.contract import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
+
+    from yokedcache.stores.contract import Commands
 
 EVERYTHING: Final = "everything"
 OWN: Final = frozenset({SESSIONS, LISTENERS})
@@ -23,6 +35,9 @@ _WIDE: Final = frozenset({ANY_DATABASE, ANY_TAG})
 
 MOST: Final = 200
 """Tags that are asked for by name; with more nothing is kept, and all is fenced."""
+
+MOST_COPIES: Final = 64
+"""Of the tag of everything: with more servers some share one."""
 
 _MOST_SETS: Final = 4096
 
@@ -34,15 +49,40 @@ def is_shared(name: Hashable) -> bool:
     return isinstance(name, str) and name not in OWN and name not in _WIDE
 
 
-def written(names: Iterable[Hashable]) -> tuple[str, ...]:
+class Universal:
     """
-    Name the shared tags that a change of these reaches.
+    The tag of everything in one store, or its copies.
     """
-    given = tuple(names)
-    shared = tuple(dict.fromkeys(n for n in given if is_shared(n)))
-    if len(shared) > MOST or not _WIDE.isdisjoint(given):
-        return (EVERYTHING,)
-    return shared  # type: ignore[return-value]  # strings, as `is_shared` says
+
+    __slots__ = ("_spread", "names")
+
+    def __init__(self, commands: Commands) -> None:
+        self._spread = commands if isinstance(commands, Spread) else None
+        self.names = (
+            (EVERYTHING,)
+            if self._spread is None
+            else self._spread.copies(EVERYTHING)[:MOST_COPIES]
+        )
+
+    def of(self, key: Hashable, names: Iterable[str]) -> str:
+        """
+        Name the one that the entry of a key is to carry, by its tags as far as known.
+        """
+        if self._spread is None:
+            return EVERYTHING
+        own = set(names).difference(self.names)
+        raw = None if own else shared_key(key)
+        return self.names[self._spread.needed(raw, own) % len(self.names)]
+
+    def written(self, names: Iterable[Hashable]) -> tuple[str, ...]:
+        """
+        Name the shared tags that a change of these reaches.
+        """
+        given = tuple(names)
+        shared = tuple(dict.fromkeys(n for n in given if is_shared(n)))
+        if len(shared) > MOST or not _WIDE.isdisjoint(given):
+            return self.names
+        return shared  # type: ignore[return-value]  # strings, as `is_shared` says
 
 
 class Asked:

@@ -261,6 +261,25 @@ class Saying(Commands, Protocol):
 
 
 @runtime_checkable
+class Spread(Commands, Protocol):
+    """
+    The commands of a store on several servers, none of which takes another's place.
+    """
+
+    def copies(self, tag: str) -> tuple[str, ...]:
+        """
+        Name tags that may stand for one: one on each server, alike in all processes.
+        """
+
+    def needed(self, key: Key | None, names: Iterable[str]) -> int:
+        """
+        Give the place, among those, of one that lies where an entry needs it anyway.
+
+        That is where one of its tags lies, or if none is known the entry itself.
+        """
+
+
+@runtime_checkable
 class Placed(Protocol):
     """
     A client that can say where its store is, however the URL was written.

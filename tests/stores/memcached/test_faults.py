@@ -251,6 +251,36 @@ def test_a_lift_that_is_tried_again_costs_nothing_on_the_servers_that_were_told(
     assert other.stamp(alive).vector != stamp.vector
 
 
+def test_a_bump_that_is_tried_again_costs_nothing_on_the_servers_that_were_told(
+    start_servers: Callable[..., list[MemcachedServer]],
+    start: Callable[..., Process],
+    face: str,
+) -> None:
+    servers = start_servers(2)
+    one, other = start(servers, face=face), start(servers)
+    dead, alive = (tag_on(one.client, servers, server) for server in servers)
+    for tag in (dead, alive):
+        assert other.stamp(tag).unusable is None
+    before = other.stamp(alive).vector
+    servers[0].kill()
+    bump = one.commands.bump([dead, alive])
+    with pytest.raises(StoreError):
+        one.do(bump)
+    stamp = other.stamp(alive)
+    assert stamp.vector != before
+    with pytest.raises(StoreError):
+        one.do(bump)
+    servers[0].restart()
+    one.do(bump)
+    assert other.stamp(alive).vector == stamp.vector
+    # once all were told it is a bump like any other, and so is another one
+    one.do(bump)
+    again = other.stamp(alive)
+    assert again.vector != stamp.vector
+    one.do(one.commands.bump([alive]))
+    assert other.stamp(alive).vector != again.vector
+
+
 def on(process: Process, key: str) -> int:
     made: Any = process.commands
     client: Any = process.client

@@ -45,6 +45,18 @@ class Commands:
             return self.names.tags_of(each_digest(digests))
         return self.names.tags(given)
 
+    def copies(self, tag: str) -> tuple[str, ...]:
+        """
+        Name tags that may stand for one: one on each server.
+        """
+        return self.names.copies(tag)
+
+    def needed(self, key: Key | None, names: Iterable[str]) -> int:
+        """
+        Give a server that an entry needs anyway: one of its tags has its place there.
+        """
+        return self.names.needed(key, names)
+
     def read(self, key: Key, tags: Tags = ()) -> Plan[Hit | Miss]:
         """
         Look an entry up: once a server if it carries no other tags than these.
@@ -187,7 +199,8 @@ class Commands:
         """
         Make everything that depends on one of the tags unservable.
         """
-        told = (self.tags(tags), self._lease)
+        done: set[int] = set()
+        told = (self.tags(tags), self._lease, done)
         return Plan("bump", partial(tagging.bump, self.names, *told))
 
     def note(self) -> Plan[bytes | None]:

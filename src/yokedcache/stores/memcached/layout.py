@@ -18,6 +18,7 @@ that meets it replaces it, as a tag that was lost.
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import re
 from hashlib import blake2b
@@ -293,6 +294,27 @@ class Names:
             share.keys.append(self._tag + word(digest))
         ordered = tuple(shares[server] for server in sorted(shares))
         return SpreadTags(b"".join(digests), ordered)
+
+    def copies(self, tag: str) -> tuple[str, ...]:
+        """
+        Name a tag and others after it, of which one lies on each server.
+        """
+        found: dict[int, str] = {}
+        for number in itertools.count():
+            if len(found) == self.servers:
+                return tuple(found[server] for server in range(self.servers))
+            name = f"{tag} {number}" if number else tag
+            found.setdefault(self._server(digest_of(name)), name)
+        raise AssertionError  # pragma: no cover - it counts for ever
+
+    def needed(self, key: bytes | str | None, names: Iterable[str]) -> int:
+        """
+        Give a server that has one of some tags; where there are none, the entry's.
+        """
+        digest = min(map(digest_of, names), default=None)
+        if digest is not None:
+            return self._server(digest)
+        return 0 if key is None else self.entry(key).server
 
     def _server(self, digest: bytes) -> int:
         return int.from_bytes(digest[-4:], "big") % self.servers

@@ -178,12 +178,17 @@ def lift(names: Names, tags: SpreadTags, lease: int, token: bytes) -> Steps[Lift
     return Lifted(changed.version, missing)
 
 
-def bump(names: Names, tags: SpreadTags, lease: int) -> Steps[bytes]:
+def bump(names: Names, tags: SpreadTags, lease: int, told: set[int]) -> Steps[bytes]:
     """
     Make everything that depends on one of the tags unservable; give the version.
+
+    Args:
+        told: servers that were told by this operation, before one failed: they needn't
+            be again, and each time would cost what was loaded since.
     """
     decide = partial(_renumber, token=b"")
-    changed = yield from _everywhere(names, tags, lease, decide, make=False)
+    changed = yield from _everywhere(names, tags, lease, decide, told, make=False)
+    told.clear()
     return changed.version
 
 

@@ -1,0 +1,195 @@
+"""
+One of three Memcached servers is gone, whichever it is: the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.services import MemcachedServer
+from tests.services.processes import wait_until
+from tests.support.memcached import place_of, server_of, tag_on, url_of
+from yokedcache import YokedCache
+from yokedcache.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.timeout(120)
+
+KEYS = [f"key {number}" for number in range(40)]
+
+
+@pytest.fixture
+def servers() -> Iterator[list[MemcachedServer]]:
+    with MemcachedServer.several(3) as running:
+        yield running
+
+
+@pytest.fixture
+def open_cache(
+    servers: list[MemcachedServer],
+) -> Iterator[Callable[..., YokedCache]]:
+    opened: list[YokedCache] = []
+
+    def make(**settings: Any) -> YokedCache:
+        given = {"store_timeout": 5.0, "announce_timeout": 0.3, "lease": 0.3}
+        opened.append(YokedCache(url_of(servers), **given | settings))
+        return opened[-1]
+
+    yield make
+    for cache in opened:
+        cache.sync.close()
+
+
+def client_of(cache: YokedCache) -> Any:
+    return cache.machine.store.server.client
+
+
+class Lying:
+    """
+    Keys and tags by the servers where they lie.
+    """
+
+    def __init__(self, cache: YokedCache, servers: list[MemcachedServer]) -> None:
+        self.client = client_of(cache)
+        self.servers = servers
+        self.tags = [tag_on(self.client, servers, server) for server in servers]
+
+    def beside(self, dead: MemcachedServer) -> list[tuple[str, str]]:
+        """
+        Give keys and tags of which none lies there, and each lies on both others.
+        """
+        keys = [k for k in KEYS if place_of(self.client, self.servers, k) is not dead]
+        tags = [t for t in self.tags if self.server(t) is not dead]
+        pairs = [(key, tags[number % 2]) for number, key in enumerate(keys)]
+        met = {
+            (place_of(self.client, self.servers, key).port, tag) for key, tag in pairs
+        }
+        assert len(met) == 4
+        return pairs
+
+    def server(self, tag: str) -> MemcachedServer:
+        return server_of(self.client, self.servers, tag)
+
+
+async def held(coroutine: Any) -> Any:
+    return await coroutine
+
+
+class Face:
+    """
+    A cache as threads have it, or event loops.
+    """
+
+    def __init__(self, cache: YokedCache, *, awaited: bool) -> None:
+        self._of: Any = cache if awaited else cache.sync
+        self._awaited = awaited
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            done = getattr(self._of, name)(*given, **named)
+            return asyncio.run(held(done)) if self._awaited else done
+
+        return call
+
+
+each_server = pytest.mark.parametrize("number", [0, 1, 2])
+each_face = pytest.mark.parametrize("awaited", [False, True], ids=["thread", "loop"])
+
+
+@each_server
+@each_face
+def test_whichever_is_dead_what_lies_on_the_others_is_served_and_kept(
+    number: int,
+    awaited: bool,
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+) -> None:
+    writer, reader = open_cache(), Face(open_cache(), awaited=awaited)
+    dead = servers[number]
+    pairs = Lying(writer, servers).beside(dead)
+    for key, tag in pairs:
+        wait_until(lambda key=key, tag=tag: writer.sync.set(key, key, tags=[tag]))
+    dead.kill()
+    for _ in range(2):  # as it finds them, and as it knows them
+        for key, _ in pairs:
+            assert reader.get(key) == key
+    for key, tag in pairs:
+        assert reader.set(key, "new", tags=[tag])
+        assert writer.sync.get(key) == "new"
+        assert reader.get_or_set(key, lambda: "other", tags=[tag]) == "new"
+
+
+@each_server
+@each_face
+def test_clear_reaches_the_others_at_once_and_the_dead_one_when_it_is_back(
+    number: int,
+    awaited: bool,
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+) -> None:
+    one, other = open_cache(store_timeout=0.5), open_cache(store_timeout=0.5)
+    lying = Lying(one, servers)
+    kept = dict(lying.beside(servers[number]))
+    tags = {key: kept.get(key, lying.tags[number]) for key in KEYS}
+    for key, tag in tags.items():
+        wait_until(lambda key=key, tag=tag: one.sync.set(key, "old", tags=[tag]))
+        assert other.sync.get(key) == "old"
+    with servers[number].suspended():  # it keeps all that it has
+        Face(one, awaited=awaited).clear()
+        assert one.stats().owed == 1
+        for key, tag in kept.items():
+            assert other.sync.get(key) is None
+            assert one.sync.get(key) is None
+            wait_until(lambda key=key, tag=tag: one.sync.set(key, "new", tags=[tag]))
+        # what is owed to one is said to the others once
+        assert [other.sync.get(key) for key in kept] == ["new"] * len(kept)
+    wait_until(lambda: one.stats().owed == 0)
+    fresh = Face(open_cache(), awaited=awaited)
+    for key in KEYS:
+        found = fresh.get(key)
+        assert found == ("new" if key in kept else None)
+
+
+@each_server
+def test_a_write_that_may_be_of_anything_is_refused_whichever_is_dead(
+    number: int,
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+) -> None:
+    cache = open_cache(on_unreachable="refuse", store_timeout=0.5)
+    store = cache.machine.store
+    key, tag = Lying(cache, servers).beside(servers[number])[0]
+    wait_until(lambda: cache.sync.set(key, "old", tags=[tag]))
+    fence = store.fence(["database:"])
+    assert cache.sync.get(key) is None
+    store.lift(fence)
+    servers[number].kill()
+    with pytest.raises(StoreError):
+        store.fence(["database:"])
+    wait_until(lambda: cache.sync.set(key, "new", tags=[tag]))
+    assert cache.sync.get(key) == "new"
+
+
+@each_server
+def test_a_write_that_may_be_of_anything_ends_what_lies_anywhere(
+    number: int,
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+) -> None:
+    writer, reader = open_cache(), open_cache()
+    pairs = Lying(writer, servers).beside(servers[number])
+    for key, tag in pairs:
+        wait_until(lambda key=key, tag=tag: writer.sync.set(key, "old", tags=[tag]))
+        assert reader.sync.get(key) == "old"
+    store = writer.machine.store
+    fence = store.fence(["database:"])
+    for key, tag in pairs:
+        assert reader.sync.get(key) is None
+        assert not reader.sync.set(key, "too early", tags=[tag])
+    store.lift(fence)
+    assert [key for key, _ in pairs if reader.sync.get(key) is not None] == []

@@ -60,7 +60,8 @@ class Stats:
     """Databases that other processes use, too, and what says so."""
     store: str = ""
     """How a shared store is used by now: `asked`; `left_alone` for a while, having failed;
-    `not_relied_on`, so soon after an outage; `takes_nothing`, having failed to keep
+    `not_relied_on`, so soon after an outage; `partly_asked`, as one server of several is
+    either of that; `takes_nothing`, having failed to keep
     answers. Empty without one."""
     store_misses: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """What it said of what it couldn't give, and how often: `absent`, `changed`, ..."""

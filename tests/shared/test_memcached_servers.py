@@ -156,6 +156,29 @@ def test_clear_reaches_the_others_at_once_and_the_dead_one_when_it_is_back(
 
 
 @each_server
+@each_face
+def test_that_one_is_not_asked_is_told_until_it_is_relied_on_again(
+    number: int,
+    awaited: bool,
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+) -> None:
+    cache = open_cache()
+    face = Face(cache, awaited=awaited)
+
+    def told(state: str) -> bool:
+        for key in KEYS:
+            face.get(key)
+        return cache.stats().store == state
+
+    assert told("asked")
+    servers[number].kill()
+    wait_until(lambda: told("partly_asked"))
+    servers[number].restart()
+    wait_until(lambda: told("asked"))
+
+
+@each_server
 def test_a_write_that_may_be_of_anything_is_refused_whichever_is_dead(
     number: int,
     servers: list[MemcachedServer],

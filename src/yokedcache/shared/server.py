@@ -17,6 +17,7 @@ from yokedcache.runtime.log import logger, once, own_fault
 from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.resting import Rest
 from yokedcache.shared.tagging import Universal
+from yokedcache.stores.contract import Parted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -99,6 +100,8 @@ class Server:
             return "left_alone"
         if self._doubt.holds:
             return "not_relied_on"
+        if isinstance(self.client, Parted) and self.client.partly:
+            return "partly_asked"
         return "takes_nothing" if self._storing.failing else "asked"
 
     def perform(self, operation: Operation[T]) -> T:

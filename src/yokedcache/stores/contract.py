@@ -294,6 +294,19 @@ class Placed(Protocol):
         """
 
 
+@runtime_checkable
+class Parted(Protocol):
+    """
+    A client of a store that goes on without a part of it.
+    """
+
+    @property
+    def partly(self) -> bool:
+        """
+        Tell whether a part is left alone, having failed, or is not relied on yet.
+        """
+
+
 class Client(Protocol):
     """
     Does a store's operations, for this process.

@@ -67,6 +67,13 @@ class MemcachedClient:
         servers = sorted(address_text(peer.address) for peer in self.peers)
         return f"memcached {','.join(servers)}"
 
+    @property
+    def partly(self) -> bool:
+        """
+        Tell whether a server of several is left alone, or not relied on (`Parted`).
+        """
+        return any(peer.rests for peer in self.peers)
+
     def perform(self, operation: answers.Operation[T], limit: float) -> T:
         """
         Do an operation in the calling thread.

@@ -63,6 +63,13 @@ class Peer:
         """
         return not self._alone
 
+    @property
+    def rests(self) -> bool:
+        """
+        Whether it alone is left alone now, or not relied on.
+        """
+        return not self._alone and (self._breaker.failing or self._doubt.holds)
+
     def admit(self, asked: str, ends: float) -> float:
         """
         Say until when an operation may take here.

@@ -8,12 +8,17 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services import MemcachedServer
 from tests.services.processes import wait_until
+from tests.shared.functions import Copy
 from tests.support.memcached import place_of, server_of, tag_on, url_of
+from tests.support.models import User
 from yokedcache import YokedCache
 from yokedcache.errors import StoreError
+from yokedcache.shared.tagging import is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,3 +221,67 @@ def test_a_write_that_may_be_of_anything_ends_what_lies_anywhere(
         assert not reader.sync.set(key, "too early", tags=[tag])
     store.lift(fence)
     assert [key for key, _ in pairs if reader.sync.get(key) is not None] == []
+
+
+def names_by(maker: sessionmaker[Session], cache: YokedCache) -> Copy:
+    """
+    Give one process's function that reads a name, of any number of calls.
+    """
+    attached = cache.attach(sessionmaker(maker.kw["bind"]))
+
+    def name(number: int) -> str:
+        with attached() as session:
+            return session.scalars(select(User.name).limit(number + 1)).one()
+
+    return Copy(cache, "servers", name)
+
+
+def needed(cache: YokedCache, servers: list[MemcachedServer]) -> dict[Any, set[int]]:
+    """
+    Give, for each key, the ports of the servers that the look-up asks but its own.
+    """
+    client = client_of(cache)
+    return {
+        key: {
+            server_of(client, servers, str(tag.name)).port
+            for tag, _ in entry.vector
+            if is_shared(tag.name)
+        }
+        - {place_of(client, servers, key).port}
+        for key, entry in cache.machine.store.entries.items()
+    }
+
+
+def test_what_is_read_from_a_database_needs_no_server_but_its_own_and_its_tags(
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+    maker: sessionmaker[Session],
+) -> None:
+    one, other = open_cache(), open_cache()
+    writer, reader = names_by(maker, one), names_by(maker, other)
+
+    def kept(copy: Copy, numbers: range) -> bool:
+        before = len(copy.calls)
+        assert {copy(number) for number in numbers} == {"old"}
+        return len(copy.calls) == before
+
+    wait_until(lambda: kept(writer, range(20)))
+    wait_until(lambda: kept(reader, range(20, 21)))  # it knows who listens
+    names = [
+        n for n in one.machine.store.names() if n.startswith(("database:", "table:"))
+    ]
+    tags = {server_of(client_of(one), servers, str(name)).port for name in names}
+    writer.be_here()
+    asked = needed(one, servers)
+    assert len(asked) >= 40
+    assert all(ports <= tags for ports in asked.values())
+    dead = next(server for server in servers if server.port not in tags)
+    dead.kill()
+    before = len(reader.calls)
+    assert {reader(number) for number in range(20)} == {"old"}
+    missed = reader.calls[before:]
+    assert 0 < len(missed) < 20
+    for key in asked:
+        if isinstance(key, tuple) and str(key[0]).startswith("function:"):
+            lost = place_of(client_of(one), servers, key) is dead
+            assert lost is (key[1] in missed), key

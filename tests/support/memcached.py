@@ -14,7 +14,7 @@ from yokedcache.stores.memcached.layout import Names
 from yokedcache.stores.memcached.ways import address_text, read_way
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from tests.services import MemcachedServer
 
@@ -79,12 +79,12 @@ def server_of(
 
 
 def place_of(
-    client: MemcachedClient, servers: Sequence[MemcachedServer], key: str
+    client: MemcachedClient, servers: Sequence[MemcachedServer], key: Hashable
 ) -> MemcachedServer:
     """
-    Give the server that has the entry of a key that is set by hand.
+    Give the server that has the entry of a key; a text is one that is set by hand.
     """
-    raw = shared_key((PLAIN, key)) or b""
+    raw = shared_key((PLAIN, key) if isinstance(key, str) else key) or b""
     port = client.peers[client.commands.names.entry(raw).server].address[1]
     (server,) = [one for one in servers if one.port == port]
     return server

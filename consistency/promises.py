@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from consistency.accounts import Accounts, account
 from consistency.events import MARKS, WRITE, Event
-from consistency.judge import Verdict, judge
+from consistency.excuses import unexcused, unheard
+from consistency.judge import Verdict, Violation, judge
 from consistency.recovery import Recovery, recovery
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class Findings:
 
     verdict: Verdict
     others: Verdict
-    """The same, if nobody had to see what the victims wrote."""
+    """The same, if nobody had to see what the victims couldn't tell."""
+    backwards: tuple[Violation, ...]
+    """Reads that went back, though what they missed could be told."""
     accounts: Accounts
     recovery: Recovery
     hits: float
@@ -77,9 +80,11 @@ def find(
     """
     reads = [e for e in history if e.way != WRITE and e.way not in MARKS]
     hits = sum(not read.loaded for read in reads)
+    verdict, excused = judge(history, near=near), unheard(history, strikes)
     return Findings(
-        verdict=judge(history, near=near),
-        others=judge(e for e in history if not _unheard(e, strikes)),
+        verdict=verdict,
+        others=judge((e for e in history if e not in excused), near=near),
+        backwards=tuple(unexcused(verdict.backwards, excused)),
         accounts=account(history),
         recovery=recovery(reads, strikes),
         hits=hits / len(reads) if reads else 0.0,
@@ -94,11 +99,13 @@ def breaches(promise: Promise, found: Findings, *, ttl: float) -> list[str]:
     accounts = found.accounts
     limit = found.outage + int(ttl * 1e9) if promise.bounded else 0
     verdict = found.others if promise.bounded else found.verdict
-    told = [(len(verdict.stale), "stale reads")]
+    backwards = found.backwards if promise.bounded else found.verdict.backwards
+    told = [
+        (len(verdict.stale), "stale reads"),
+        (len(backwards), "reads that went back"),
+    ]
     if promise.bounded:
         told.append((_older(found.verdict, limit), "reads older than outage and TTL"))
-    else:
-        told.append((len(verdict.backwards), "reads that went back"))
     told += [
         (accounts.unanswered, "reads that failed"),
         (accounts.broken, "writes that failed"),
@@ -120,16 +127,3 @@ def proves_nothing(found: Findings, strikes: Sequence[Strike]) -> bool:
 def _older(verdict: Verdict, limit: int) -> int:
     violations = {one.read for one in verdict.stale if one.age > limit}
     return len(violations | {b.read for b in verdict.backwards if b.age > limit})
-
-
-def _unheard(event: Event, strikes: Sequence[Strike]) -> bool:
-    """
-    Tell whether a write is one of a victim, from its strike on until the next.
-    """
-    if event.way != WRITE:
-        return False
-    last: Strike | None = None
-    for strike in strikes:
-        if strike.began <= event.ended:
-            last = strike
-    return last is not None and last.victim == event.process

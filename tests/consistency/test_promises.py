@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consistency.events import BEGUN, BROKEN, REFUSED, UNANSWERED, WRITE, Event
+from consistency.excuses import TOLD_AFTER
 from consistency.nemeses import NEMESES, Strike
 from consistency.promises import Promise, breaches, find, promise, proves_nothing
 
@@ -92,9 +93,33 @@ def test_what_others_wrote_may_not() -> None:
 
 def test_each_strike_excuses_its_own_victim() -> None:
     strikes = [STRIKE, Strike(4 * SECOND, 6 * SECOND, OTHER)]
-    first, second = write(1, 3.5), write(1, 4.5)
-    assert broken(BOUNDED, first, read(0, 3.6), strikes=strikes) == []
+    first, second = write(1, 2.5), write(1, 4.5)
+    assert broken(BOUNDED, first, read(0, 2.6), strikes=strikes) == []
     assert broken(BOUNDED, second, read(0, 4.6), strikes=strikes) == ["1 stale reads"]
+
+
+def test_excuse_ends_when_the_outage_does_and_it_had_time_to_tell() -> None:
+    ends = 3 + TOLD_AFTER
+    soon, later = write(1, ends - 0.1), write(1, ends + 0.1)
+    assert broken(BOUNDED, soon, read(0, ends)) == []
+    # it doesn't matter when the next outage comes
+    assert broken(BOUNDED, later, read(0, ends + 0.2)) == ["1 stale reads"]
+    # one that was under way then may have been made before
+    under_way = later._replace(began=int((ends - 0.1) * SECOND))
+    assert broken(BOUNDED, under_way, read(0, ends + 0.2)) == []
+
+
+def test_row_goes_back_behind_what_only_the_victim_knew() -> None:
+    seen = [write(1, 2.0), write(2, 2.1), read(2, 2.2), read(0, 2.3)]
+    assert broken(BOUNDED, *seen) == []
+
+
+def test_row_may_not_go_back_behind_what_others_wrote() -> None:
+    under_way = write(2, 2.5, OTHER)._replace(began=2 * SECOND)
+    went_back = [write(1, 2.0), under_way, read(2, 2.2), read(0, 2.3)]
+    assert broken(BOUNDED, *went_back) == ["1 reads that went back"]
+    # nobody knows whose that is
+    assert broken(BOUNDED, read(1, 2.1), read(0, 2.2))[0] == "1 reads that went back"
 
 
 def test_refusals_are_promised_to_nobody_who_did_not_ask() -> None:

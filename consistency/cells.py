@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from consistency.stage import Load, Scene, Stage
 
 NO_END = 10**9
+NOT_RELIED_ON = 1.0
+LEFT_ALONE = 5.0
+"""Seconds, at the most, as the page on shared stores has it: "When the store fails"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,23 @@ class Pace:
     grace: float = 1.0
     ttl: float = 3.0
     patience: float = 0.05
+
+    @property
+    def healing(self) -> float:
+        """
+        Seconds within which hits are usually back once the store is.
+
+        Nothing is kept for one `lease`, a dead writer's fence stands until its grace is
+        over, and nothing is served for a second; then something has to be loaded.
+        """
+        return self.lease + self.grace + NOT_RELIED_ON + 1.0
+
+    @property
+    def mending(self) -> float:
+        """
+        Seconds within which they must be: before, the store may still be left alone.
+        """
+        return self.healing + LEFT_ALONE
 
     def url(self, store: str, case: Case) -> str:
         """
@@ -137,7 +157,7 @@ def _parts(
 
 def _struck(nemesis: Nemesis, pace: Pace) -> list[Strike]:
     """
-    Let the crew play, and the nemesis act now and then.
+    Let the crew play, and the nemesis act now and then; at last, let it be got over.
     """
     ground, strikes = nemesis.ground, list[Strike]()
     nemesis.gather()
@@ -146,7 +166,7 @@ def _struck(nemesis: Nemesis, pace: Pace) -> list[Strike]:
         # the cache has to be trusted, and filled, before anything is taken from it
         while not ground.over.wait(pace.every if strikes else pace.every + pace.lease):
             strikes.append(nemesis.strike())
-    time.sleep(pace.every)
+    time.sleep(pace.mending)
     for member in ground.crew.members:
         member.dismiss()
     ground.crew.wait(0, told=lambda _events: None)

@@ -15,7 +15,8 @@ from consistency.cells import PACE, Case, Cell, Pace, play
 from consistency.contenders import CONTENDERS, Contender
 from consistency.crew import PlayerError
 from consistency.nemeses import NEMESES
-from consistency.promises import breaches, proves_nothing
+from consistency.promises import breaches
+from consistency.proof import lacking
 
 if TYPE_CHECKING:
     import argparse
@@ -98,9 +99,7 @@ def wrong(cell: Cell, pace: Pace) -> list[str]:
     List what fails a cell.
     """
     found = breaches(cell.case.promise, cell.found, ttl=pace.ttl)
-    if proves_nothing(cell.found, cell.strikes):
-        found.append("nothing was tested")
-    return found
+    return [*found, *lacking(cell, pace)]
 
 
 def head() -> list[str]:
@@ -146,9 +145,9 @@ def recovered(recovery: Recovery) -> str:
     """
     Say after what time hits were back: usually, and at the latest.
     """
-    if not recovery.times:
+    if not (times := recovery.known):
         return "never before the next"
-    usual, latest = median(recovery.times) / 1e9, max(recovery.times) / 1e9
+    usual, latest = median(times) / 1e9, max(times) / 1e9
     said = f"{usual:.2f} s, {latest:.2f} s"
     return f"{said} ({recovery.never} not)" if recovery.never else said
 

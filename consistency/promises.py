@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consistency.accounts import Accounts, account
-from consistency.events import MARKS, WRITE, Event
 from consistency.excuses import unexcused, unheard
+from consistency.hits import hits_of, reads_of
 from consistency.judge import Verdict, Violation, judge
 from consistency.recovery import Recovery, recovery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consistency.events import Event
     from consistency.nemeses import Nemesis, Strike
-
-LEAST_HITS = 0.01
-"""A cache that answered a smaller share of the reads proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,7 @@ class Findings:
     accounts: Accounts
     recovery: Recovery
     hits: float
+    """Share of the reads since the end of the first strike that the cache answered."""
     outage: int
     """Nanoseconds that the longest strike took."""
 
@@ -78,8 +77,10 @@ def find(
     """
     Judge a history.
     """
-    reads = [e for e in history if e.way != WRITE and e.way not in MARKS]
-    hits = sum(not read.loaded for read in reads)
+    reads = reads_of(history)
+    since = strikes[0].ended if strikes else 0
+    later = sum(read.began > since for read in reads)
+    hits = sum(hit.began > since for hit in hits_of(reads))
     verdict, excused = judge(history, near=near), unheard(history, strikes)
     return Findings(
         verdict=verdict,
@@ -87,7 +88,7 @@ def find(
         backwards=tuple(unexcused(verdict.backwards, excused)),
         accounts=account(history),
         recovery=recovery(reads, strikes),
-        hits=hits / len(reads) if reads else 0.0,
+        hits=hits / later if later else 0.0,
         outage=max((strike.ended - strike.began for strike in strikes), default=0),
     )
 
@@ -114,14 +115,6 @@ def breaches(promise: Promise, found: Findings, *, ttl: float) -> list[str]:
     if not promise.refusals:
         told.append((accounts.refused, "refused commits"))
     return [f"{number:,} {what}" for number, what in told if number]
-
-
-def proves_nothing(found: Findings, strikes: Sequence[Strike]) -> bool:
-    """
-    Tell whether there was nothing to judge.
-    """
-    few = found.hits < LEAST_HITS or not found.accounts.written
-    return few or not strikes
 
 
 def _older(verdict: Verdict, limit: int) -> int:

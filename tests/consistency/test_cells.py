@@ -55,9 +55,7 @@ def test_promise_holds(
     load = Load(reads=1, processes=2, tasks=2, rows=3, writes=0.2)
     complaints = faults.main(Stage(postgres_server), load, options)
     printed = capsys.readouterr().out
-    # a busy machine may answer nothing from the cache in so short a time
-    nothing = f"{fault}, {setting}: nothing was tested"
-    assert [one for one in complaints if one != nothing] == [], printed
+    assert complaints == [], printed
     *_, line = (text for text in printed.splitlines() if text.startswith("|"))
     cells = [text.strip() for text in line.strip("|").split("|")]
     assert cells[:3] == [NEMESES[fault].title, setting, "0 stale"]
@@ -98,9 +96,9 @@ def test_where_a_violation_fell() -> None:
 @pytest.mark.parametrize(
     ("recovery", "said"),
     [
-        (Recovery((), 3), "never before the next"),
-        (Recovery((SECOND, 3 * SECOND, 2 * SECOND), 0), "2.00 s, 3.00 s"),
-        (Recovery((SECOND,), 2), "1.00 s, 1.00 s (2 not)"),
+        (Recovery((None,) * 3), "never before the next"),
+        (Recovery((SECOND, 3 * SECOND, 2 * SECOND)), "2.00 s, 3.00 s"),
+        (Recovery((SECOND, None, None)), "1.00 s, 1.00 s (2 not)"),
     ],
 )
 def test_words_for_recovery(recovery: Recovery, said: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from consistency.events import BEGUN, BROKEN, REFUSED, UNANSWERED, WRITE, Event
 from consistency.excuses import TOLD_AFTER
 from consistency.nemeses import NEMESES, Strike
-from consistency.promises import Promise, breaches, find, promise, proves_nothing
+from consistency.promises import Promise, breaches, find, promise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,11 +148,10 @@ def test_killed_writer_may_have_committed_or_not() -> None:
     assert seen == ["1 reads that went back"]
 
 
-def test_run_without_hits_faults_or_writes_proves_nothing() -> None:
-    loaded = read(1, 2.1)._replace(loaded=True)
-    good = find([write(1, 2.0), read(1, 2.1)], [STRIKE])
-    assert good.hits == 1.0
-    assert not proves_nothing(good, [STRIKE])
-    assert proves_nothing(good, [])
-    assert proves_nothing(find([read(1, 2.1)], [STRIKE]), [STRIKE])
-    assert proves_nothing(find([write(1, 2.0), loaded], [STRIKE]), [STRIKE])
+def test_hits_are_those_after_the_first_fault_that_waited_for_nobody() -> None:
+    before, hit = read(1, 0.5), read(1, 4.0)
+    load = read(1, 5.0)._replace(loaded=True, ended=6 * SECOND)
+    waiting = read(1, 5.5)._replace(ended=6 * SECOND)
+    assert find([before, hit, load, waiting], [STRIKE]).hits == 1 / 3
+    assert find([before, hit], []).hits == 1.0
+    assert find([before], [STRIKE]).hits == 0.0

@@ -19,18 +19,18 @@ def read(
 
 
 def test_nobody_read() -> None:
-    assert recovery([], [STRIKE]) == Recovery((), 1)
+    assert recovery([], [STRIKE]) == Recovery((None,))
 
 
 def test_first_hit_after_the_end_counts() -> None:
     reads = [read(90, 110), read(110, 115, loaded=True), read(130, 131), read(150, 151)]
-    assert recovery(reads, [STRIKE]) == Recovery((30,), 0)
+    assert recovery(reads, [STRIKE]) == Recovery((30,))
 
 
 def test_who_waits_for_anothers_load_has_no_hit() -> None:
     load = read(110, 140, loaded=True)
     reads = [load, read(120, 141), read(150, 151), read(160, 161)]
-    assert recovery(reads, [STRIKE]) == Recovery((50,), 0)
+    assert recovery(reads, [STRIKE]) == Recovery((50,))
     # loads of other rows and processes are none of its business
     for other in (load._replace(row=2), load._replace(process=5)):
         others = [other, *reads[1:], read(105, 106, process=5)]
@@ -41,13 +41,13 @@ def test_most_processes_have_to_be_back() -> None:
     firsts = {0: 110, 1: 190, 2: 120}
     reads = [read(at, at + 1, process=process) for process, at in firsts.items()]
     reads.append(read(300, 301))
-    assert recovery(reads, [STRIKE]) == Recovery((20,), 0)
+    assert recovery(reads, [STRIKE]) == Recovery((20,))
 
 
 def test_victim_has_to_be_back_itself() -> None:
     reads = [read(110, 111), read(170, 171, process=1), read(300, 301)]
     strikes = [Strike(50, 100, victim=1)]
-    assert recovery(reads, strikes) == Recovery((70,), 0)
+    assert recovery(reads, strikes) == Recovery((70,))
     # one that was killed reads no more
     strikes = [Strike(50, 100, victim=2)]
     assert recovery(reads, strikes).times == (70,)
@@ -56,4 +56,4 @@ def test_victim_has_to_be_back_itself() -> None:
 def test_hits_after_the_next_strike_are_too_late() -> None:
     reads = [read(110, 111, loaded=True), read(310, 311), read(400, 401)]
     strikes = [STRIKE, Strike(200, 300)]
-    assert recovery(reads, strikes) == Recovery((10,), 1)
+    assert recovery(reads, strikes) == Recovery((None, 10))

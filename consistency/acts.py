@@ -77,6 +77,8 @@ class Acts(Generic[T]):
     """Ways to read the row's value, by name."""
     refusals: tuple[type[Exception], ...] = ()
     """By which a write says that nothing was sent."""
+    signs: Callable[[], Mapping[str, int]] = dict
+    """Gives what the contender counted, at the end: see `signs`."""
 
 
 Blocking = Acts[int]

@@ -8,7 +8,8 @@ import contextlib
 import random
 import threading
 import time
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +20,11 @@ from consistency.crew import Crew
 from consistency.environments import interpreter, surroundings
 from consistency.nemeses import Ground, Nemesis, Strike
 from consistency.promises import Findings, Promise, find, promise
+from consistency.signs import CUT_OFF, summed
 from tests.services.proxy import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from consistency.contenders import Contender
     from consistency.player import Part
@@ -112,7 +114,9 @@ class Cell:
     strikes: tuple[Strike, ...]
     found: Findings
     ways: dict[int, list[str]]
-    failures: dict[str, int]
+    failures: Mapping[str, int]
+    signs: Mapping[str, int] = field(default_factory=dict)
+    """How often what of `consistency.signs` was seen."""
 
 
 def play(
@@ -144,8 +148,9 @@ def play(
         dice = random.Random(f"{load.seed} {nemesis.name} {case.on_unreachable}")
         over = threading.Event()
         ground = Ground(redis, proxies, crew, dice, over)
-        strikes = _struck(nemesis(ground), pace)
-        return _judged(crew, case, strikes)
+        acting = nemesis(ground)
+        strikes = _struck(acting, pace)
+        return _judged(crew, case, strikes, acting.seen)
 
 
 def _parts(
@@ -167,6 +172,7 @@ def _struck(nemesis: Nemesis, pace: Pace) -> list[Strike]:
         while not ground.over.wait(pace.every if strikes else pace.every + pace.lease):
             strikes.append(nemesis.strike())
     time.sleep(pace.mending)
+    nemesis.look()
     for member in ground.crew.members:
         member.dismiss()
     ground.crew.wait(0, told=lambda _events: None)
@@ -183,17 +189,24 @@ def _ending(over: threading.Event, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _judged(crew: Crew, case: Case, strikes: list[Strike]) -> Cell:
+def _judged(
+    crew: Crew, case: Case, strikes: list[Strike], seen: Mapping[str, int]
+) -> Cell:
     logs = (events.read(Path(member.part.log)) for member in crew.members)
     history = list(chain.from_iterable(logs))
-    failures: dict[str, int] = {}
-    for member in crew.members:
-        for what, count in member.counted()["failures"].items():
-            failures[what] = failures.get(what, 0) + count
+    reports = {member.part.process: member.counted() for member in crew.members}
+    failures: Counter[str] = Counter()
+    for report in reports.values():
+        failures.update(report["failures"])
+    found = find(history, strikes, near=case.nemesis.near)
+    counted = {process: report["signs"] for process, report in reports.items()}
+    signs = summed(counted, strikes if case.nemesis.proxied else ())
+    signs |= {**seen, CUT_OFF: found.accounts.unknown}
     return Cell(
         case=case,
         strikes=tuple(strikes),
-        found=find(history, strikes, near=case.nemesis.near),
+        found=found,
         ways={member.part.process: member.ways for member in crew.members},
         failures=failures,
+        signs=signs,
     )

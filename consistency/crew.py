@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -89,7 +91,23 @@ class Member:
         self._hearing.join(PATIENCE)
         if self._report is None and not self._killed:
             raise self.lost("ended without a report")
-        return self._report or {"loads": 0, "failures": {}}
+        return self._report or {"loads": 0, "failures": {}, "signs": {}}
+
+    def suspend(self) -> None:
+        """
+        Let it hang (SIGSTOP); return when it does, or is no more.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        if self.living:
+            os.waitid(
+                os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT
+            )
+
+    def resume(self) -> None:
+        """
+        Let it go on.
+        """
+        self.process.send_signal(signal.SIGCONT)
 
     @property
     def living(self) -> bool:

@@ -39,6 +39,7 @@ COLUMNS: Final = (
     ("oldest", 9),
     ("failed", 6),
     ("refused", 7),
+    ("seen of the fault", 32),
     ("reads answered", 14),
     ("commits made", 12),
     ("hits are back", 22),
@@ -115,12 +116,13 @@ def line(cell: Cell, pace: Pace) -> str:
     Give a cell's line.
     """
     found, accounts = cell.found, cell.found.accounts
+    nemesis = cell.case.nemesis
     verdict = found.verdict
     oldest = max(
         (one.age for one in (*verdict.stale, *verdict.backwards)), default=None
     )
     cells = (
-        cell.case.nemesis.title,
+        nemesis.title,
         cell.case.on_unreachable,
         str(cell.case.promise).partition(",")[0],
         f"{len(cell.strikes):,}",
@@ -131,6 +133,7 @@ def line(cell: Cell, pace: Pace) -> str:
         "" if oldest is None else f"{oldest / 1e6:,.0f} ms",
         f"{accounts.unanswered + accounts.broken:,}",
         f"{accounts.refused:,}",
+        ", ".join(f"{cell.signs.get(sign, 0):,} {sign}" for sign in nemesis.shows),
         f"{accounts.reads_available:.2%}",
         f"{accounts.writes_available:.1%}",
         recovered(found.recovery),

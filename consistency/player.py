@@ -35,7 +35,7 @@ from consistency.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 TELL_EVERY = 0.5
 """Seconds between two words on how far it is."""
@@ -83,6 +83,7 @@ class Player:
         self._reads = count()
         self._until = 0
         self._over = threading.Event()
+        self._signs: Mapping[str, int] = {}
 
     def play(self, module: Any) -> dict[str, Any]:
         """
@@ -96,7 +97,7 @@ class Player:
         self._over.set()
         self._log.close()
         loads = self.place.loads.total()
-        return {"loads": loads, "failures": self.failures}
+        return {"loads": loads, "failures": self.failures, "signs": self._signs}
 
     def _play_threads(self, module: Any) -> None:
         with module.threads(self.place) as acts:
@@ -109,6 +110,7 @@ class Player:
                 thread.start()
             for thread in threads:
                 thread.join()
+            self._signs = acts.signs()
 
     async def _play_tasks(self, module: Any) -> None:
         async with module.tasks(self.place) as acts:
@@ -116,6 +118,7 @@ class Player:
             async with asyncio.TaskGroup() as group:
                 for task in range(self.part.tasks):
                     group.create_task(self._task(acts, task))
+            self._signs = acts.signs()
 
     def _begin(self, acts: Acts[Any]) -> None:
         """

@@ -23,7 +23,24 @@ def lacking(cell: Cell, pace: Pace) -> list[str]:
         return ["nothing was tested: there was no fault"]
     if not cell.found.accounts.written:
         return ["nothing was tested: nothing was written"]
-    return list(_unhealed(cell, pace))
+    return [*_unbitten(cell), *_unhealed(cell, pace)]
+
+
+def _unbitten(cell: Cell) -> Iterator[str]:
+    """
+    Say what the fault ought to have been seen to do.
+    """
+    nemesis = cell.case.nemesis
+    for sign in nemesis.shows:
+        if not cell.signs.get(sign):
+            yield f"the fault was not tested: there were no {sign}"
+    # of a failover it isn't known how long it takes; the others begin with their longest
+    lasts = nemesis.reach != "nobody" and nemesis.lengths
+    if lasts and cell.case.promise.refusals and not cell.found.accounts.refused:
+        yield (
+            "refusing was not tested: no commit was refused, and the longest outage took "
+            f"{cell.found.outage / 1e9:.1f} s"
+        )
 
 
 def _unhealed(cell: Cell, pace: Pace) -> Iterator[str]:

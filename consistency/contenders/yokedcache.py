@@ -15,6 +15,7 @@ from sqlalchemy.orm import sessionmaker
 
 from consistency import data
 from consistency.acts import Acts, Awaiting, Blocking, Place
+from consistency.signs import signs_of
 from yokedcache import YokedCache, cached
 from yokedcache.errors import StoreError
 
@@ -35,7 +36,8 @@ def threads(place: Place) -> Iterator[Blocking]:
 
     session = partial(data.read, attached)
     reads = {"session": session, "function": value}
-    yield Acts(partial(data.write, maker), reads, (StoreError,))
+    signs = partial(signs_of, cache)
+    yield Acts(partial(data.write, maker), reads, (StoreError,), signs)
     cache.sync.close()
     engine.dispose()
 
@@ -53,6 +55,7 @@ async def tasks(place: Place) -> AsyncIterator[Awaiting]:
 
     session = partial(data.aread, attached)
     reads = {"session": session, "function": value}
-    yield Acts(partial(data.awrite, maker), reads, (StoreError,))
+    signs = partial(signs_of, cache)
+    yield Acts(partial(data.awrite, maker), reads, (StoreError,), signs)
     await cache.close()
     await engine.dispose()

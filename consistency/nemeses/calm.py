@@ -15,6 +15,7 @@ class Calm(Nemesis):
     name = "calm"
     title = "none"
     reach = "nobody"
+    shows = ()
 
     def act(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from consistency.nemeses.nemesis import Nemesis
+from consistency.signs import EVICTED, LOSSES
 from tests.services.redis import Variant
 
 STEP = 0.02
@@ -23,6 +24,7 @@ class Evicting(Nemesis):
     reach = "nobody"
     variant: ClassVar[Variant] = Variant(policy="allkeys-lru")
     lengths = (0.1, 0.5, 1.0)
+    shows = (EVICTED, LOSSES)
 
     def act(self) -> None:
         """
@@ -38,3 +40,9 @@ class Evicting(Nemesis):
                     break
         finally:
             redis.configure(maxmemory=0)
+
+    def look(self) -> None:
+        """
+        Ask how many keys had to go.
+        """
+        self.seen[EVICTED] = int(self.ground.redis.info("stats")["evicted_keys"])

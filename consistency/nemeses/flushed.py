@@ -5,6 +5,7 @@ The server's memory is emptied while it runs.
 from __future__ import annotations
 
 from consistency.nemeses.nemesis import Nemesis
+from consistency.signs import LOSSES, UNKNOWN_SCRIPTS
 
 
 class Flushed(Nemesis):
@@ -15,6 +16,7 @@ class Flushed(Nemesis):
     name = "flushed"
     title = "FLUSHALL"
     reach = "nobody"
+    shows = (LOSSES,)
 
     def act(self) -> None:
         """
@@ -31,9 +33,18 @@ class ScriptsFlushed(Nemesis):
     name = "scripts_flushed"
     title = "SCRIPT FLUSH"
     reach = "nobody"
+    shows = (UNKNOWN_SCRIPTS,)
 
     def act(self) -> None:
         """
         Remove them in one step.
         """
         self.ground.redis.say("SCRIPT", "FLUSH")
+
+    def look(self) -> None:
+        """
+        Ask how often one was asked for that wasn't there any more.
+        """
+        # `count=3`, if there were any
+        told = self.ground.redis.info("errorstats").get("errorstat_NOSCRIPT", "=0")
+        self.seen[UNKNOWN_SCRIPTS] = int(told.partition("=")[2])

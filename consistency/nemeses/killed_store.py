@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from consistency.nemeses.nemesis import Nemesis
+from consistency.signs import FAILURES, LOSSES
 from tests.services.redis import Variant
 
 
@@ -17,7 +18,8 @@ class KilledStore(Nemesis):
 
     name = "killed_store"
     title = "server killed, restarted empty"
-    lengths = (0.0, 0.2, 1.0)
+    lengths = (0.0, 0.5, 2.5)
+    shows = (FAILURES, LOSSES)
 
     def act(self) -> None:
         """

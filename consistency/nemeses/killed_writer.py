@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from consistency import events
 from consistency.events import BEGUN, WRITE, Event
 from consistency.nemeses.nemesis import Nemesis
+from consistency.signs import CUT_OFF, LEFT_FENCES
+from yokedcache.stores.redis.layout import BORN, read_tag
 
 if TYPE_CHECKING:
     from consistency.crew import Member
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 LATELY: Final = 200
 """So many of the last events of a log tell what a process is at."""
 POLL: Final = 0.0005
+MOMENT: Final = 0.25
+"""Seconds after which a fence is one that its writer doesn't take down."""
+TRIES: Final = 30
+"""A writer is let go on so many times at most until it is where it is to be killed."""
 SPARES: Final = 8
 """Processes that wait for their turn."""
 
@@ -27,17 +33,22 @@ SPARES: Final = 8
 class KilledWriter(Nemesis):
     """
     Kills a process at a random point of a write, and lets a new one take its place.
+
+    Every other time, and the first time, at one at which it has a fence up.
     """
 
     name = "killed_writer"
     title = "a writer killed in its commit"
     reach = "nobody"
+    shows = (CUT_OFF, LEFT_FENCES)
 
     def gather(self) -> None:
         """
         Have some ready who take the places of the first victims: starting takes long.
         """
         self._heirs: list[Member] = []
+        self._left: set[bytes] = set()
+        self._turns = 0
         for place in range(SPARES):
             writers = self.ground.crew.members[:2]
             self._heirs.append(self._recruit(writers[place % 2]))
@@ -72,14 +83,53 @@ class KilledWriter(Nemesis):
         Kill it in mid-write, whatever it is at then.
         """
         victim = self._victim
+        fenced = not self._turns % 2
+        self._turns += 1
+        for _ in range(TRIES):
+            self._catch(victim)
+            if self._is_in_mid_write(victim, fenced=fenced):
+                break
+            victim.resume()
+        victim.kill()
+        self._heir.begin()
+        return victim.part.process
+
+    def _catch(self, victim: Member) -> None:
+        """
+        Have it hang at a random point of a write.
+        """
         log = Path(victim.part.log)
         while not (lately := events.tail(log, LATELY)) or not under_way(lately):
             if self.ground.over.wait(POLL) or not victim.living:
                 break
         time.sleep(self.ground.dice.uniform(0, usual(lately)))
-        victim.kill()
-        self._heir.begin()
-        return victim.part.process
+        victim.suspend()
+
+    def _is_in_mid_write(self, victim: Member, *, fenced: bool) -> bool:
+        """
+        Tell whether one that hangs has begun a write, and if wanted, has a fence up.
+        """
+        if self.ground.over.is_set() or not victim.living:
+            return True
+        if not under_way(events.tail(Path(victim.part.log), LATELY)):
+            return False
+        if not fenced:
+            return True
+        if not (standing := self._fences() - self._left):
+            return False
+        # those of others are up for a moment only
+        self.ground.over.wait(MOMENT)
+        standing &= self._fences()
+        self._left |= standing
+        self.seen[LEFT_FENCES] += len(standing)
+        return bool(standing)
+
+    def _fences(self) -> set[bytes]:
+        redis = self.ground.redis
+        keys = redis.say("KEYS", "yc:t:*")
+        values = redis.say("MGET", *keys) if keys else []
+        states = (read_tag(value.encode()) for value in values if value)
+        return {fence.token for state in states for fence in state.fences} - {BORN}
 
 
 def under_way(lately: list[Event]) -> list[Event]:

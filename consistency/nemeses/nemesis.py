@@ -9,11 +9,13 @@ dies) gives that in `store`, with its URL, and is otherwise like the rest.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from consistency.events import now
+from consistency.signs import FAILURES
 from tests.services.redis import RedisServer, Variant
 
 if TYPE_CHECKING:
@@ -78,10 +80,15 @@ class Nemesis(ABC):
     near: ClassVar[float] = 0.0
     """For how many seconds processes give an answer out again without asking."""
     lengths: ClassVar[tuple[float, ...]] = ()
-    """How many seconds it lasts: one of these."""
+    """How many seconds it lasts: one of these, and the first time the longest."""
+    shows: ClassVar[tuple[str, ...]] = (FAILURES,)
+    """What of `signs` there must be, or it wasn't a fault."""
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
+        self.seen: Counter[str] = Counter()
+        """What it saw of that itself."""
+        self._struck = False
 
     @classmethod
     @contextmanager
@@ -95,6 +102,11 @@ class Nemesis(ABC):
     def gather(self) -> None:  # noqa: B027 - most need nothing
         """
         Get what it will need, before anybody begins.
+        """
+
+    def look(self) -> None:  # noqa: B027 - most have nothing to see
+        """
+        See at the server what came of it, at the end.
         """
 
     def prepare(self) -> None:  # noqa: B027 - most have nothing to do
@@ -121,4 +133,7 @@ class Nemesis(ABC):
         """
         Leave things broken for a while; not longer than the run.
         """
-        self.ground.over.wait(self.ground.dice.choice(self.lengths))
+        drawn = self.ground.dice.choice(self.lengths)
+        # a run that is short has one that everybody notices, and all of it
+        self.ground.over.wait(drawn if self._struck else max(self.lengths))
+        self._struck = True

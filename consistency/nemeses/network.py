@@ -20,7 +20,7 @@ class Network(Nemesis):
     """
 
     proxied = True
-    lengths = (0.0, 0.3, 1.5)
+    lengths = (0.1, 0.5, 2.5)
 
     def victims(self) -> list[Member]:
         """

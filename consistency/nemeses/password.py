@@ -17,7 +17,7 @@ class Password(Nemesis):
 
     name = "password"
     title = "password changed, and back"
-    lengths = (0.1, 0.5, 1.5)
+    lengths = (0.1, 0.5, 2.5)
 
     def act(self) -> None:
         """

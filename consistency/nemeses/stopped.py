@@ -14,7 +14,7 @@ class Stopped(Nemesis):
 
     name = "stopped"
     title = "server stopped and continued"
-    lengths = (0.02, 0.3, 1.5)
+    lengths = (0.1, 0.5, 2.5)
 
     def act(self) -> None:
         """

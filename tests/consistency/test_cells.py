@@ -15,6 +15,7 @@ from consistency.events import BEGUN, WRITE, Event
 from consistency.nemeses import NEMESES, Strike, killed_writer
 from consistency.promises import find
 from consistency.recovery import Recovery
+from consistency.signs import FAILURES
 from consistency.stage import Load, Stage
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def cell(*history: Event, name: str = "stopped", setting: str = "commit") -> Cel
         found=find(history, STRIKES),
         ways={0: ["write", "session"]},
         failures={"OSError: gone": 3},
+        signs={FAILURES: 1200},
     )
 
 
@@ -51,7 +53,7 @@ def test_promise_holds(
 ) -> None:
     monkeypatch.setattr(killed_writer, "SPARES", 1)
     arguments = ["--fault", fault, "--on-unreachable", setting, "--seed", "1"]
-    options = run.parsed([*arguments, "--seconds", "3", "--lease", "0.5"])
+    options = run.parsed([*arguments, "--seconds", "5", "--lease", "0.5"])
     load = Load(reads=1, processes=2, tasks=2, rows=3, writes=0.2)
     complaints = faults.main(Stage(postgres_server), load, options)
     printed = capsys.readouterr().out
@@ -69,7 +71,8 @@ def test_line_of_a_cell_that_held() -> None:
     cells = [text.strip() for text in faults.line(good, PACE).strip("|").split("|")]
     assert cells == [
         "server stopped and continued", "commit", "0 stale", "1", "1", "100%",
-        "0", "0", "", "0", "0", "100.00%", "100.0%", "1.00 s, 1.00 s", "yes",
+        "0", "0", "", "0", "0", "1,200 store failures", "100.00%", "100.0%",
+        "1.00 s, 1.00 s", "yes",
     ]  # fmt: skip
     assert len(cells) == len(faults.COLUMNS)
 

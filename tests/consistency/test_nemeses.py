@@ -292,6 +292,7 @@ def test_writer_is_killed_in_mid_write_and_replaced(
     crew: tuple[Crew, RedisServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(killed_writer, "SPARES", 1)
+    monkeypatch.setattr(killed_writer, "TRIES", 2)  # without a cache there is no fence
     ready, server = crew
     ground = Ground(server, {}, ready, random.Random(1), threading.Event())
     nemesis = NEMESES["killed_writer"](ground)

@@ -6,11 +6,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from consistency.cells import PACE, Case, Cell
-from consistency.events import WRITE, Event
+from consistency.events import REFUSED, WRITE, Event
 from consistency.nemeses import NEMESES, Strike
 from consistency.promises import find
 from consistency.proof import lacking
+from consistency.signs import (
+    CUT_OFF,
+    EVICTED,
+    FAILURES,
+    LEFT_FENCES,
+    LOSSES,
+    UNKNOWN_SCRIPTS,
+    summed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +50,15 @@ def hit(after: Strike, seconds: float = 0.5) -> Event:
 
 
 def said(
-    *history: Event, struck: Sequence[Strike], name: str = "killed_store"
+    *history: Event,
+    struck: Sequence[Strike],
+    name: str = "killed_store",
+    setting: str = "commit",
+    signs: Sequence[str] = (FAILURES, LOSSES),
 ) -> list[str]:
-    found = find(history, struck)
-    case = Case(NEMESES[name], "commit")
-    return lacking(Cell(case, tuple(struck), found, {}, {}), PACE)
+    found, case = find(history, struck), Case(NEMESES[name], setting)
+    seen = dict.fromkeys(signs, 1)
+    return lacking(Cell(case, tuple(struck), found, {}, {}, seen), PACE)
 
 
 def test_nothing_happened() -> None:
@@ -98,3 +113,47 @@ def test_where_there_was_the_usual_time_most_were_got_over() -> None:
     (few,) = said(WRITTEN, hit(struck[0]), *last, struck=struck)
     assert few.startswith("hits were back after 1 of 3 faults")
     assert said(WRITTEN, *map(hit, struck[:2]), *last, struck=struck) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "signs"),
+    [
+        ("black_hole_one", [FAILURES]),
+        ("killed_primary", [FAILURES]),
+        ("killed_store", [FAILURES, LOSSES]),
+        ("flushed", [LOSSES]),
+        ("evicting", [EVICTED, LOSSES]),
+        ("scripts_flushed", [UNKNOWN_SCRIPTS]),
+        ("killed_writer", [CUT_OFF, LEFT_FENCES]),
+    ],
+)
+def test_fault_that_was_none(name: str, signs: list[str]) -> None:
+    (one,) = strikes()
+    healed = [WRITTEN, hit(one), hit(one, 2)]
+    assert said(*healed, struck=[one], name=name, signs=signs) == []
+    for missing in signs:
+        others = [sign for sign in signs if sign != missing]
+        assert said(*healed, struck=[one], name=name, signs=others) == [
+            f"the fault was not tested: there were no {missing}"
+        ]
+
+
+def test_refusing_is_tested_by_what_was_refused() -> None:
+    (one,) = strikes()
+    healed = [WRITTEN, hit(one), hit(one, 2)]
+    (never,) = said(*healed, struck=[one], setting="refuse")
+    assert never.endswith("no commit was refused, and the longest outage took 1.0 s")
+    refused = WRITTEN._replace(way=REFUSED)
+    assert said(*healed, refused, struck=[one], setting="refuse") == []
+    # who only reads, or how long it takes isn't ours to say
+    for name, signs in (("flushed", [LOSSES]), ("killed_primary", [FAILURES])):
+        told = {"struck": [one], "name": name, "signs": signs}
+        assert said(*healed, **told, setting="refuse") == []
+
+
+def test_each_victim_has_to_have_noticed() -> None:
+    counted = {0: {FAILURES: 9, LOSSES: 1}, 1: {FAILURES: 0, LOSSES: 2}, 2: {}}
+    first, second = Strike(1, 2, victim=0), Strike(3, 4, victim=1)
+    assert summed(counted, []) == {FAILURES: 9, LOSSES: 3}
+    assert summed(counted, [first])[FAILURES] == 9
+    assert summed(counted, [first, second])[FAILURES] == 0

@@ -42,6 +42,7 @@ COLUMNS: Final = (
     ("seen of the fault", 32),
     ("reads answered", 14),
     ("commits made", 12),
+    ("slowest read", 12),
     ("hits are back", 22),
     ("held", 4),
 )
@@ -136,6 +137,7 @@ def line(cell: Cell, pace: Pace) -> str:
         ", ".join(f"{cell.signs.get(sign, 0):,} {sign}" for sign in nemesis.shows),
         f"{accounts.reads_available:.2%}",
         f"{accounts.writes_available:.1%}",
+        f"{found.slowest / 1e6:,.0f} ms",
         recovered(found.recovery),
         "no" if wrong(cell, pace) else "yes",
     )

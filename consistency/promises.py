@@ -5,9 +5,10 @@ What is promised under a fault, and what of it a history breaks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from consistency.accounts import Accounts, account
+from consistency.events import MARKS, UNANSWERED, WRITE
 from consistency.excuses import unexcused, unheard
 from consistency.hits import hits_of, reads_of
 from consistency.judge import Verdict, Violation, judge
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
     from consistency.events import Event
     from consistency.nemeses import Nemesis, Strike
+
+SLOWEST: Final = 5.0
+"""
+Seconds that a read may take. What is promised is `store_timeout` (50 ms) on top of the
+loader; but the loader asks a database, and the machine has other things to do.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class Findings:
     """Share of the reads since the end of the first strike that the cache answered."""
     outage: int
     """Nanoseconds that the longest strike took."""
+    slowest: int
+    """Nanoseconds that a read took, answered or not."""
 
 
 def find(
@@ -89,6 +98,7 @@ def find(
         accounts=account(history),
         recovery=recovery(reads, strikes),
         hits=hits / later if later else 0.0,
+        slowest=max((e.ended - e.began for e in history if _is_read(e)), default=0),
         outage=max((strike.ended - strike.began for strike in strikes), default=0),
     )
 
@@ -114,7 +124,14 @@ def breaches(promise: Promise, found: Findings, *, ttl: float) -> list[str]:
     ]
     if not promise.refusals:
         told.append((accounts.refused, "refused commits"))
-    return [f"{number:,} {what}" for number, what in told if number]
+    said = [f"{number:,} {what}" for number, what in told if number]
+    if found.slowest > SLOWEST * 1e9:
+        said.append(f"a read took longer than {SLOWEST:g} s")
+    return said
+
+
+def _is_read(event: Event) -> bool:
+    return event.way == UNANSWERED or event.way not in {WRITE, *MARKS}
 
 
 def _older(verdict: Verdict, limit: int) -> int:

@@ -57,7 +57,7 @@ def _unhealed(cell: Cell, pace: Pace) -> Iterator[str]:
     if last is None:
         yield f"hits were not back {pace.mending:g} s after the last fault"
     gaps = [
-        (after.began - strike.ended, healed is not None)
+        (after.began - strike.mended, healed is not None)
         for strike, after, healed in zip(
             cell.strikes, cell.strikes[1:], between, strict=False
         )

@@ -63,12 +63,12 @@ def _one(
     reads: list[Event], hits: dict[int, list[int]], strike: Strike, end: int
 ) -> int | None:
     # who read nothing any more had nothing to hit
-    there = {e.process for e in reads if strike.ended < e.began < end}
+    there = {e.process for e in reads if strike.mended < e.began < end}
     if strike.victim in there:
         there = {strike.victim}
-    firsts = sorted(_first(hits.get(one, []), strike.ended, end) for one in there)
+    firsts = sorted(_first(hits.get(one, []), strike.mended, end) for one in there)
     most = firsts[len(firsts) // 2] if firsts else end
-    return most - strike.ended if most < end else None
+    return most - strike.mended if most < end else None
 
 
 def _first(hits: list[int], after: int, before: int) -> int:

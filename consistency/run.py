@@ -65,7 +65,7 @@ def contend(stage: Stage, options: argparse.Namespace) -> list[str]:
             continue
         print(report.line(contender, outcome), flush=True)
         told += report.examples(contender, outcome)
-        complaints += wrong(contender, outcome)
+        complaints += wrong(contender, outcome, _due(load, options))
     print("", *told, sep="\n\n")
     return complaints
 
@@ -144,9 +144,16 @@ def load_of(contender: Contender, options: argparse.Namespace) -> Load:
     )
 
 
-def wrong(contender: Contender, outcome: Outcome) -> list[str]:
+def _due(load: Load, options: argparse.Namespace) -> int:
     """
-    List what fails the run.
+    Give how many reads there must be: those asked for, unless time was given for them.
+    """
+    return 0 if options.seconds else load.reads
+
+
+def wrong(contender: Contender, outcome: Outcome, due: int = 0) -> list[str]:
+    """
+    List what fails the run; so do fewer reads than were `due`.
     """
     title, verdict = contender.title, outcome.verdict
     found = []
@@ -154,6 +161,8 @@ def wrong(contender: Contender, outcome: Outcome) -> list[str]:
         found.append(f"{title}: nothing was tested")
     if contender.must_hold and not verdict.good:
         found.append(f"{title}: no read may be older than what was before it")
+    if contender.must_hold and verdict.reads < due:
+        found.append(f"{title}: {verdict.reads:,} reads were judged, not {due:,}")
     if contender.must_hold and outcome.failures:
         found.append(f"{title}: no read and no write may fail")
     if contender.must_hit and outcome.hit_ratio < LEAST_HITS:

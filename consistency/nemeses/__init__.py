@@ -11,7 +11,7 @@ from consistency.nemeses.evicting import Evicting
 from consistency.nemeses.failed_over import HandedOver, KilledPrimary
 from consistency.nemeses.flushed import Flushed, ScriptsFlushed
 from consistency.nemeses.killed_node import KilledNode
-from consistency.nemeses.killed_store import KilledLasting, KilledStore
+from consistency.nemeses.killed_store import KilledLasting, KilledOlder, KilledStore
 from consistency.nemeses.killed_writer import KilledWriter
 from consistency.nemeses.late import Late, LateOne
 from consistency.nemeses.near_cut import NearCut
@@ -28,6 +28,7 @@ NEMESES: dict[str, type[Nemesis]] = {
         KilledWriter,
         KilledStore,
         KilledLasting,
+        KilledOlder,
         Stopped,
         Cut,
         BlackHole,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from consistency.events import now
 from consistency.nemeses.nemesis import Nemesis
 from tests.services.redis import SentinelGroup, Variant
 
@@ -60,6 +61,7 @@ class KilledPrimary(Nemesis):
         """
         old.kill()
         group.fail_over(old)
+        self.back = now()
         old.restart()
 
 
@@ -88,3 +90,4 @@ class HandedOver(KilledPrimary):
                     due = time.monotonic() + AGAIN
             time.sleep(PAUSE)
         group.fail_over(old)
+        self.back = now()

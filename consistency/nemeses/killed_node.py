@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from consistency.events import now
 from consistency.nemeses.nemesis import Nemesis
 from tests.services.processes import wait_until
 from tests.services.redis import RedisCluster
@@ -40,5 +41,6 @@ class KilledNode(Nemesis):
         old = self.ground.dice.choice(cluster.masters())
         old.kill()
         wait_until(lambda: old not in cluster.masters())
+        self.back = now()
         old.restart()
         wait_until(cluster.all_follow)

@@ -1,5 +1,6 @@
 """
-The server is killed, and comes back without what it held, or with all of it.
+The server is killed, and comes back without what it held, with all of it, or with what it
+held a while ago.
 """
 
 from __future__ import annotations
@@ -7,8 +8,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from consistency.nemeses.nemesis import Nemesis
-from consistency.signs import FAILURES, LOSSES
+from consistency.signs import CAME_BACK, FAILURES, FORGOTTEN, LOSSES
 from tests.services.redis import Variant
+
+OLDER = 0.3
+"""Seconds by which a snapshot is older than the kill, at least."""
 
 
 class KilledStore(Nemesis):
@@ -38,3 +42,35 @@ class KilledLasting(KilledStore):
     name = "killed_lasting"
     title = "server killed, restarted with its data"
     variant: ClassVar[Variant] = Variant(persistence="log")
+
+
+class KilledOlder(KilledStore):
+    """
+    Does it to a server that comes back as it was a while ago: tags and entries that fit
+    each other, but not what was committed since.
+    """
+
+    name = "killed_older"
+    title = "server killed, restarted from an older snapshot"
+    variant: ClassVar[Variant] = Variant(persistence="snapshot")
+    # entries that are in the snapshot must not be over when it comes back
+    lengths = (0.0, 0.3, 2.1)
+    shows = (FAILURES, LOSSES, FORGOTTEN, CAME_BACK)
+
+    def prepare(self) -> None:
+        """
+        Have it write down what it holds, and be told more.
+        """
+        self.ground.redis.say("SAVE")
+        self.ground.over.wait(OLDER)
+
+    def act(self) -> None:
+        """
+        Kill it: it has no time to write.
+        """
+        redis = self.ground.redis
+        told = redis.info("persistence")["rdb_changes_since_last_save"]
+        self.seen[FORGOTTEN] += int(told)
+        super().act()
+        # nobody stores any for a lease
+        self.seen[CAME_BACK] += len(redis.say("KEYS", "yc:e:*"))

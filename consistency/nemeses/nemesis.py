@@ -39,6 +39,15 @@ class Strike:
     ended: int
     victim: int | None = None
     """The number of the process, if there was one alone."""
+    back: int | None = None
+    """When the store was there again, if that was before all was as it had been."""
+
+    @property
+    def mended(self) -> int:
+        """
+        Since when the store could be used again.
+        """
+        return self.ended if self.back is None else self.back
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,8 @@ class Nemesis(ABC):
         self.ground = ground
         self.seen: Counter[str] = Counter()
         """What it saw of that itself."""
+        self.back: int | None = None
+        """When the store was there again, in the strike that goes on."""
         self._struck = False
 
     @classmethod
@@ -126,8 +137,9 @@ class Nemesis(ABC):
         """
         self.prepare()
         began = now()
+        self.back = None
         victim = self.act()
-        return Strike(began, now(), victim)
+        return Strike(began, now(), victim, self.back)
 
     def last(self) -> None:
         """

@@ -72,7 +72,7 @@ def test_line_of_a_cell_that_held() -> None:
     assert cells == [
         "server stopped and continued", "commit", "0 stale", "1", "1", "100%",
         "0", "0", "", "0", "0", "1,200 store failures", "100.00%", "100.0%",
-        "1.00 s, 1.00 s", "yes",
+        "0 ms", "1.00 s, 1.00 s", "yes",
     ]  # fmt: skip
     assert len(cells) == len(faults.COLUMNS)
 

@@ -21,6 +21,7 @@ from consistency.environments import interpreter, surroundings
 from consistency.events import BEGUN, REFUSED, WRITE, Event
 from consistency.nemeses import NEMESES, Ground, Nemesis, killed_writer
 from consistency.nemeses.killed_writer import under_way, usual
+from consistency.signs import CAME_BACK, FORGOTTEN
 from consistency.stage import Load, Stage
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
@@ -135,6 +136,19 @@ def test_server_is_killed_and_comes_back(
         assert not answers(server)
     assert server.say("GET", "a") == left
     assert server.info("server")["run_id"] != run_id
+
+
+def test_server_comes_back_as_it_was_a_while_ago(ground: Any) -> None:
+    nemesis = ground("killed_older")
+    server = nemesis.ground.redis
+    server.say("SET", "yc:e:a", "old")
+    nemesis.prepare()
+    server.say("SET", "yc:e:a", "new")
+    server.say("SET", "yc:e:b", "new")
+    nemesis.ground.over.set()
+    nemesis.act()
+    assert server.say("MGET", "yc:e:a", "yc:e:b") == ["old", None]
+    assert nemesis.seen == {FORGOTTEN: 2, CAME_BACK: 1}
 
 
 def test_server_hangs_and_goes_on(ground: Any, during: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from consistency.events import BEGUN, BROKEN, REFUSED, UNANSWERED, WRITE, Event
 from consistency.excuses import TOLD_AFTER
 from consistency.nemeses import NEMESES, Strike
-from consistency.promises import Promise, breaches, find, promise
+from consistency.promises import SLOWEST, Promise, breaches, find, promise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,3 +155,12 @@ def test_hits_are_those_after_the_first_fault_that_waited_for_nobody() -> None:
     assert find([before, hit, load, waiting], [STRIKE]).hits == 1 / 3
     assert find([before, hit], []).hits == 1.0
     assert find([before], [STRIKE]).hits == 0.0
+
+
+def test_read_that_hangs_is_no_answer() -> None:
+    slow = read(1, 3.0)._replace(ended=int((3 + SLOWEST) * SECOND))
+    slower = slow._replace(ended=slow.ended + 1)
+    assert broken(STRICT, write(1, 2.0), slow) == []
+    said = broken(STRICT, write(1, 2.0), slower)
+    assert said == ["a read took longer than 5 s"]
+    assert len(broken(STRICT, slower._replace(way=UNANSWERED, value=0))) == 2

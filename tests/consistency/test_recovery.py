@@ -57,3 +57,8 @@ def test_hits_after_the_next_strike_are_too_late() -> None:
     reads = [read(110, 111, loaded=True), read(310, 311), read(400, 401)]
     strikes = [STRIKE, Strike(200, 300)]
     assert recovery(reads, strikes) == Recovery((None, 10))
+
+
+def test_it_counts_from_when_the_store_was_back() -> None:
+    reads = [read(70, 71, process=one) for one in (0, 1)] + [read(300, 301)]
+    assert recovery(reads, [Strike(50, 100, back=60)]) == Recovery((10,))

@@ -168,6 +168,23 @@ def test_what_fails_a_run(seen: Outcome, strict: list[str], loose: list[str]) ->
             assert part in complaint
 
 
+def test_fewer_reads_than_were_asked_for_fail_a_run() -> None:
+    seen = outcome_of(WRITTEN, *[READ] * 10)
+    assert run.wrong(STRICT, seen, 10) == []
+    assert run.wrong(STRICT, seen, 11) == ["strict: 10 reads were judged, not 11"]
+    assert run.wrong(LOOSE, seen, 11) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "due"),
+    [([], 1_000_000), (["--reads", "50"], 50), (["--seconds", "9"], 0)],
+)
+def test_reads_are_due_unless_time_is_limited(arguments: list[str], due: int) -> None:
+    options = run.parsed(arguments)
+    load = run.load_of(CONTENDERS["yokedcache"], options)
+    assert run._due(load, options) == due
+
+
 def test_failures_are_counted_and_shown(stage: Stage) -> None:
     load = Load(reads=20, processes=1, rows=1)
     contender = CONTENDERS["uncached"]

@@ -49,6 +49,25 @@ class Loads:
         return next(self._numbers)
 
 
+class LookUps:
+    """
+    Counts what a process has asked its store for, where answers near by ask for nothing.
+    """
+
+    def __init__(self) -> None:
+        self.count: int | None = None
+        """Nothing where they aren't counted. Threads may lose one; it grows all the same."""
+
+    def add(self) -> None:
+        self.count = (self.count or 0) + 1
+
+    def none_since(self, count: int | None) -> bool:
+        """
+        Tell whether none was made since there were so many.
+        """
+        return count is not None and count == self.count
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """
@@ -60,6 +79,7 @@ class Place:
     store: str
     """The URL of a Redis."""
     loads: Loads = field(default_factory=Loads)
+    look_ups: LookUps = field(default_factory=LookUps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from consistency.crew import Crew
 from consistency.environments import interpreter, surroundings
 from consistency.nemeses import Ground, Nemesis, Strike
 from consistency.promises import Findings, Promise, find, promise
-from consistency.signs import CUT_OFF, summed
+from consistency.signs import CUT_OFF, NEAR, summed
 from tests.services.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _judged(
     found = find(history, strikes, near=case.nemesis.near)
     counted = {process: report["signs"] for process, report in reports.items()}
     signs = summed(counted, strikes if case.nemesis.proxied else ())
-    signs |= {**seen, CUT_OFF: found.accounts.unknown}
+    signs |= {**seen, CUT_OFF: found.accounts.unknown, NEAR: found.near}
     return Cell(
         case=case,
         strikes=tuple(strikes),

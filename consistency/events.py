@@ -46,6 +46,8 @@ class Event(NamedTuple):
     way: int = WRITE
     loaded: bool = False
     """A read that sent a SELECT of its own."""
+    near: bool = False
+    """A read that nobody was asked for: its process had been told the answer before."""
 
 
 def now() -> int:
@@ -71,9 +73,10 @@ class Log:
         whoever is killed afterwards has still told of it, and reads that are older than
         it are found out.
         """
-        row, value, began, ended, process, task, way, loaded = event
+        row, value, began, ended, process, task, way, loaded, near = event
+        signs = loaded | near << 1
         self._file.write(
-            _RECORD.pack(way, loaded, process, task, row, value, began, ended)
+            _RECORD.pack(way, signs, process, task, row, value, began, ended)
         )
         if way in (WRITE, BEGUN):
             self._file.flush()
@@ -91,10 +94,11 @@ def read(path: Path) -> Iterator[Event]:
 
 def _events(data: bytes) -> Iterator[Event]:
     whole = len(data) - len(data) % _RECORD.size
-    for way, loaded, process, task, row, value, began, ended in _RECORD.iter_unpack(
+    for way, signs, process, task, row, value, began, ended in _RECORD.iter_unpack(
         memoryview(data)[:whole]
     ):
-        yield Event(row, value, began, ended, process, task, way, bool(loaded))
+        loaded, near = bool(signs & 1), bool(signs & 2)
+        yield Event(row, value, began, ended, process, task, way, loaded, near)
 
 
 def tail(path: Path, count: int) -> list[Event]:

@@ -167,6 +167,8 @@ class Player:
         Note what the block sees, or that it failed: then no one knows what came of it.
         """
         began, loaded, seen = now(), own[0], list[int]()
+        look_ups = self.place.look_ups
+        asked = look_ups.count
         event = Event(row, 0, began, began, self.part.process, task, way)
         if way == WRITE:
             self._log.note(event._replace(way=BEGUN))
@@ -174,6 +176,8 @@ class Player:
             yield seen
             # the time is taken first, and by then all was done
             event = event._replace(ended=now(), value=seen[0], loaded=own[0] > loaded)
+            if way != WRITE and not event.loaded and look_ups.none_since(asked):
+                event = event._replace(near=True)
         except Exception as error:  # noqa: BLE001 - whatever a contender raises
             event = event._replace(ended=now(), way=_mark(acts, way, error))
             self.failures[f"{type(error).__name__}: {str(error)[:200]}"] += 1

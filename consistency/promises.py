@@ -74,6 +74,8 @@ class Findings:
     recovery: Recovery
     hits: float
     """Share of the reads since the end of the first strike that the cache answered."""
+    near: int
+    """How many of these reads were answered without asking anybody."""
     outage: int
     """Nanoseconds that the longest strike took."""
     slowest: int
@@ -97,6 +99,7 @@ def find(
         backwards=tuple(unexcused(verdict.backwards, excused)),
         accounts=account(history),
         recovery=recovery(reads, strikes),
+        near=sum(read.near and read.began > since for read in reads),
         hits=hits / later if later else 0.0,
         slowest=max((e.ended - e.began for e in history if _is_read(e)), default=0),
         outage=max((strike.ended - strike.began for strike in strikes), default=0),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from consistency.judge import Violation
     from consistency.stage import Load, Outcome
 
-_WIDTHS = (24, 10, 8, 7, 9, 9, 10, 10, 9)
+_WIDTHS = (24, 10, 8, 7, 7, 9, 9, 10, 10, 9)
 SHOWN = 2
 """How many violations of a kind are shown in full."""
 
@@ -31,6 +31,7 @@ def head() -> str:
         "reads",
         "writes",
         "hits",
+        "near",
         "stale",
         "of them",
         "backwards",
@@ -51,6 +52,7 @@ def line(contender: Contender, outcome: Outcome) -> str:
         f"{verdict.reads:,}",
         f"{verdict.writes:,}",
         f"{outcome.hit_ratio:.0%}",
+        f"{outcome.near / verdict.reads:.0%}" if outcome.near else "",
         f"{len(verdict.stale):,}",
         f"{verdict.stale_share:.2%}",
         f"{len(verdict.backwards):,}",

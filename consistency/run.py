@@ -31,6 +31,9 @@ ANYWHERE = frozenset({"near", "uncached", "yokedcache"})
 LEAST_HITS = 0.1
 """A cache that answered a smaller share of the reads proves nothing."""
 
+LEAST_NEAR = 0.05
+"""So does one with `near` that gave a smaller share of them out without asking."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
@@ -165,6 +168,8 @@ def wrong(contender: Contender, outcome: Outcome, due: int = 0) -> list[str]:
         found.append(f"{title}: {verdict.reads:,} reads were judged, not {due:,}")
     if contender.must_hold and outcome.failures:
         found.append(f"{title}: no read and no write may fail")
+    if contender.near and outcome.near < LEAST_NEAR * verdict.reads:
+        found.append(f"{title}: {outcome.near:,} answers near by, so it proves nothing")
     if contender.must_hit and outcome.hit_ratio < LEAST_HITS:
         found.append(f"{title}: answered {outcome.hit_ratio:.1%}, so it proves nothing")
     return found

@@ -64,6 +64,8 @@ class Outcome:
     loads: int
     """SELECTs that were sent."""
     failures: Counter[str]
+    near: int = 0
+    """Reads that were answered without asking anybody."""
 
     @property
     def hit_ratio(self) -> float:
@@ -176,12 +178,14 @@ def outcome(crew: Crew, *, near: float = 0.0) -> Outcome:
     """
     reports = [member.counted() for member in crew.members]
     logs = (events.read(Path(member.part.log)) for member in crew.members)
+    history = list(chain.from_iterable(logs))
     failures: Counter[str] = Counter()
     for report in reports:
         failures.update(report["failures"])
     return Outcome(
-        verdict=judge(chain.from_iterable(logs), near=near),
+        verdict=judge(history, near=near),
         ways={member.part.process: member.ways for member in crew.members},
         loads=sum(report["loads"] for report in reports),
         failures=failures,
+        near=sum(event.near for event in history),
     )

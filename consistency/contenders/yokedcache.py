@@ -15,6 +15,7 @@ from sqlalchemy.orm import sessionmaker
 
 from consistency import data
 from consistency.acts import Acts, Awaiting, Blocking, Place
+from consistency.asking import count_look_ups
 from consistency.signs import signs_of
 from yokedcache import YokedCache, cached
 from yokedcache.errors import StoreError
@@ -28,6 +29,7 @@ def threads(place: Place) -> Iterator[Blocking]:
     engine = data.engine(place)
     maker = sessionmaker(engine)
     cache = YokedCache(place.store)
+    count_look_ups(cache, place.look_ups)
     attached = cache.attach(sessionmaker(engine))
 
     @cached(cache=cache)
@@ -47,6 +49,7 @@ async def tasks(place: Place) -> AsyncIterator[Awaiting]:
     engine = data.async_engine(place)
     maker = async_sessionmaker(engine)
     cache = YokedCache(place.store)
+    count_look_ups(cache, place.look_ups)
     attached = cache.attach(async_sessionmaker(engine))
 
     @cached(cache=cache)

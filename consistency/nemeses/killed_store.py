@@ -14,6 +14,9 @@ from tests.services.redis import Variant
 OLDER = 0.3
 """Seconds by which a snapshot is older than the kill, at least."""
 
+LEAST = 5
+"""Entries that there must be in a snapshot."""
+
 
 class KilledStore(Nemesis):
     """
@@ -59,8 +62,10 @@ class KilledOlder(KilledStore):
 
     def prepare(self) -> None:
         """
-        Have it write down what it holds, and be told more.
+        Have it write down what it holds, if it holds anything, and be told more.
         """
+        while len(self._entries()) < LEAST and not self.ground.over.wait(OLDER / 10):
+            pass
         self.ground.redis.say("SAVE")
         self.ground.over.wait(OLDER)
 
@@ -73,4 +78,8 @@ class KilledOlder(KilledStore):
         self.seen[FORGOTTEN] += int(told)
         super().act()
         # nobody stores any for a lease
-        self.seen[CAME_BACK] += len(redis.say("KEYS", "yc:e:*"))
+        self.seen[CAME_BACK] += len(self._entries())
+
+    def _entries(self) -> list[str]:
+        keys: list[str] = self.ground.redis.say("KEYS", "yc:e:*")
+        return keys

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consistency.nemeses.cut import Cut
+from consistency.signs import FAILURES, NEAR
 
 if TYPE_CHECKING:
     from consistency.crew import Member
@@ -21,6 +22,7 @@ class NearCut(Cut):
     title = "near, connections of one reader cut"
     reach = "nobody"
     near = 0.1
+    shows = (FAILURES, NEAR)
 
     def victims(self) -> list[Member]:
         """

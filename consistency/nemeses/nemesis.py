@@ -89,7 +89,7 @@ class Nemesis(ABC):
     near: ClassVar[float] = 0.0
     """For how many seconds processes give an answer out again without asking."""
     lengths: ClassVar[tuple[float, ...]] = ()
-    """How many seconds it lasts: one of these, and the first time the longest."""
+    """How many seconds it lasts: one of these, the first time the longest."""
     shows: ClassVar[tuple[str, ...]] = (FAILURES,)
     """What of `signs` there must be, or it wasn't a fault."""
 
@@ -99,7 +99,8 @@ class Nemesis(ABC):
         """What it saw of that itself."""
         self.back: int | None = None
         """When the store was there again, in the strike that goes on."""
-        self._struck = False
+        self._lengths: list[float] = []
+        self._began = False
 
     @classmethod
     @contextmanager
@@ -145,7 +146,17 @@ class Nemesis(ABC):
         """
         Leave things broken for a while; not longer than the run.
         """
-        drawn = self.ground.dice.choice(self.lengths)
-        # a run that is short has one that everybody notices, and all of it
-        self.ground.over.wait(drawn if self._struck else max(self.lengths))
-        self._struck = True
+        self.ground.over.wait(self._length())
+
+    def _length(self) -> float:
+        """
+        Give each of the lengths once, in whatever order, and so on.
+
+        A short run has the longest, which everybody notices, and then the others.
+        """
+        if not self._lengths:
+            self._lengths = self.ground.dice.sample(self.lengths, len(self.lengths))
+            if not self._began:
+                self._lengths.sort()
+                self._began = True
+        return self._lengths.pop()

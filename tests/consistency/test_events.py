@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from consistency.events import Event, Log, now, read
 
 if TYPE_CHECKING:
@@ -22,6 +24,18 @@ def test_log_gives_back_what_was_noted(tmp_path: Path) -> None:
     log.note(WRITE)
     log.close()
     assert list(read(path)) == [READ, WRITE]
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("near", [False, True])
+def test_log_keeps_how_a_read_was_answered(
+    tmp_path: Path, *, loaded: bool, near: bool
+) -> None:
+    log = Log(tmp_path / "log")
+    log.note(READ._replace(loaded=loaded, near=near))
+    log.close()
+    (event,) = read(tmp_path / "log")
+    assert (event.loaded, event.near) == (loaded, near)
 
 
 def test_write_is_in_the_file_at_once(tmp_path: Path) -> None:

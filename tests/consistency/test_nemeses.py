@@ -141,14 +141,22 @@ def test_server_is_killed_and_comes_back(
 def test_server_comes_back_as_it_was_a_while_ago(ground: Any) -> None:
     nemesis = ground("killed_older")
     server = nemesis.ground.redis
-    server.say("SET", "yc:e:a", "old")
+    for name in "abcde":
+        server.say("SET", f"yc:e:{name}", "old")
     nemesis.prepare()
     server.say("SET", "yc:e:a", "new")
-    server.say("SET", "yc:e:b", "new")
+    server.say("SET", "yc:e:f", "new")
     nemesis.ground.over.set()
     nemesis.act()
-    assert server.say("MGET", "yc:e:a", "yc:e:b") == ["old", None]
-    assert nemesis.seen == {FORGOTTEN: 2, CAME_BACK: 1}
+    assert server.say("MGET", "yc:e:a", "yc:e:f") == ["old", None]
+    assert nemesis.seen == {FORGOTTEN: 2, CAME_BACK: 5}
+
+
+def test_it_lasts_longest_at_first_and_then_each_of_its_lengths(ground: Any) -> None:
+    nemesis = ground("stopped")
+    lasts = [nemesis._length() for _ in range(9)]
+    assert lasts[:3] == sorted(nemesis.lengths, reverse=True)
+    assert sorted(lasts[3:6]) == sorted(lasts[6:]) == sorted(nemesis.lengths)
 
 
 def test_server_hangs_and_goes_on(ground: Any, during: Any) -> None:

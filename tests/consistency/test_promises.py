@@ -164,3 +164,8 @@ def test_read_that_hangs_is_no_answer() -> None:
     said = broken(STRICT, write(1, 2.0), slower)
     assert said == ["a read took longer than 5 s"]
     assert len(broken(STRICT, slower._replace(way=UNANSWERED, value=0))) == 2
+
+
+def test_answers_near_by_are_counted_since_the_first_fault() -> None:
+    reads = [read(1, at)._replace(near=True) for at in (0.5, 4.0, 5.0)]
+    assert find([*reads, read(1, 6.0)], [STRIKE]).near == 2

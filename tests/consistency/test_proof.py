@@ -14,11 +14,14 @@ from consistency.nemeses import NEMESES, Strike
 from consistency.promises import find
 from consistency.proof import lacking
 from consistency.signs import (
+    CAME_BACK,
     CUT_OFF,
     EVICTED,
     FAILURES,
+    FORGOTTEN,
     LEFT_FENCES,
     LOSSES,
+    NEAR,
     UNKNOWN_SCRIPTS,
     summed,
 )
@@ -125,6 +128,8 @@ def test_where_there_was_the_usual_time_most_were_got_over() -> None:
         ("evicting", [EVICTED, LOSSES]),
         ("scripts_flushed", [UNKNOWN_SCRIPTS]),
         ("killed_writer", [CUT_OFF, LEFT_FENCES]),
+        ("killed_older", [FAILURES, LOSSES, FORGOTTEN, CAME_BACK]),
+        ("near_cut", [FAILURES, NEAR]),
     ],
 )
 def test_fault_that_was_none(name: str, signs: list[str]) -> None:

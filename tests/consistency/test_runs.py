@@ -168,6 +168,13 @@ def test_what_fails_a_run(seen: Outcome, strict: list[str], loose: list[str]) ->
             assert part in complaint
 
 
+def test_near_by_something_was_given_out_without_asking() -> None:
+    contender, seen = CONTENDERS["near"], outcome_of(WRITTEN, *[READ] * 100)
+    assert run.wrong(contender, replace(seen, near=5)) == []
+    (complaint,) = run.wrong(contender, replace(seen, near=4))
+    assert complaint.endswith("4 answers near by, so it proves nothing")
+
+
 def test_fewer_reads_than_were_asked_for_fail_a_run() -> None:
     seen = outcome_of(WRITTEN, *[READ] * 10)
     assert run.wrong(STRICT, seen, 10) == []

@@ -99,9 +99,7 @@ class Member:
         """
         self.process.send_signal(signal.SIGSTOP)
         if self.living:
-            os.waitid(
-                os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT
-            )
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """

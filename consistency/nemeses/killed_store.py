@@ -1,6 +1,5 @@
 """
-The server is killed, and comes back without what it held, with all of it, or with what it
-held a while ago.
+The server is killed, and comes back without what it held, with all or some of it.
 """
 
 from __future__ import annotations
@@ -49,8 +48,9 @@ class KilledLasting(KilledStore):
 
 class KilledOlder(KilledStore):
     """
-    Does it to a server that comes back as it was a while ago: tags and entries that fit
-    each other, but not what was committed since.
+    Does it to a server that comes back as it was a while ago.
+
+    Its tags and entries fit each other, but not what was committed since.
     """
 
     name = "killed_older"

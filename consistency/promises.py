@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from consistency.events import Event
     from consistency.nemeses import Nemesis, Strike
 
-SLOWEST: Final = 5.0
+SLOWEST: Final = 10.0
 """
 Seconds that a read may take. What is promised is `store_timeout` (50 ms) on top of the
 loader; but the loader asks a database, and the machine has other things to do.

@@ -15,6 +15,7 @@ from consistency.nemeses.killed_store import KilledLasting, KilledOlder, KilledS
 from consistency.nemeses.killed_writer import KilledWriter
 from consistency.nemeses.late import Late, LateOne
 from consistency.nemeses.near_cut import NearCut
+from consistency.nemeses.near_deaf import NearDeaf
 from consistency.nemeses.nemesis import Ground, Nemesis, Strike
 from consistency.nemeses.password import Password
 from consistency.nemeses.stopped import Stopped
@@ -44,6 +45,7 @@ NEMESES: dict[str, type[Nemesis]] = {
         HandedOver,
         KilledNode,
         NearCut,
+        NearDeaf,
     )
 }
 """All of them, by the name that `--fault` takes."""

@@ -4,7 +4,7 @@ The server's memory is emptied while it runs.
 
 from __future__ import annotations
 
-from consistency.nemeses.nemesis import Nemesis
+from consistency.nemeses.nemesis import Nemesis, errors
 from consistency.signs import LOSSES, UNKNOWN_SCRIPTS
 
 
@@ -45,6 +45,5 @@ class ScriptsFlushed(Nemesis):
         """
         Ask how often one was asked for that wasn't there any more.
         """
-        # `count=3`, if there were any
-        told = self.ground.redis.info("errorstats").get("errorstat_NOSCRIPT", "=0")
-        self.seen[UNKNOWN_SCRIPTS] = int(told.partition("=")[2])
+        told = self.ground.redis.info("errorstats")
+        self.seen[UNKNOWN_SCRIPTS] = errors(told, "NOSCRIPT")

@@ -160,3 +160,11 @@ class Nemesis(ABC):
                 self._lengths.sort()
                 self._began = True
         return self._lengths.pop()
+
+
+def errors(told: dict[str, str], kind: str) -> int:
+    """
+    Read how often a server answered with an error of a kind.
+    """
+    # `count=3`, if there were any
+    return int(told.get(f"errorstat_{kind}", "=0").partition("=")[2])

@@ -21,7 +21,7 @@ from consistency.environments import interpreter, surroundings
 from consistency.events import BEGUN, REFUSED, WRITE, Event
 from consistency.nemeses import NEMESES, Ground, Nemesis, killed_writer
 from consistency.nemeses.killed_writer import under_way, usual
-from consistency.signs import CAME_BACK, FORGOTTEN
+from consistency.signs import CAME_BACK, FORGOTTEN, UNHEARD
 from consistency.stage import Load, Stage
 from tests.services.processes import wait_until
 from tests.services.proxy import Proxy
@@ -223,6 +223,25 @@ def test_scripts_are_forgotten(ground: Any) -> None:
     assert server.say("SCRIPT", "EXISTS", digest) == [1]
     nemesis.strike()
     assert server.say("SCRIPT", "EXISTS", digest) == [0]
+
+
+def test_listeners_are_refused_and_nobody_else(ground: Any, during: Any) -> None:
+    nemesis = ground("near_deaf")
+    server = nemesis.ground.redis
+    with server.client() as client, during(nemesis):
+
+        def refused() -> bool:
+            try:
+                client.xrange("yc:l", count=1)
+            except redis.exceptions.NoPermissionError:
+                return True
+            return False
+
+        wait_until(refused)
+        assert client.set("a", "told")
+    nemesis.look()
+    assert nemesis.seen[UNHEARD] == 1
+    assert server.say("XRANGE", "yc:l", "-", "+") == []
 
 
 def test_tags_are_evicted(ground: Any, during: Any) -> None:

@@ -22,6 +22,7 @@ from consistency.signs import (
     LEFT_FENCES,
     LOSSES,
     NEAR,
+    UNHEARD,
     UNKNOWN_SCRIPTS,
     summed,
 )
@@ -130,6 +131,7 @@ def test_where_there_was_the_usual_time_most_were_got_over() -> None:
         ("killed_writer", [CUT_OFF, LEFT_FENCES]),
         ("killed_older", [FAILURES, LOSSES, FORGOTTEN, CAME_BACK]),
         ("near_cut", [FAILURES, NEAR]),
+        ("near_deaf", [UNHEARD, NEAR]),
     ],
 )
 def test_fault_that_was_none(name: str, signs: list[str]) -> None:

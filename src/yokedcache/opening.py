@@ -96,7 +96,7 @@ def _client(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:
             f"{scheme}:// needs a client library that isn't "
             f"installed ({error.name}): pip install 'yokedcache[{extra}]'"
         )
-        raise SettingsError(msg, url=url) from error
+        raise SettingsError(msg, scheme=scheme) from error
 
 
 def _server(url: str, settings: Settings, ticket: Callable[[], int]) -> Client:

@@ -24,6 +24,8 @@ SCHEMES: Final = (
     *_SERVERS,
     *(f"{scheme}+{kind}" for kind in ("sentinel", "cluster") for scheme in _SERVERS),
 )
+_WITHOUT_OPTIONS: Final = frozenset({"memory", "null", "sqlite"})
+"""Schemes whose URLs have our settings and nothing else behind their `?`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +102,31 @@ def read(url: str | None, given: Mapping[str, Any]) -> Settings:
     Raises:
         SettingsError: an unknown scheme or setting, or a value out of range.
     """
-    told = url or os.environ.get(ENVIRONMENT)
-    values = _near_read({**(_from_url(told) if told else {}), **given})
+    told = os.environ.get(ENVIRONMENT) or None if url is None else url
+    values = _near_read({**({} if told is None else _from_url(told)), **given})
     for name in values:
         _check_name(name)
     return Settings(**{name: _checked(name, values[name]) for name in values})
 
 
 def _from_url(url: object) -> dict[str, Any]:
-    from urllib.parse import parse_qsl, urlencode, urlsplit
+    from yokedcache.stores.urls import read_url
 
     if not isinstance(url, str):
         msg = f"a cache's URL is a string such as 'memory://', got {url!r}"
         raise SettingsError(msg, url=url)
+    if not url:
+        msg = (
+            "the cache's URL is empty: is a variable unset? For a cache in memory say "
+            "'memory://', or leave the URL out"
+        )
+        raise SettingsError(msg, url=url)
+    return read_url(url, _read_url)
+
+
+def _read_url(url: str) -> dict[str, Any]:
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     ours = parts.scheme in SCHEMES
     if not ours and not _brought(parts.scheme):
@@ -121,46 +135,49 @@ def _from_url(url: object) -> dict[str, Any]:
             f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
         )
         raise SettingsError(msg, scheme=parts.scheme)
-    told = parse_qsl(parts.query, keep_blank_values=True)
+    left, told = _settings_taken(url, all_of_them=parts.scheme in _WITHOUT_OPTIONS)
+    settings = {name: _from_text(name, text) for name, text in told}
     if parts.scheme == "sqlite":
-        way = {"url": _file_url(url, parts.netloc)}
-        return {**way, **{name: _from_text(name, text) for name, text in told}}
-    if parts.scheme in {"postgresql", "postgres"}:
-        given, known = _database_url(url)
-        return {"url": given, **{name: _from_text(name, text) for name, text in known}}
-    if parts.scheme not in {"memory", "null"}:
-        known = [(name, text) for name, text in told if name in _FIELDS]
-        # the rest is the client library's, as it stands: certificates, a database, ...
-        theirs = urlencode([pair for pair in told if pair[0] not in _FIELDS])
-        scheme, _, place = url.partition("?")[0].partition(":")
+        return {"url": _file_url(url, parts.netloc), **settings}
+    if parts.scheme not in _WITHOUT_OPTIONS:
+        scheme, _, place = left.partition(":")
         if ours:
             scheme = parts.scheme.replace("valkey", "redis")
-        given = f"{scheme}:{place}" + f"?{theirs}" * bool(theirs)
-        return {"url": given, **{name: _from_text(name, text) for name, text in known}}
+        return {"url": f"{scheme}:{place}", **settings}
     if parts.netloc or parts.path.strip("/"):
         msg = (
-            f"a {parts.scheme}:// URL names no host or path, "
-            f"got {parts.netloc + parts.path!r}"
+            f"a {parts.scheme}:// URL names no host or path, got "
+            f"{parts.netloc + parts.path!r}: nothing but settings stands behind it"
         )
         raise SettingsError(msg, url=url)
-    nowhere = {"url": "null://"} if parts.scheme == "null" else {}
-    return {**nowhere, **{name: _from_text(name, text) for name, text in told}}
+    return {**({"url": "null://"} if parts.scheme == "null" else {}), **settings}
 
 
-def _database_url(url: str) -> tuple[str, list[tuple[str, str]]]:
+def _settings_taken(
+    url: str, *, all_of_them: bool
+) -> tuple[str, list[tuple[str, str]]]:
     """
-    Take our settings out of a URL of PostgreSQL; what is left means what it did to libpq.
+    Take our settings out of a URL; the rest, as it stands, is the client library's.
     """
-    from urllib.parse import unquote
+    from urllib.parse import unquote_plus
 
-    before, _, query = url.partition("?")
+    from yokedcache.stores.urls import split_options
+
+    before, options = split_options(url)
     theirs, ours = [], []
-    for given in filter(None, query.split("&")):
+    for given in options:
         name, _, text = given.partition("=")
-        if name in _FIELDS:
-            ours.append((name, unquote(text)))
+        name = unquote_plus(name)
+        if name == "url":
+            msg = "setting 'url' stands in no URL, which is that itself: leave it out"
+            raise SettingsError(msg, setting=name)
+        if all_of_them or name in _FIELDS:
+            ours.append((name, unquote_plus(text)))
         else:
             theirs.append(given)
+        if ours and "@" in text and not url.startswith("sqlite:///"):
+            # what stands before it, a password maybe, would come up much later
+            raise SettingsError("behind settings in a URL an @ is written %40")
     return "?".join([before, *filter(None, ["&".join(theirs)])]), ours
 
 

@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
-from tests.services.processes import wait_until
+from tests.services.processes import run, wait_until
+from tests.services.redis.kinds import Redis
 from yokedcache import YokedCache
 from yokedcache.errors import SettingsError
+from yokedcache.settings import read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.services.redis import RedisServer
 
 
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
         ("redis://h:0", "'h:0' in the URL is no host with a port"),
         ("rediss://h/shop", "database is 'shop', and has to be a number: rediss://"),
         ("redis:h", "database is 'h'"),
-        ("valkey://h?db=x", "Invalid value for 'db'"),
+        ("valkey://h?db=x", "db='x' of the store's URL has to be a whole number"),
         ("redis://u:secret@h?foo=1", "unknown option 'foo' of the store's URL"),
         (
             "redis://h?socket_keepalive=1&ssl_ca_certs=/c",
@@ -39,8 +44,44 @@ if TYPE_CHECKING:
         ("redis://h?protocol=3", "'protocol' of the store's URL isn't to be chosen"),
         ("redis://h?retry=3", "'retry' of the store's URL isn't to be chosen"),
         ("rediss://h?ssl_validate_ocsp=true", "unknown option 'ssl_validate_ocsp'"),
-        ("redis://u:secret/w@h", "/ ? # in the URL's user or password are written"),
-        ("redis://u:1secret#w@h/1", "/ ? # in the URL's user or password are written"),
+        ("redis://h?socket_keepalive_options=x", "isn't to be chosen: leave it out"),
+        ("redis://h?socket_type=3", "isn't to be chosen: leave it out"),
+        ("redis://h?event_dispatcher=1", "isn't to be chosen: leave it out"),
+        ("redis://h?retry_on_error=x", "isn't to be chosen: leave it out"),
+        ("redis://h?socket_timeout=-1", "socket_timeout='-1' of the store's URL has"),
+        ("redis://h?socket_timeout=nan", "has to be a number of seconds above 0"),
+        ("redis://h?socket_timeout=1e300", "has to be a number of seconds above 0"),
+        ("redis://h?socket_timeout=0&socket_timeout=1", "socket_timeout='0' of"),
+        (
+            "redis://h?socket_connect_timeout=-1",
+            "has to be a number of seconds above 0",
+        ),
+        ("redis+cluster://h?socket_timeout=x", "has to be a number of seconds above 0"),
+        ("redis://h?db=-1", "db='-1' of the store's URL has to be a whole number"),
+        ("redis://h?socket_read_size=0", "has to be a whole number from 1"),
+        ("redis://h?health_check_interval=-4", "has to be a whole number from 0"),
+        (
+            "rediss://h?ssl_min_version=9",
+            "ssl_min_version='9' of the store's URL can't",
+        ),
+        (
+            "rediss://h?ssl_ciphers=bogus",
+            "ssl_ciphers='bogus' of the store's URL can't",
+        ),
+        ("rediss://h?ssl_ca_certs=/no/ca", "ssl_ca_certs='/no/ca' of the store's URL"),
+        ("rediss+cluster://h?ssl_certfile=/no/c", "can't be read: No such file"),
+        (
+            "rediss+sentinel://h/s?ssl_ca_path=/no/d",
+            "'/no/d' of the store's URL names no",
+        ),
+        (
+            "redis+sentinel://h/s?sentinel_ssl=true&sentinel_ssl_keyfile=/no/k",
+            "ssl_keyfile='/no/k' of the store's URL can't be read: No such file",
+        ),
+        ("redis://[::1:6379/0", "'redis://[::1:6379/0' can't be read: Invalid IPv6"),
+        ("redis://h/0?url=null://", "setting 'url' stands in no URL, which is that"),
+        ("redis://h/0?url=foo", "setting 'url' stands in no URL, which is that"),
+        ("memory://?url=redis://h", "setting 'url' stands in no URL, which is that"),
         ("unix://", "names no socket by its path: unix:///"),
         ("unix://run/redis.sock", "names no socket by its path: unix:///"),
         ("unix:///run/redis.sock?bar=1", "unknown option 'bar'"),
@@ -67,7 +108,7 @@ def test_urls_that_cannot_be_meant_are_refused_before_anything_waits(
         "unix://localhost/run/redis.sock",
         "unix://?path=/run/redis.sock",
         "redis://h:1?db=3&client_name=shop@one&health_check_interval=30",
-        "rediss://u:p%40ss@h/2?ssl_ca_certs=/ca.pem",
+        "rediss://u:p%40ss@h/2?ssl_cert_reqs=none&ssl_min_version=771",
         "unix:///run/redis.sock?db=1",
         "unix://u:p@/run/redis.sock",
         "redis+sentinel://h/main?sentinel_password=p",
@@ -98,3 +139,36 @@ def test_near_is_told_once_how_many_entries_there_may_be() -> None:
     with pytest.raises(SettingsError, match="max_entries=7"):
         YokedCache("redis://h", near={"entries": 5}, max_entries=7)
     YokedCache("redis://h", near={"entries": 5}, max_entries=5).sync.close()
+
+
+def test_an_empty_url_is_a_variable_that_is_unset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(SettingsError, match="in memory say 'memory://', or leave"):
+        YokedCache("")
+    monkeypatch.setenv("YOKEDCACHE_URL", "redis://h")
+    with pytest.raises(SettingsError, match="the cache's URL is empty"):
+        YokedCache("")
+    assert read(None, {}).url == "redis://h"
+    monkeypatch.setenv("YOKEDCACHE_URL", "")
+    assert read(None, {}).url is None
+
+
+def test_a_certificate_has_its_key(make_redis: Callable[..., RedisServer]) -> None:
+    made = make_redis(tls=True).certificate
+    assert made is not None
+    locked = made.key.with_name("locked.pem")
+    command = [*(Redis().openssl() or []), "ec", "-aes256", "-passout", "pass:s3cret"]
+    run([*command, "-in", made.key, "-out", locked], directory=locked.parent)
+
+    def open_with(key: object, **more: str) -> None:
+        told = {"ssl_certfile": made.certificate, "ssl_keyfile": key, **more}
+        YokedCache(f"rediss://u:p@h?{urlencode(told)}").sync.close()
+
+    open_with(made.key)
+    open_with(locked, ssl_password="s3cret")
+    for key in (made.certificate, locked):
+        with pytest.raises(SettingsError, match="certificate and its key") as caught:
+            open_with(key, ssl_password="zqx")
+        assert "zqx" not in repr(caught.value)
+        assert caught.value.__context__ is None

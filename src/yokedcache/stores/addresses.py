@@ -11,7 +11,7 @@ from yokedcache.errors import SettingsError
 
 Address = tuple[str, int]
 
-_LAST_PORT: Final = 65535
+LAST_PORT: Final = 65535
 
 
 def read_address(text: str, port: int, form: str) -> Address:
@@ -28,7 +28,7 @@ def read_address(text: str, port: int, form: str) -> Address:
         host, given = None, None
     if not host or given == 0 or text.endswith(":"):
         msg = (
-            f"{text!r} in the URL is no host with a port from 1 to {_LAST_PORT}: {form}"
+            f"{text!r} in the URL is no host with a port from 1 to {LAST_PORT}: {form}"
         )
         raise SettingsError(msg, host=text, form=form)
     return host, port if given is None else given

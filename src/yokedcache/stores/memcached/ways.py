@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from yokedcache.errors import SettingsError
 from yokedcache.stores.addresses import Address, read_address
+from yokedcache.stores.urls import read_url
 
 PORT: Final = 11211
 FORM: Final = f"memcached://host:{PORT},host:{PORT}"
@@ -23,6 +24,10 @@ def read_way(url: str) -> tuple[Address, ...]:
     Raises:
         SettingsError: it can't be meant; said without what is secret in it.
     """
+    return read_url(url, _read)
+
+
+def _read(url: str) -> tuple[Address, ...]:
     parts = urlsplit(url)
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
         msg = f"unknown option {name!r} of the URL; it takes the cache's settings only"

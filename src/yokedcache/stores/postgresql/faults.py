@@ -11,6 +11,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import DiagnosticField
 
 from yokedcache.errors import SettingsError, StoreError
+from yokedcache.stores.addresses import LAST_PORT
+from yokedcache.stores.urls import read_url
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -57,14 +59,22 @@ def check_url(url: str) -> dict[str, Any]:
     Give what a URL says, as libpq reads it.
 
     Raises:
-        SettingsError: it can't be read.
+        SettingsError: it can't be read; said without what is secret in it.
     """
+    return read_url(url, _read)
+
+
+def _read(url: str) -> dict[str, Any]:
     try:
-        return conninfo_to_dict(url)
+        facts = conninfo_to_dict(url)
     except psycopg.Error as error:
-        shown = _without_secret(str(error), url)
-        msg = f"a URL of PostgreSQL that can't be read: {shown}"
-        raise SettingsError(msg) from None
+        said = str(error).strip()
+        raise SettingsError(f"a URL of PostgreSQL that can't be read: {said}") from None
+    for port in filter(None, str(facts.get("port", "")).split(",")):
+        if not port.isdecimal() or not 0 < int(port) <= LAST_PORT:
+            msg = f"{port!r} in the URL is no port from 1 to {LAST_PORT}"
+            raise SettingsError(msg, port=port)
+    return facts
 
 
 def address_of(facts: dict[str, Any]) -> str:
@@ -120,8 +130,3 @@ def _way_out(code: str, schema: str) -> str:
     if code in UNMADE:
         return f"; the cache's schema is not whole: DROP SCHEMA {schema} CASCADE"
     return ""
-
-
-def _without_secret(text: str, url: str) -> str:
-    secret = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
-    return text.replace(secret, "***") if secret else text

@@ -12,7 +12,9 @@ from yokedcache.stores.redis import aio, aio_client, sync
 from yokedcache.stores.redis.options import check
 from yokedcache.stores.redis.places import place_of
 from yokedcache.stores.redis.sentinel import AsyncPrimary, Primary
-from yokedcache.stores.redis.ways import read_way
+from yokedcache.stores.redis.tls import check_files, check_keys
+from yokedcache.stores.redis.ways import Way, read_way
+from yokedcache.stores.urls import read_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -41,6 +43,14 @@ async def _staying(client: Any) -> AsyncGenerator[None]:
         await client.aclose()
 
 
+def _checked(url: str) -> Way:
+    way = read_way(url)
+    for told in filter(None, (way.url, way.watchers)):
+        check(told)
+        check_files(told)
+    return way
+
+
 class RedisClient:
     """
     Does operations over clients that are opened when they are first used.
@@ -55,9 +65,8 @@ class RedisClient:
         limit: float,
     ) -> None:
         self.commands = commands
-        self._way = way = read_way(url)
-        for told in filter(None, (way.url, way.watchers)):
-            check(told)
+        self._way = read_url(url, _checked)
+        check_keys(self._way.url, self._way.watchers)
         self._ticket = ticket
         self._limit = limit
         self._sync: AnyStore | None = None

@@ -63,10 +63,10 @@ class Way:
 
 def read_way(url: str) -> Way:
     """
-    Read a store's URL.
+    Read a store's URL, or what may be shown of it.
 
     Raises:
-        SettingsError: it can't be meant; said without what is secret in it.
+        SettingsError: it can't be meant; said with anything that is in it.
     """
     parts = urlsplit(url)
     scheme, plus, kind = parts.scheme.partition("+")
@@ -83,11 +83,6 @@ def _one(parts: SplitResult, url: str) -> Way:
             raise SettingsError(msg, form=UNIX)
         return Way(url)
     form = f"{parts.scheme}://host:{PORT}/0"
-    rest = url.partition("://")[2][len(parts.netloc) :]
-    if "@" in rest.partition("=")[0]:  # behind it stands what an option is
-        # nothing of it is shown: it is more than the name of a host
-        msg = f"/ ? # in the URL's user or password are written %2F %3F %23: {form}"
-        raise SettingsError(msg, form=form)
     if host := parts.netloc.rpartition("@")[2].removesuffix(":"):
         read_address(host, PORT, form)
     _check_database(parts.path.strip("/"), form)

@@ -4,6 +4,7 @@ What libpq and the server say, as our own error: asked what, of whom, and what i
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -33,11 +34,28 @@ _READ_ONLY: Final = "25006"
 _NO_FEATURE: Final = "0A000"
 """That of a standby, which has no tables like ours."""
 
-
 _UNMET: Final = (
     "; nothing has answered there yet as PostgreSQL does: the URL's scheme, host or "
     "port may be another's"
 )
+
+_STRANGE: Final = re.compile(
+    "SSL negotiation|SSL exchange|expected authentication request|"
+    "closed the connection unexpectedly"
+)
+"""How libpq says that nobody speaks PostgreSQL's protocol there."""
+
+_OUTS: Final = (
+    (
+        re.compile('database ".*" does not exist'),
+        "CREATE DATABASE makes it; else let the URL's path name one that is there",
+    ),
+    (
+        re.compile('role ".*" does not exist'),
+        "let the URL name one that is there: postgresql://role:password@host/database",
+    ),
+)
+"""What to do, by what a server says that speaks English when somebody connects."""
 
 
 class RefusedError(Exception):
@@ -113,7 +131,10 @@ def store_error(
         out = "" if met else _UNMET
         return StoreError(f"{address} didn't {asked} in time{out}", **facts)
     said = str(error).strip()
-    return StoreError(f"{address} can't be reached to {asked}: {said}", **facts)
+    out = next((f"; {out}" for words, out in _OUTS if words.search(said)), "")
+    if not met and _STRANGE.search(said):
+        out = _UNMET
+    return StoreError(f"{address} can't be reached to {asked}: {said}{out}", **facts)
 
 
 def _way_out(code: str, schema: str) -> str:

@@ -16,6 +16,7 @@ from yokedcache.stores.redis.lua import command_at
 from yokedcache.stores.redis.wire import (
     ASK,
     CROSS_SLOT,
+    FOREIGN,
     MOVED,
     NO_AUTH,
     NO_PERMISSION,
@@ -63,6 +64,30 @@ _CLOSED: Final = "Connection closed by server"
 _GREETING: Final = "Error while reading"
 _ALERT: Final = r"\x15"
 """How TLS begins to complain, as both parsers of the client library show it."""
+
+_STRANGE: Final = client.InvalidResponse
+_NO_COMMAND: Final = re.compile(r"(unknown command \S+?),? with args beginning with.*")
+"""What is behind it is of no use, and may be long."""
+
+_OUTS: Final = (
+    (
+        "DB index is out of range",
+        "the server has fewer databases than the URL's number asks for",
+    ),
+    (
+        "SELECT is not allowed in cluster",
+        "it is a node of a Cluster, which redis+cluster:// is for",
+    ),
+    (
+        "unknown command",
+        "the server has it switched off or renamed, or is none that will do",
+    ),
+    (
+        "max number of clients",
+        "others have all the connections that its `maxclients` allows: raise it there",
+    ),
+)
+"""What to do, by what is in a server's words."""
 
 CAUGHT: Final = (client.RedisError, OSError, EOFError)
 """What means that the server, or the way to it, is at fault."""
@@ -112,11 +137,15 @@ def _store_error(
             f"{address} refused to {asked}: {said(refused)}{out}", **facts
         )
     if isinstance(error, StoreError):
-        message = f"{address} can't {asked}: {error.message}"
+        out = _and(_to_primary(error.facts, address))
+        message = f"{address} can't {asked}: {error.message}{out}"
         return StoreError(message, **(facts | error.facts))
     out = "" if opens is None else _and(_other_scheme(error, tls=_has_tls(opens)))
     if isinstance(error, _LATE):
         return StoreError(f"{address} didn't {asked} in time{out}", **facts)
+    if isinstance(error, _STRANGE):
+        message = f"{address} can't {asked}: {FOREIGN} ({error!s:.100}){out}"
+        return StoreError(message, **facts)
     return StoreError(f"{address} can't be reached to {asked}: {error}{out}", **facts)
 
 
@@ -128,7 +157,7 @@ def said(refused: Refusal) -> str:
         return f"{refused.code} {refused.text}"
     if refused.code == NO_PERMISSION:
         return _TRACE.sub("", refused.text)
-    return refused.text.rstrip(".")
+    return _NO_COMMAND.sub(r"\1", refused.text).rstrip(".")
 
 
 def way_out(error: BaseException, *, tls: bool) -> str:
@@ -159,7 +188,7 @@ def _way_out(refused: Refusal) -> str:
         )
     if code in {MOVED, CROSS_SLOT}:
         return "it is a node of a Cluster, which redis+cluster:// is for"
-    return ""
+    return _by_words(text)
 
 
 def _barred(text: str) -> str | None:
@@ -184,7 +213,26 @@ def _other_scheme(error: BaseException, *, tls: bool) -> str:
     alert = isinstance(error, client.InvalidResponse) and _ALERT in text
     if not tls and (hung_up or _CLOSED in text or alert):
         return "if that port speaks TLS, the URL begins with rediss, not redis"
-    return ""
+    if isinstance(error, _STRANGE):
+        return "the URL's scheme, host or port may be another's"
+    return _by_words(text)
+
+
+def _by_words(text: str) -> str:
+    return next((out for words, out in _OUTS if words in text), "")
+
+
+def _to_primary(facts: Mapping[str, Any], address: str) -> str:
+    """
+    Say where a replica's primary is, unless somebody else knows: sentinels, or a Cluster.
+    """
+    alone = facts.get("mode") == "standalone" and not address.startswith("the primary")
+    if not (alone and facts.get("role") == "slave"):
+        return ""
+    return (
+        f"its primary, which the URL has to name, is {facts['primary']}; where that "
+        "changes, redis+sentinel:// finds it by itself"
+    )
 
 
 def _and(out: str) -> str:

@@ -27,7 +27,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from yokedcache.errors import StoreError
-from yokedcache.stores.redis.wire import Request, command, fine
+from yokedcache.stores.redis.wire import FOREIGN, Request, command, fine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,11 +172,13 @@ def _late(steps: Steps[T], link: Link, looked: float) -> Steps[T]:
         return stop.value  # type: ignore[no-any-return]
 
 
-def read_info(info: bytes) -> Server:
+def read_info(info: object) -> Server:
     """
     Read all of INFO, or refuse a server that can't be a store.
     """
-    facts = _facts(info)
+    facts = _facts(info) if isinstance(info, bytes) else {}
+    if not facts:
+        raise StoreError(FOREIGN)
     shown = facts.get("valkey_version") or facts.get("redis_version", "")
     name = f"Valkey {shown}" if "valkey_version" in facts else f"Redis {shown}"
     numbers = _numbers(facts.get("redis_version", ""))
@@ -208,10 +210,14 @@ def mark_of(run_id: str, replid: str) -> bytes:
 
 def _primary(facts: dict[str, str]) -> str:
     role = facts.get("role")
+    if facts.get("redis_mode") == "sentinel":
+        raise StoreError("the server is a sentinel, which redis+sentinel:// is for")
     if role != "master":
         raise StoreError(
             f"the server is a {role or 'stranger'}, and only a primary may be asked",
             role=role,
+            primary=f"{facts.get('master_host')}:{facts.get('master_port')}",
+            mode=facts.get("redis_mode"),
         )
     if not (replid := facts.get("master_replid")):
         raise StoreError("the server doesn't say which data it has")

@@ -21,7 +21,12 @@ import redis
 import redis.asyncio
 from redis.asyncio import sentinel as loops
 from redis.connection import parse_url
-from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    NoPermissionError,
+    ResponseError,
+)
 from redis.sentinel import SentinelConnectionPool
 
 from yokedcache.errors import StoreError
@@ -223,7 +228,7 @@ def _failed(client: Any, error: Exception) -> str:
         why = f"it wants a password or another one (sentinel_password=): {error}"
     elif isinstance(error, NoPermissionError):
         why = f"{_BARRED}: {error}"
-    elif isinstance(error, ResponseError):
+    elif isinstance(error, ResponseError | InvalidResponse):
         why = f"it answers as no sentinel does: {error}"
     else:
         why = f"it can't be reached: {error!s:.200}"

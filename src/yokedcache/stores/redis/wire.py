@@ -93,3 +93,6 @@ CROSS_SLOT: Final = "CROSSSLOT"
 NO_PERMISSION: Final = "NOPERM"
 NO_AUTH: Final = "NOAUTH"
 STRANGER: Final = "WRONGPASS"
+
+FOREIGN: Final = "it answers as nothing does that speaks Redis' protocol"
+"""What is said of a server of another kind."""

@@ -1,5 +1,5 @@
 """
-Who reads and writes in the world of several processes.
+Who reads in the world of several processes.
 
 Each runs the real plan over the real near side; where that asks the store is a step of
 its own. What only its own process can notice happens with the step before.
@@ -14,7 +14,7 @@ from tests.explorer.search import Breach
 from yokedcache.calls import CallHost
 from yokedcache.core import operations as ops
 from yokedcache.core.entry import Lifetime, Tally
-from yokedcache.core.plans import Answer, announce, answer_call
+from yokedcache.core.plans import Answer, answer_call
 from yokedcache.core.snapshots import FRESH
 from yokedcache.core.tags import Stamp
 from yokedcache.errors import StoreError
@@ -24,9 +24,8 @@ from yokedcache.shared.resting import Rest
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from tests.explorer.shared_world import Process, SharedWorld
-    from yokedcache.core.tags import Fence
-    from yokedcache.stores.answers import Said
+    from tests.explorer.shared_process import Process
+    from tests.explorer.shared_world import SharedWorld
 
 TAG = "table:row"
 TTL = 100.0
@@ -250,150 +249,3 @@ class Caller:
             )
         if not self.process.near:
             self.world.told(self.value)
-
-
-class Writer:
-    """
-    Someone who commits a change of the row.
-    """
-
-    def __init__(self, world: SharedWorld, process: Process, name: str) -> None:
-        self.world = world
-        self.process = process
-        self.name = name
-        self.finished = False
-        self.open = False
-        """The database has a transaction of it that may yet be committed."""
-        self._told = 0
-        self._said: list[Said] = []
-        """What its transaction says by itself, if it is committed."""
-        self._plan = announce((TAG,))
-        self._op: Any = next(self._plan)
-
-    def deeds(self) -> Iterator[str]:
-        if self.finished:
-            return
-        if self.process.dead:
-            if self.open:
-                yield from ("is committed by the database", "is rolled back")
-            return
-        if isinstance(self._op, ops.PutFence):
-            yield "fences and bumps"
-        elif isinstance(self._op, ops.Commit):
-            yield "commits"
-        else:
-            yield "bumps, lifts and returns"
-        if self.world.budget["dying"]:
-            yield "is killed"
-
-    def do(self, deed: str) -> None:
-        world = self.world
-        if deed == "fences and bumps":
-            self.open = True
-            self._send(self._fence())
-        elif deed == "commits":
-            self._commit()
-            self._send(None)
-        elif deed == "bumps, lifts and returns":
-            self._lift(self._op.fence)
-            with suppress(StopIteration):
-                self._send(None)
-            self.finished = True
-            world.told(self._told, self.process)
-        elif deed == "is killed":
-            world.budget["dying"] -= 1
-            self.process.die()
-        else:
-            if deed == "is committed by the database":
-                self._commit()
-            self.open, self.finished = False, True
-
-    def portrait(self) -> Hashable:
-        return (
-            self.name,
-            self.finished,
-            self.open,
-            self._told,
-            type(self._op).__name__,
-        )
-
-    def close(self) -> None:
-        with suppress(Killed, StopIteration):
-            self._plan.throw(Killed())
-            while True:
-                self._plan.send(None)
-
-    def _send(self, answer: Any) -> None:
-        self._op = self._plan.send(answer)
-
-    def _commit(self) -> None:
-        self.world.row += 1
-        if self.world.off != "inside-said":
-            self.world.model.commit(self._said)
-        self.open, self._told = False, self.world.row
-
-    def _fence(self) -> Fence | None:
-        store, off = self.process.store, self.world.off
-        if off == "2-after":
-            store.bump((TAG,))
-        if self.world.scope.inside:
-            store._mirror.mark = self.world.model.mark  # as its first commit learns it
-            return store.fence((TAG,), "", self._carry)
-        return None if off in {"2-before", "2-after"} else store.fence((TAG,))
-
-    def _carry(self, said: Said) -> bool:
-        self._said.append(said)
-        return True
-
-    def _lift(self, fence: Fence | None) -> None:
-        store = self.process.store
-        if self.world.off == "2-before":
-            store.bump((TAG,))
-        elif fence is not None:
-            store.lift(fence)
-
-
-class Hearer:
-    """
-    The listener of a process: it asks what was announced, and hears of that later.
-    """
-
-    finished = True
-
-    def __init__(self, world: SharedWorld, process: Process, polls: int) -> None:
-        self.world = world
-        self.process = process
-        self.name = f"L in P{process.number}"
-        self._left = polls
-        self._asked = 0.0
-        self._talk: Any = None
-        self._said: Any = None
-
-    def deeds(self) -> Iterator[str]:
-        if self.process.dead or self.world.is_over:
-            return
-        if self._talk is not None:
-            yield "hears"
-        elif self._left:
-            yield "asks what was announced"
-
-    def do(self, deed: str) -> None:
-        if deed == "hears":
-            talk, self._talk = self._talk, None
-            with suppress(StopIteration):
-                talk.send(self._said)
-            return
-        self._left -= 1
-        self._asked = self.world.model.now
-        self._talk = self.process.store._listener.polling()
-        self._said = self.process.server.perform(next(self._talk))
-
-    def portrait(self) -> Hashable:
-        said = self._said
-        if self._talk is None:
-            return (self.name, self._left)
-        return (self.name, self._left, self._asked, said.position, str(said.told))
-
-    def close(self) -> None:
-        if self._talk is not None:
-            self._talk.close()

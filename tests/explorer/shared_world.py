@@ -3,7 +3,11 @@ A small world of several processes, in which every order of events can be tried.
 
 Each process has the real near side of a shared store (`yokedcache.shared`) and the real
 flights, over a model of the store and of what may happen to it: tags are evicted, it is
-emptied, leases pass, processes die.
+emptied or restarts as it once was, leases pass, processes die.
+
+The plans, the near side, the claims, the adoption of orphans: all of that is the library.
+The store's side of the protocol is not (`shared_model`), nor is the database, which says
+of its transactions whatever is true of them, or that it can't tell.
 """
 
 from __future__ import annotations
@@ -14,20 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from tests.explorer.search import Breach
-from tests.explorer.shared_actors import TAG, Caller, Hearer, Writer
-from tests.explorer.shared_model import LEASE, Model
-from tests.explorer.shared_way import Way
-from yokedcache import opening, settings
-from yokedcache.core.backplane import Backplane
-from yokedcache.machine import Machine
+from tests.explorer.shared_actors import TAG, Caller
+from tests.explorer.shared_memory import LEASE
+from tests.explorer.shared_model import Model
+from tests.explorer.shared_process import GRACE, NEAR, Process
+from tests.explorer.shared_writers import Asker, Hearer, Writer
 from yokedcache.runtime.naming import named
 from yokedcache.shared import store
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
-GRACE: Final = 1.0
-NEAR: Final = 0.5
+    from tests.explorer.shared_scope import Scope
+
 TICK: Final = 0.001
 """Seconds between two events, where it matters which came first."""
 
@@ -61,165 +64,21 @@ class Tokens:
 TOKENS: Final = Tokens()
 
 
-class Deaf(Backplane):
+class Inquiry:
     """
-    Doesn't remember what was announced since something was asked (hole 18).
-    """
-
-    def __init__(self, model: Model) -> None:
-        super().__init__(NEAR)
-        self.model = model
-
-    def changed(self, asked: float, tags: Any) -> bool:
-        return False
-
-
-class Older(Deaf):
-    """
-    Takes what was asked before it followed for what was asked since.
+    Stands for who knows of transactions (`orphans.install`): those of the world told.
     """
 
-    changed = Backplane.changed
+    world: SharedWorld | None = None
 
-    def begin(self, sent: float, arrived: float) -> None:
-        super().begin(sent, 0.0)
+    def __call__(self, owner: str) -> Callable[[], bool | None]:
+        def is_left() -> bool | None:
+            return None if self.world is None else self.world.is_left(owner)
 
-
-class Hasty(Deaf):
-    """
-    Vouches from when it heard, and not from when it asked.
-    """
-
-    changed = Backplane.changed
-
-    def vouch(self, sent: float) -> None:
-        super().vouch(self.model.now)
+        return is_left
 
 
-WRONG: Final = {"8-position": Deaf, "8-since": Older, "8-vouched": Hasty}
-
-
-class Scope:
-    """
-    Who takes part, what may go wrong, and which rule is off.
-
-    `readers` are processes' numbers and kinds; `writers` are those of processes.
-    """
-
-    def __init__(
-        self,
-        readers: tuple[tuple[int, str], ...],
-        writers: tuple[int, ...] = (),
-        *,
-        warm: tuple[int, ...] = (),
-        near: tuple[int, ...] = (),
-        before: tuple[str, ...] = (),
-        claims: bool = False,
-        inside: bool = False,
-        polls: int = 0,
-        evicted: int = 0,
-        flushed: int = 0,
-        dying: int = 0,
-        passing: int = 0,
-        off: str = "",
-    ) -> None:
-        self.readers = readers
-        self.writers = writers
-        self.warm = warm
-        """Processes that have the answer when the story begins."""
-        self.near = near
-        """Those that give it out again without asking, for a while."""
-        self.before = before
-        """What has happened when the story begins."""
-        self.claims = claims
-        self.inside = inside
-        """Commits announce themselves, inside their own transactions."""
-        self.polls = polls
-        """How often those ask what was announced."""
-        self.budget = {
-            "evicted": evicted,
-            "flushed": flushed,
-            "dying": dying,
-            "passing": passing,
-        }
-        self.off = off
-
-
-class Process:
-    """
-    One process: its cache, and its way to the store.
-    """
-
-    def __init__(self, world: SharedWorld, number: int, *, near: bool) -> None:
-        self.number = number
-        self.near = near
-        self.hears = near and bool(world.scope.polls)
-        self.dead = False
-        self.own = 0
-        """What its own commits have told."""
-        way = Way(world.model)
-        told: dict[str, Any] = {"lease": LEASE, "orphan_grace": GRACE, "jitter": 0.0}
-        if near:
-            bound = NEAR if world.off != "8" else 1000 * NEAR
-            told["near"] = {"max_staleness": bound}
-        with mock.patch.object(opening, "_client", return_value=way):
-            given = settings.read("redis://explored", told)
-            self.machine = Machine(given, lambda: world.model.now)
-        self.store: Any = self.machine.store
-        self.store._wall = self.store._timing._wall = lambda: world.model.now
-        self.server = self.store.server
-        wrong = WRONG.get(world.off)
-        if wrong is not None and near:
-            self.store._listener.backplane = wrong(world.model)
-
-    def vouch(self) -> None:
-        """
-        Do what a thread does three times a lease: renew the fences that are up.
-        """
-        self.store._fencing._vouch()
-
-    def die(self) -> None:
-        self.dead = True
-
-    def portrait(self) -> Hashable:
-        """
-        Draw all that it knows.
-        """
-        if self.dead:
-            return "dead"
-        store = self.store
-        flights = self.machine.terminal._table
-        return (
-            store.tags.counter,
-            store.pulse.value,
-            tuple(
-                (str(name), tag.version, tag.fences, tag.elsewhere, tag.shared)
-                for name, tag in sorted(store.tags._tags.items(), key=str)
-            ),
-            tuple(
-                (
-                    *(entry.value, entry.proven, entry.pulse, entry.plain_until),
-                    entry.asked if self.hears else None,
-                    *((str(tag.name), version) for tag, version in entry.vector),
-                    str(entry.question),
-                )
-                for entry in store.entries.values()
-            ),
-            tuple(map(str, store._mirror._hints.values())),
-            tuple(
-                (flight.ticket, flight.landed, flight.awaited)
-                for flight in flights._flights.values()
-            ),
-            len(store._fencing._raised),
-            self._heard() if self.hears else None,
-        )
-
-    def _heard(self) -> Hashable:
-        backplane = self.store._listener.backplane
-        return (
-            (backplane.vouched, backplane.since, self.store._listener._position),
-            tuple(sorted(backplane._heard.items())),
-        )
+INQUIRY: Final = Inquiry()
 
 
 class SharedWorld:
@@ -236,11 +95,13 @@ class SharedWorld:
         self.row = 0
         self._floors: list[tuple[float, int]] = [(0.0, 0)]
         """What whoever began at a time, or later, must see at least."""
+        self.tells = True
+        """Whether the database can say what becomes of its transactions."""
         numbers = {n for n, _ in scope.readers} | {*scope.writers, *scope.warm}
         self.processes = {
             n: Process(self, n, near=n in scope.near) for n in sorted(numbers)
         }
-        self.actors: list[Caller | Writer | Hearer] = []
+        self.actors: list[Caller | Writer | Hearer | Asker] = []
         for number in scope.warm:
             self._ask_once_more(number)
         for place, (number, kind) in enumerate(scope.readers, 1):
@@ -252,6 +113,8 @@ class SharedWorld:
         self.actors += [
             Hearer(self, self.processes[number], scope.polls) for number in scope.near
         ]
+        if scope.asking:
+            self.actors += [Asker(self, process) for process in self.processes.values()]
         for choice in scope.before:
             self.do(choice)
 
@@ -299,6 +162,11 @@ class SharedWorld:
             yield "store: the tag is evicted"
         if self.budget["flushed"]:
             yield "store: all is lost"
+        if self.budget["restored"]:
+            kept = self.model.saved is not None
+            yield "store: restarts as it was saved" if kept else "store: is saved"
+        if self.budget["lapsing"]:
+            yield "time: a lease passes, and nobody vouches"
         passes = self.budget["passing"] and (self.off == "4" or not self._orphaned())
         # whoever rests since somebody has claimed the load, and died, rests until then
         if passes or (not deeds and self.model.claims):
@@ -315,22 +183,44 @@ class SharedWorld:
 
     def do(self, choice: str) -> None:
         name, _, deed = choice.partition(": ")
-        TOKENS.deed = choice
+        TOKENS.deed, INQUIRY.world = choice, self
         if self.scope.polls:
             self.model.now += TICK
-        if deed == "the tag is evicted":
-            self.budget["evicted"] -= 1
-            self.model.evict(TAG)
-        elif deed == "all is lost":
-            self.budget["flushed"] -= 1
-            self.model.flush()
-        elif deed == "leases pass":
-            self.budget["passing"] = max(self.budget["passing"] - 1, 0)
-            self._pass()
+        if name == "store":
+            self._befall(deed)
+        elif name == "time":
+            self._pass(deed)
         for actor in self.actors:
             if actor.name == name:
                 with self._dating():
                     actor.do(deed)
+
+    def _befall(self, deed: str) -> None:
+        """
+        Let something happen to the store.
+        """
+        if deed == "is saved":
+            self.model.save()
+        elif deed == "restarts as it was saved":
+            self.budget["restored"] -= 1
+            self.model.restore()
+        elif deed == "the tag is evicted":
+            self.budget["evicted"] -= 1
+            self.model.evict(TAG)
+        else:
+            self.budget["flushed"] -= 1
+            self.model.flush()
+
+    def is_left(self, owner: str) -> bool | None:
+        """
+        Tell whether the database has a transaction yet, if it can.
+        """
+        if not self.tells:
+            return None
+        return self.off != "4-over" and any(
+            isinstance(actor, Writer) and actor.owner == owner and actor.open
+            for actor in self.actors
+        )
 
     def _dating(self) -> AbstractContextManager[Any]:
         """
@@ -340,16 +230,23 @@ class SharedWorld:
             return nullcontext()
         return mock.patch.object(store, "not_after", return_value=True)
 
-    def _pass(self) -> None:
+    def _pass(self, deed: str) -> None:
         """
-        Let as much time pass as orphans are given; the living vouch for theirs.
+        Let a lease pass, or as much time as orphans are given; claims end by themselves.
+
+        In the second the living vouch for theirs, in the first nobody comes to it.
         """
-        for _ in range(3):
-            for process in self.processes.values():
-                if not process.dead:
-                    process.vouch()
-            self.model.now += (LEASE + GRACE) / 3 + 0.1
-        self.model.claims.clear()  # they end by themselves
+        if deed == "leases pass":
+            self.budget["passing"] = max(self.budget["passing"] - 1, 0)
+            for _ in range(3):
+                for process in self.processes.values():
+                    if not process.dead:
+                        process.vouch()
+                self.model.now += (LEASE + GRACE) / 3 + 0.1
+        else:
+            self.budget["lapsing"] -= 1
+            self.model.now += LEASE + 0.1
+        self.model.claims.clear()
 
     def check_end(self) -> None:
         waiting = [

@@ -1,8 +1,10 @@
 """
 Every order of events among a few processes that share a store.
 
-The rules hold, and each of them is needed. What is explored is the near side, over a
-store that keeps to the contract; that each store does is the matter of
+The rules hold, and each of them is needed. What is explored is the library's own near
+side, with its plans, claims and orphans, over a model of a store; the rules that a store
+keeps (3, 7, bumps of 2 and 4) are switched off in the model. `test_shared_model` holds it
+against a real one; that each store keeps to the contract is the matter of
 `yokedcache.testing`. `YOKEDCACHE_EXPLORE=deep` tries larger worlds too, for minutes.
 """
 
@@ -18,14 +20,21 @@ from typing import Any
 import pytest
 
 from tests.explorer.search import Breach, Outcome, explore
-from tests.explorer.shared_world import TOKENS, Scope, SharedWorld
-from yokedcache.shared import claiming, fencing, hearing
+from tests.explorer.shared_scope import Scope
+from tests.explorer.shared_world import INQUIRY, TOKENS, SharedWorld
+from yokedcache.shared import claiming, fencing, hearing, orphans
 
 F, C, U = "function", "captured", "uncached"
 DEEP = os.environ.get("YOKEDCACHE_EXPLORE") == "deep"
 
 KILLED = ("W1 in P3: fences and bumps", "W1 in P3: is killed")
 LOST = ("W1 in P3: fences and bumps", "store: the tag is evicted")
+LATE = ("W1 in P3: fences and bumps", "time: a lease passes, and nobody vouches")
+INQUIRED = (
+    "R1 in P1: begins",
+    "R1 in P1: asks the store to read",
+    "O in P1: asks the database whether it is over",
+)
 TWO = ((1, F), (2, F))
 FOLLOWING = ("L in P1: asks what was announced", "L in P1: hears")
 COMMIT = (
@@ -56,12 +65,24 @@ SCOPES = {
         Scope(TWO, (3,), dying=1, passing=1, before=KILLED),
         300,
     ),
+    "a dead writer's database is asked": (
+        Scope(((1, F),), (3,), warm=(1,), dying=1, lapsing=1, asking=2),
+        400,
+    ),
+    "a slow writer's database is asked": (
+        Scope(((1, F), (1, U)), (3,), lapsing=1, asking=2, before=KILLED[:1]),
+        500,
+    ),
     "a tag evicted": (Scope(((1, F),), (3,), warm=(1,), evicted=1, passing=1), 200),
     "a tag evicted under its fence": (
         Scope((*TWO, (2, U)), (3,), evicted=1, before=LOST),
         300,
     ),
     "all is lost": (Scope(((1, F),), (3,), warm=(1,), flushed=1, passing=1), 200),
+    "it restarts as it once was": (
+        Scope(((1, F),), (3,), warm=(1,), restored=1),
+        300,
+    ),
     "answers near by": (
         Scope(((1, F), (1, F)), (3,), near=(1,), warm=(1,), passing=1),
         100,
@@ -112,6 +133,15 @@ LARGE = {
     "two such writers": Scope(((1, F),), (2, 3), inside=True),
     "such a commit and a tag evicted": Scope(TWO, (3,), evicted=1, inside=True),
     "two writers": Scope(((1, F),), (2, 3)),
+    "it restarts as it once was, among two": Scope(
+        TWO, (3,), warm=(1,), restored=1, before=("store: is saved",)
+    ),
+    "it restarts under a commit": Scope(
+        TWO, (3,), passing=1, restored=1, before=KILLED[:1]
+    ),
+    "a slow writer's database is asked among two": Scope(
+        (*TWO, (2, U)), (3,), lapsing=1, asking=1, before=LATE
+    ),
     "a writer killed among two": Scope(TWO, (3,), dying=1, passing=1),
     "a tag evicted among two": Scope(TWO, (3,), evicted=1),
     "all is lost among two": Scope(TWO, (3,), flushed=1),
@@ -132,6 +162,10 @@ WITHOUT = {
         "tags are bumped before the commit, nothing after it",
         Scope(TWO, (3,), off="2-after"),
     ),
+    "2-last-bump": (
+        "the fence is lifted without a bump",
+        Scope(((1, C),), (3,), off="2-last-bump", before=KILLED[:1]),
+    ),
     "3": (
         "the store heeds no fence",
         Scope((*TWO, (2, U)), (3,), off="3", before=KILLED[:1]),
@@ -140,9 +174,34 @@ WITHOUT = {
         "a fence is adopted before its transaction is over",
         Scope(TWO, (3,), dying=1, passing=1, off="4", before=KILLED),
     ),
+    "4-bump": (
+        "a fence is adopted without a bump",
+        Scope(((1, C), (2, F)), (3,), dying=1, passing=1, off="4-bump", before=KILLED),
+    ),
+    "4-over": (
+        "a dead writer's transaction is said to be over, whether it is or not",
+        Scope(
+            *(((1, F),), (3,)), warm=(1,), dying=1, lapsing=1, asking=2, off="4-over"
+        ),
+    ),
+    "4-over-slow": (
+        "so is that of a writer who is only slow",
+        Scope(
+            ((1, F), (1, F), (1, U)),
+            (3,),
+            lapsing=1,
+            asking=1,
+            off="4-over",
+            before=(*LATE, *INQUIRED),
+        ),
+    ),
     "7": (
         "a tag that was lost comes back as if it had no fence",
         Scope((*TWO, (2, U)), (3,), evicted=1, off="7", before=LOST),
+    ),
+    "7-incarnation": (
+        "a store that restarts as it once was takes itself for the one it was",
+        Scope(((1, F),), (3,), warm=(1,), restored=1, off="7-incarnation"),
     ),
     "8": (
         "what is near is given out however long ago it was asked",
@@ -190,6 +249,9 @@ def nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hearing.Listener, "_work", lambda _: None)
     for module in (fencing, claiming):
         monkeypatch.setattr(module, "secrets", TOKENS)
+    # histories wait for each other: nothing is forgotten meanwhile
+    monkeypatch.setattr(orphans, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(orphans, "_asker", INQUIRY)
 
 
 def explored(scope: Scope) -> Outcome:

@@ -66,6 +66,8 @@ class Found(NamedTuple):
     payload: bytes
     times: Times
     vector: Vector
+    mark: bytes
+    """The incarnation that stored it."""
 
 
 class Saved(NamedTuple):
@@ -228,7 +230,7 @@ def _drawn(kept: dict[bytes, Kept], entries: dict[bytes, Found]) -> Hashable:
             (one, tag.version, tuple(sorted(tag.fences.items()))) for one, tag in tags
         ),
         tuple(
-            (key, one.payload, one.vector.digests, tuple(one.vector.versions))
+            (key, one.payload, one.vector.digests, tuple(one.vector.versions), one.mark)
             for key, one in sorted(entries.items())
         ),
     )

@@ -26,7 +26,6 @@ from yokedcache.stores.answers import (
     TagState,
     digest_of,
 )
-from yokedcache.stores.versions import of_incarnation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -99,7 +98,7 @@ class Model(Memory):
     def store(
         self, key: bytes, payload: bytes, stamp: Stamp, times: Times, *, life: float
     ) -> Deed:
-        found = Found(payload, times, stamp.vector)
+        found = Found(payload, times, stamp.vector, stamp.mark)
         return self._deed("store", lambda: self._store(key, stamp, found))
 
     def fence(self, tags: Any, token: bytes, owner: str = "") -> Deed:
@@ -199,11 +198,10 @@ class Model(Memory):
         """
         Say why an entry doesn't hold.
         """
-        versions = found.vector.versions
-        if not all(of_incarnation(version, self.mark) for version in versions):
+        if found.mark != self.mark:
             return "incarnation"
         states = self._states(TagSet(found.vector.digests))
-        for state, version in zip(states, versions, strict=True):
+        for state, version in zip(states, found.vector.versions, strict=True):
             if state.version is None:
                 return "tag_lost"
             if state.fences:

@@ -68,6 +68,8 @@ if TYPE_CHECKING:
             "rediss://h?ssl_ciphers=bogus",
             "ssl_ciphers='bogus' of the store's URL can't",
         ),
+        ("rediss://h?ssl_min_version=99999999999999999999", "int too large"),
+        ("rediss://h?ssl_ca_data=é", "should be an ASCII string"),
         ("rediss://h?ssl_ca_certs=/no/ca", "ssl_ca_certs='/no/ca' of the store's URL"),
         ("rediss+cluster://h?ssl_certfile=/no/c", "can't be read: No such file"),
         (
@@ -172,3 +174,5 @@ def test_a_certificate_has_its_key(make_redis: Callable[..., RedisServer]) -> No
             open_with(key, ssl_password="zqx")
         assert "zqx" not in repr(caught.value)
         assert caught.value.__context__ is None
+    with pytest.raises(SettingsError, match="certificate and its key"):
+        YokedCache(f"rediss://h?ssl_keyfile={made.key}")

@@ -6,6 +6,7 @@ The client library looks at them when it connects: each query is waiting by then
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from yokedcache.stores.redis.options import options_of
 
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _FOLDER: Final = "ssl_ca_path"
+_CAUGHT: Final = (OSError, ArithmeticError, TypeError, ValueError)
+"""What text that can't be makes of these calls: files, numbers, a key by itself."""
 _KEYS: Final = ("ssl_certfile", "ssl_keyfile", "ssl_password")
 
 
@@ -35,7 +38,7 @@ def check_files(url: str) -> None:
     for name in told.keys() - {*_KEYS, _FOLDER}:
         try:
             _context(url, leave=told.keys() - {name, "ssl_cert_reqs"})
-        except (OSError, ValueError) as error:
+        except _CAUGHT as error:
             raise _wrong(name, told[name], f"can't be used: {error.args[-1]}") from None
 
 
@@ -51,7 +54,7 @@ def check_keys(*urls: str) -> None:
             continue
         try:
             _context(url, leave=set())
-        except (OSError, ValueError):
+        except _CAUGHT:
             msg = (
                 "ssl_certfile and ssl_keyfile of the store's URL have to be a "
                 "certificate and its key in PEM, and ssl_password the key's password"
@@ -80,11 +83,22 @@ def _check_file(name: str, path: str) -> None:
 def _context(url: str, leave: Any) -> None:
     """
     Make what a connection makes of a URL before it speaks TLS, but for some options.
+
+    The client library would read all authorities of the machine as well.
     """
     pool: Any = redis.asyncio.ConnectionPool.from_url(url, driver_info=None)
     told = pool.connection_kwargs
     kept = {name: value for name, value in told.items() if name not in leave}
-    pool.connection_class(**kept).ssl_context.get()
+    said = pool.connection_class(**kept).ssl_context
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if said.certfile or said.keyfile:
+        context.load_cert_chain(said.certfile, said.keyfile, said.password)
+    if said.ca_certs or said.ca_data or said.ca_path:
+        context.load_verify_locations(said.ca_certs, said.ca_path, said.ca_data)
+    if said.min_version is not None:
+        context.minimum_version = said.min_version
+    if said.ciphers is not None:
+        context.set_ciphers(said.ciphers)
 
 
 def _wrong(name: str, text: str, why: str) -> SettingsError:

@@ -17,8 +17,13 @@ from tests.shared.functions import Copy
 from tests.support.memcached import place_of, server_of, tag_on, url_of
 from tests.support.models import User
 from yokedcache import YokedCache
+from yokedcache.core.keys import PLAIN
+from yokedcache.core.tags import ANY_DATABASE
 from yokedcache.errors import StoreError
-from yokedcache.shared.tagging import is_shared
+from yokedcache.shared.keys import shared_key
+from yokedcache.shared.tagging import EVERYTHING, MOST_COPIES, Universal, is_shared
+from yokedcache.stores.memcached.commands import Commands
+from yokedcache.stores.memcached.layout import Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -285,3 +290,24 @@ def test_what_is_read_from_a_database_needs_no_server_but_its_own_and_its_tags(
         if isinstance(key, tuple) and str(key[0]).startswith("function:"):
             lost = place_of(client_of(one), servers, key) is dead
             assert lost is (key[1] in missed), key
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 64, 100])
+def test_each_server_has_a_copy_of_the_tag_of_everything(count: int) -> None:
+    names = Names("yc", [f"host {number}" for number in range(count)])
+    commands = Commands(names, lease=1.0)
+    universal = Universal(commands)
+    servers = [names.tags([name]).shares[0].server for name in universal.names]
+    assert servers == list(range(min(count, MOST_COPIES)))
+    assert EVERYTHING in universal.names or count > MOST_COPIES
+    assert universal.written(["a", ANY_DATABASE]) == universal.names
+    assert universal.written(["a"]) == ("a",)
+    for key in KEYS:
+        raw = shared_key((PLAIN, key))
+        by_tag, by_key = universal.of(key, ["a"]), universal.of((PLAIN, key), ())
+        assert by_tag == universal.of(key, ["a", *universal.names])
+        for chosen, server in (
+            (by_tag, names.tags(["a"]).shares[0].server),
+            (by_key, names.entry(raw or b"").server),
+        ):
+            assert servers[universal.names.index(chosen)] == server % len(servers)

@@ -17,6 +17,7 @@ from tests.services.processes import wait_until
 from tests.support.ledger import Ledger, is_hit, leave_loops
 from tests.support.memcached import key_of, place_of, server_of, tag_on, url_of
 from yokedcache import YokedCache
+from yokedcache.core.tags import ANY_DATABASE
 from yokedcache.errors import SettingsError, StoreError
 from yokedcache.settings import read
 from yokedcache.stores.memcached.layout import read_tag
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.timeout(120)
+
+each_kind_of_write = pytest.mark.parametrize(
+    "written", [(), (ANY_DATABASE,)], ids=["of_tags", "of_anything"]
+)
 
 
 @pytest.fixture
@@ -251,14 +256,17 @@ def test_fences_on_the_others_are_vouched_for_while_one_is_dead(
     wait_until(lambda: all(map(back, raised)))
 
 
+@each_kind_of_write
 def test_nothing_is_stale_when_a_server_hangs_and_goes_on(
-    servers: list[MemcachedServer], open_cache: Callable[..., YokedCache]
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+    written: tuple[str, ...],
 ) -> None:
     writer, reader = (
         open_cache(servers, store_timeout=0.2, announce_timeout=0.2) for _ in range(2)
     )
     tags = tags_on_each(writer, servers)
-    ledger = Ledger(tags)
+    ledger = Ledger(tags, written)
     wait_until(lambda: settled(reader, ledger))
     with servers[0].suspended():
         for _ in range(4):
@@ -271,12 +279,15 @@ def test_nothing_is_stale_when_a_server_hangs_and_goes_on(
     assert ledger.wrong == []
 
 
+@each_kind_of_write
 def test_nothing_is_stale_while_servers_restart_and_are_flushed(
-    servers: list[MemcachedServer], open_cache: Callable[..., YokedCache]
+    servers: list[MemcachedServer],
+    open_cache: Callable[..., YokedCache],
+    written: tuple[str, ...],
 ) -> None:
     settings = {"on_unreachable": "refuse", "store_timeout": 0.5, "lease": 2.0}
     one, other = (open_cache(servers, **settings) for _ in range(2))
-    ledger = Ledger(tags_on_each(one, servers))
+    ledger = Ledger(tags_on_each(one, servers), written)
     with ledger.busy(one, other):
         for server in servers[:2]:
             before = ledger.returned

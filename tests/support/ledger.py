@@ -27,10 +27,17 @@ LIMIT = 30.0
 class Ledger:
     """
     What was written, and every answer that was older than a commit before it.
+
+    Args:
+        tags: what is read, each by itself.
+        written: what each commit changes, if not those.
     """
 
-    def __init__(self, tags: tuple[str, ...] = ("t",)) -> None:
+    def __init__(
+        self, tags: tuple[str, ...] = ("t",), written: tuple[str, ...] = ()
+    ) -> None:
         self.tags = tags
+        self.written = written or tags
         self.number = 0
         self.returned = 0
         """The newest number whose commit has returned."""
@@ -46,7 +53,7 @@ class Ledger:
         store = cache.machine.store
         with self._lock:
             try:
-                fence = store.fence(self.tags)
+                fence = store.fence(self.written)
             except StoreError:
                 self.refused += 1
                 return

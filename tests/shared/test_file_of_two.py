@@ -261,6 +261,22 @@ def test_files_of_such_names_are_not_overwritten(
     assert beside.read_text() == "somebody's"
 
 
+def test_a_damaged_one_that_the_application_has_open_is_not_deleted(
+    path: Path, on: Callable[..., YokedCache], caplog: pytest.LogCaptureFixture
+) -> None:
+    path.with_name("cache.db-damaged").write_text("somebody's")
+    settled(on()).sync.close()
+    damage(path)
+    with contextlib.closing(sqlite3.connect(path)) as application:
+        application.execute("SELECT * FROM sqlite_master").fetchall()
+        assert on().sync.get("a", "nothing") == "nothing"
+        assert "another program has it open" in caplog.text
+        application.execute(USERS)
+        application.execute("INSERT INTO users VALUES (1, 'precious')")
+        application.commit()
+    assert_left_alone(path, on())
+
+
 def test_a_pipe_is_left_alone(
     path: Path, on: Callable[..., YokedCache], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -183,16 +183,16 @@ def put_aside(path: str, identity: Identity, ends: float) -> None:
         StoreError: it may be somebody else's by now, or hold what is.
     """
     aside = Path(f"{path}-damaged")
+    if aside.exists():  # it may be somebody's
+        _delete(path, identity, ends)
+        return
     with _still(path, identity, ends) as connection:
         if connection is None:
             return
         connection.execute("BEGIN IMMEDIATE")
         check_ours(connection, path)
         _clean(path)
-        if aside.exists():  # it may be somebody's
-            Path(path).unlink()
-        else:
-            Path(path).rename(aside)
+        Path(path).rename(aside)
 
 
 def _delete(path: str, identity: Identity, ends: float) -> None:
@@ -209,9 +209,9 @@ def _delete(path: str, identity: Identity, ends: float) -> None:
             if not is_locked(error):
                 raise
             msg = (
-                f"{path} is a copy, or was made before this machine started, and can't "
-                "be begun anew: another program has it open; close that, or take "
-                "another path"
+                f"{path} is a copy, damaged, or from before this machine started, and "
+                "can't be begun anew: another program has it open; close that, or "
+                "take another path"
             )
             raise StoreError(msg, path=path) from error
         check_ours(connection, path)

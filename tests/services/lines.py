@@ -37,6 +37,11 @@ class Rule:
     """
 
     delay: float = 0.0
+    piece: int = CHUNK
+    """
+    So many bytes arrive at once, and the next ones `every` seconds later.
+    """
+    every: float = 0.0
     swallow: bool = False
     cut_after: int | None = None
     free: asyncio.Event = field(default_factory=asyncio.Event)
@@ -182,8 +187,13 @@ class Connection:
             cut = len(chunk) > rule.cut_after
             chunk = chunk[: rule.cut_after]
             rule.cut_after = None if cut else rule.cut_after - len(chunk)
-        await asyncio.get_running_loop().sock_sendall(sink, chunk)
-        self._count("passed", way, len(chunk))
+        loop = asyncio.get_running_loop()
+        while chunk:
+            piece, chunk = chunk[: rule.piece], chunk[rule.piece :]
+            await loop.sock_sendall(sink, piece)
+            self._count("passed", way, len(piece))
+            if rule.every:
+                await asyncio.sleep(rule.every)
         if cut:
             raise _CutError
 

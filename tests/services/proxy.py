@@ -82,6 +82,12 @@ class Proxy:
         self._set((Way.TO_SERVER,), delay=to_server)
         self._set((Way.TO_CLIENT,), delay=to_client)
 
+    def drip(self, piece: int, every: float, way: Way = Way.TO_CLIENT) -> None:
+        """
+        Let so many bytes arrive at once, the next ones so many seconds later.
+        """
+        self._set((way,), piece=piece, every=every)
+
     def hold(self, *ways: Way) -> None:
         """
         Keep bytes back until `restore`, both ways unless one is named.
@@ -154,7 +160,7 @@ class Proxy:
 
     async def _restore(self) -> None:
         for rule in self._rules.values():
-            rule.delay, rule.swallow, rule.cut_after = 0.0, False, None
+            rule.delay, rule.swallow, rule.cut_after, rule.every = 0.0, False, None, 0.0
             rule.free.set()
         for connection in [c for c in self._connections if c.gap]:
             await connection.cut()

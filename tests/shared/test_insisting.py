@@ -33,6 +33,8 @@ class Weather:
         self.now = 100.0
         self.up = True
         self.refusal = ""
+        self.takes = 0.0
+        """Seconds that it takes to answer, or to fail."""
         self.server: Any = Server(
             self,  # type: ignore[arg-type] - what is asked of a client here
             lambda: self.now,
@@ -42,7 +44,8 @@ class Weather:
             patience=PATIENCE,
         )
 
-    def perform(self, operation: Operation[Any], _: float) -> str:
+    def perform(self, operation: Operation[Any], limit: float) -> str:
+        self.now += min(self.takes, limit)
         if self.refusal:
             facts = {"asked": operation.asked, "refusal": self.refusal}
             raise StoreError("it may not", **facts)
@@ -129,6 +132,15 @@ def test_who_begins_once_others_have_insisted_in_vain_tries_once(
     second = Commit(weather)
     second.tries()
     assert second.refused is not None
+
+
+def test_who_tries_again_has_what_is_left(weather: Weather) -> None:
+    weather.up, weather.takes = False, 0.7 * PATIENCE
+    began = weather.now
+    commit = Commit(weather)
+    while not commit.over:
+        commit.tries()
+    assert weather.now - began < 1.1 * PATIENCE
 
 
 def test_who_begins_after_another_answer_insists_again(weather: Weather) -> None:

@@ -167,7 +167,7 @@ class SyncFace(Face):
         super().__init__(server, lease=lease, prefix=prefix)
         url = options.pop("url", None) or server.url()
         limit = options.pop("limit", NEVER_LATE)
-        self.client = sync.connect(url, limit=limit, **options)
+        self.client = sync.connect(url, **options)
         self.store = sync.RedisStore(self.client, limit=limit)
 
     def do(self, operation: Operation[Any], limit: float | None = None) -> Any:

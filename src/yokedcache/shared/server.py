@@ -175,7 +175,7 @@ class Server:
         Raises:
             StoreError: it can't be done in time.
         """
-        ends = self._clock() + self._patience
+        ends = operation.until = self._clock() + self._patience
         once_only = self._given_up and self._announcing.failing
         while True:
             try:
@@ -247,7 +247,16 @@ class Server:
                 return breaker, self._limit
             message = f"it is left alone, having failed ({operation.asked})"
             raise StoreError(message, asked=operation.asked)
-        return breaker, self._patience if changes else self._limit
+        return breaker, self._time_for(operation) if changes else self._limit
+
+    def _time_for(self, operation: Operation[Any]) -> float:
+        """
+        Tell how long a change may take: what is left, for one that is tried again.
+        """
+        if not operation.until:
+            return self._patience
+        left = operation.until - self._clock()
+        return max(self._limit, min(self._patience, left))
 
     def _rely(self, operation: Operation[Any]) -> None:
         """

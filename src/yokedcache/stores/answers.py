@@ -343,7 +343,7 @@ class Operation(Generic[R_co]):
     for all who ask at the same time.
     """
 
-    __slots__ = ("asked", "at", "same", "sent")
+    __slots__ = ("asked", "at", "same", "sent", "until")
 
     def __init__(self, asked: str, *, same: Hashable = None) -> None:
         self.asked = asked
@@ -352,3 +352,5 @@ class Operation(Generic[R_co]):
         """When it was made, on its maker's clock, where that matters."""
         self.sent: float = 0.0
         """Drawn just before it was sent, by whoever wants to know."""
+        self.until: float = 0.0
+        """When it is given up, by the clock of whoever insists on it; 0 if nobody does."""

@@ -23,6 +23,7 @@ from pymemcache.exceptions import (  # type: ignore[import-untyped]
 from yokedcache.errors import StoreError
 from yokedcache.stores.memcached.layout import read_counter
 from yokedcache.stores.memcached.steps import Seen
+from yokedcache.stores.names import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,9 +90,14 @@ def _sockets(deadline: Deadline) -> Any:
     """
     Give what the library makes sockets of.
     """
-    names = ("AF_UNSPEC", "SOCK_STREAM", "IPPROTO_TCP", "TCP_NODELAY", "getaddrinfo")
+    names = ("AF_UNSPEC", "SOCK_STREAM", "IPPROTO_TCP", "TCP_NODELAY")
     kind = type("TimedSocket", (_Socket,), {"deadline": deadline})
-    return SimpleNamespace(socket=kind, **{one: getattr(socket, one) for one in names})
+
+    def found(*what: Any) -> Any:
+        return addresses(deadline.left(), *what)
+
+    told = {one: getattr(socket, one) for one in names}
+    return SimpleNamespace(socket=kind, getaddrinfo=found, **told)
 
 
 class Link:

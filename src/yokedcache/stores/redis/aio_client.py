@@ -37,9 +37,6 @@ PLAIN: Final[dict[str, Any]] = {**sync.PLAIN, "retry": Retry(NoBackoff(), 0)}
 """What every client is made with, of sentinels as well: here TLS disturbs nobody."""
 
 LIMITS: Final[dict[str, Any]] = {
-    # each operation has one time limit of its own, over all that it does
-    "socket_timeout": None,
-    "socket_connect_timeout": None,
     # one for each of a crowd would all be opened at once, and none of them in time
     "max_connections": 8,
 }

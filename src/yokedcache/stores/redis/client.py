@@ -153,9 +153,8 @@ class RedisClient:
     def _open_sync(self) -> AnyStore:
         way, limit = self._way, self._limit
         if way.service is None:
-            return sync.RedisStore(sync.connect(way.url, limit=limit), limit=limit)
-        times = {"socket_timeout": limit, "socket_connect_timeout": limit}
-        primary = Primary(way, {**sync.OPTIONS, **times}, limit, sync.GREETED)
+            return sync.RedisStore(sync.connect(way.url), limit=limit)
+        primary = Primary(way, sync.OPTIONS, limit, sync.GREETED)
         return sync.RedisStore(primary.client, limit=limit, primary=primary)
 
     def _open_async(self) -> AnyAsyncStore:

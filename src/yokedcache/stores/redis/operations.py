@@ -87,7 +87,7 @@ class Operation(answers.Operation[R_co]):
         # in one frame, as one is made for each look-up
         self.asked = asked
         self.same = same
-        self.at = self.sent = 0.0
+        self.at = self.sent = self.until = 0.0
         self.steps = steps
         self.late = late
         self.look = look

@@ -27,11 +27,18 @@ from redis.exceptions import (
     NoPermissionError,
     ResponseError,
 )
-from redis.sentinel import SentinelConnectionPool
+from redis.sentinel import (
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 from yokedcache.errors import StoreError
+from yokedcache.stores import waiting
 from yokedcache.stores.patience import within
 from yokedcache.stores.redis.faults import CAUGHT, address_of
+from yokedcache.stores.redis.timed import kind_of, timed
+from yokedcache.stores.waiting import wait_for
 
 if TYPE_CHECKING:
     from yokedcache.stores.addresses import Address
@@ -100,9 +107,12 @@ class Primary(_Asked):
     def __init__(
         self, way: Way, options: dict[str, Any], limit: float, plain: dict[str, Any]
     ) -> None:
-        times = {"socket_timeout": limit / 2, "socket_connect_timeout": limit / 2}
-        super().__init__(way, redis.Redis, limit, {**plain, **times})
+        kind = timed(kind_of(way.watchers))
+        super().__init__(way, redis.Redis, limit, {**plain, "connection_class": kind})
         told = {**options, **_told(way.url)}
+        tls = told.pop("ssl", False)
+        kind = SentinelManagedSSLConnection if tls else SentinelManagedConnection
+        told["connection_class"] = timed(kind)
         make: Any = SentinelConnectionPool
         self._pool = make(way.service, self, **told)
         self.client = redis.Redis.from_pool(self._pool)
@@ -114,7 +124,7 @@ class Primary(_Asked):
         """
         if not self.due:
             return
-        if not self._asking.acquire(timeout=self._limit):
+        if not wait_for(self._asking):
             raise StoreError("the sentinels take too long to say who the primary is")
         try:
             if self.due:  # else another thread has asked
@@ -130,7 +140,8 @@ class Primary(_Asked):
         for client in self.sentinels:
             asked = time.monotonic()
             try:
-                states = client.sentinel_masters()
+                with waiting.within(self._each):
+                    states = client.sentinel_masters()
             except (*CAUGHT, ResponseError) as error:
                 said.append(_failed(client, error))
                 continue
@@ -155,9 +166,7 @@ class AsyncPrimary(_Asked):
     def __init__(
         self, way: Way, options: dict[str, Any], limit: float, plain: dict[str, Any]
     ) -> None:
-        # no limits of the client's: they would hold for closing as well
-        times = {"socket_timeout": None, "socket_connect_timeout": None}
-        super().__init__(way, redis.asyncio.Redis, limit, {**plain, **times})
+        super().__init__(way, redis.asyncio.Redis, limit, plain)
         told = {**options, **_told(way.url)}
         make: Any = loops.SentinelConnectionPool
         self._pool = make(way.service, self, **told)

@@ -27,7 +27,9 @@ from yokedcache.stores.redis.faults import (
 from yokedcache.stores.redis.incarnation import INFO, Link, led, read_info
 from yokedcache.stores.redis.lockstep import lockstep
 from yokedcache.stores.redis.operations import Operation
+from yokedcache.stores.redis.timed import kind_of, timed
 from yokedcache.stores.redis.wire import RefusedError, Request
+from yokedcache.stores.waiting import wait_for, within
 
 if TYPE_CHECKING:
     from yokedcache.stores.redis.sentinel import Primary
@@ -80,6 +82,9 @@ PLAIN: Final[dict[str, Any]] = {
     "protocol": 2,
     # else each connection looks up its library's version in files, and sends it
     "driver_info": None,
+    # each operation has one time limit of its own, over all that it does
+    "socket_timeout": None,
+    "socket_connect_timeout": None,
 }
 """What every client is made with."""
 
@@ -94,12 +99,13 @@ OPTIONS: Final[dict[str, Any]] = {
 """What a client of ours is made with."""
 
 
-def connect(url: str, *, limit: float = LIMIT, **options: Any) -> redis.Redis:
+def connect(url: str, **options: Any) -> redis.Redis:
     """
     Make a client for one server, which connects when it is first used.
     """
-    times = {"socket_timeout": limit, "socket_connect_timeout": limit}
-    return redis.Redis.from_url(url, **{**OPTIONS, **times, **options})
+    kind = timed(options.pop("connection_class", None) or kind_of(url))
+    told = {**OPTIONS, **options, "connection_class": kind}
+    return redis.Redis.from_url(url, **told)
 
 
 class RedisStore:
@@ -135,27 +141,25 @@ class RedisStore:
 
     def perform(self, operation: Operation[T], limit: float | None = None) -> T:
         """
-        Do an operation, within so many seconds once it is connected.
+        Do an operation, connecting included, within so many seconds.
 
-        Those who find all connections in use wait their turn, at most as long. Look-ups
+        Those who find all connections in use wait their turn within that time. Look-ups
         go over a connection that stays with them, if there is one that is free.
         """
-        seconds = self.limit if limit is None else limit
-        if operation.look is None:
-            return self._using(None, operation, seconds, lasts=False)
-        try:
-            lasting = self._lasting.pop()
-        except IndexError:  # another thread may have had the last
-            return self._using(None, operation, seconds, lasts=True)
-        began = time.monotonic()
-        try:
-            return self._using(lasting, operation, seconds, lasts=True)
-        except StoreError as error:
-            if not isinstance(error.__cause__, ConnectionLost):
-                raise
-        # it was closed while nobody used it
-        seconds -= time.monotonic() - began
-        return self._using(None, operation, seconds, lasts=True)
+        with within(self.limit if limit is None else limit):
+            if operation.look is None:
+                return self._using(None, operation, lasts=False)
+            try:
+                lasting = self._lasting.pop()
+            except IndexError:  # another thread may have had the last
+                return self._using(None, operation, lasts=True)
+            try:
+                return self._using(lasting, operation, lasts=True)
+            except StoreError as error:
+                if not isinstance(error.__cause__, ConnectionLost):
+                    raise
+            # it was closed while nobody used it
+            return self._using(None, operation, lasts=True)
 
     def perform_all(
         self, operations: list[Operation[Any]], seconds: float
@@ -173,9 +177,7 @@ class RedisStore:
                 results[place] = self._error(result, asked, None)
         return results
 
-    def _using(
-        self, lasting: Any, operation: Operation[T], seconds: float, *, lasts: bool
-    ) -> T:
+    def _using(self, lasting: Any, operation: Operation[T], *, lasts: bool) -> T:
         """
         Have an operation followed on one connection, which may last for look-ups.
         """
@@ -184,10 +186,9 @@ class RedisStore:
         try:
             self._check(connection)
             if connection is None:
-                held = self._take_place(seconds)
+                held = self._take_place()
                 connection = pool.get_connection()
-            ends = time.monotonic() + seconds
-            result = self._follow(connection, operation, ends)
+            result = self._follow(connection, operation)
             clean = True
         except (*CAUGHT, RefusedError, StoreError) as error:
             clean = isinstance(error, RefusedError) and not error.of_a_replica
@@ -217,40 +218,34 @@ class RedisStore:
             if connection is not None and not self.pool.owns_connection(connection):
                 raise ConnectionLost("another server is the primary now")
 
-    def _take_place(self, seconds: float) -> bool:
-        if not self._places.acquire(timeout=seconds):
+    def _take_place(self) -> bool:
+        if not wait_for(self._places):
             raise StoreError("all connections are in use")
         return True
 
-    def _follow(self, connection: Any, operation: Operation[T], ends: float) -> T:
+    def _follow(self, connection: Any, operation: Operation[T]) -> T:
         link: Link = connection.yokedcache
         steps = led(partial(operation.steps, link), link, late=operation.late)
         try:
             request = next(steps)
             while True:
-                request = steps.send(self._ask(connection, request, ends))
+                request = steps.send(_ask(connection, request))
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-
-    def _ask(self, connection: Any, request: Request, ends: float) -> list[Any]:
-        connection.send_packed_command([request.packed])
-        usual = connection.socket_timeout
-        answers: list[Any] = []
-        for _ in range(request.count):
-            left = ends - time.monotonic()
-            try:
-                if usual is not None and abs(left - usual) <= usual / 10:
-                    # another limit has to be set on the socket, and back: two calls
-                    answers.append(connection.read_response())
-                else:
-                    limit = max(left, 0.001)
-                    answers.append(connection.read_response(timeout=limit))
-            except ResponseError as error:
-                answers.append(refusal(error))
-        return answers
 
     def _error(
         self, error: BaseException, asked: str, connection: Any, opens: Any = None
     ) -> StoreError:
         address = whereabouts(connection, self.pool)
         return store_error(error, asked, address, opens=opens)
+
+
+def _ask(connection: Any, request: Request) -> list[Any]:
+    connection.send_packed_command([request.packed])
+    answers: list[Any] = []
+    for _ in range(request.count):
+        try:
+            answers.append(connection.read_response())
+        except ResponseError as error:
+            answers.append(refusal(error))
+    return answers

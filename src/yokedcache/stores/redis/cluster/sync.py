@@ -8,8 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import redis
-
 from yokedcache.errors import StoreError
 from yokedcache.stores.redis.cluster.table import (
     ASK_SLOTS,
@@ -21,6 +19,7 @@ from yokedcache.stores.redis.cluster.table import (
 )
 from yokedcache.stores.redis.faults import CAUGHT
 from yokedcache.stores.redis.sync import GREETED, LIMIT, RedisStore, connect
+from yokedcache.stores.waiting import within
 
 if TYPE_CHECKING:
     from yokedcache.stores.addresses import Address
@@ -98,7 +97,7 @@ class ClusterStore:
             node = self._nodes.get(address)
             if node is None:
                 host, port = address
-                client = connect(self._way.url, limit=self.limit, host=host, port=port)
+                client = connect(self._way.url, host=host, port=port)
                 node = self._nodes[address] = RedisStore(client, limit=self.limit)
         return node
 
@@ -116,14 +115,10 @@ class ClusterStore:
         for host, port in self.table.to_ask():
             # half of what is left for each: the next one may answer
             seconds = max((ends - time.monotonic()) / 2, 0.001)
-            client: Any = redis.Redis.from_url(
-                self._way.url,
-                **{**GREETED, "host": host, "port": port},
-                socket_timeout=seconds,
-                socket_connect_timeout=seconds,
-            )
+            client: Any = connect(self._way.url, **GREETED, host=host, port=port)
             try:
-                answer = client.execute_command(*ASK_SLOTS)
+                with within(seconds):
+                    answer = client.execute_command(*ASK_SLOTS)
                 self.table.learn(answer, (host, port), time.monotonic())
             except (*CAUGHT, StoreError) as error:
                 said.append(why_not((host, port), error, self._way.url))

@@ -146,7 +146,7 @@ class Asked:
     An operation by its name.
     """
 
-    sent = 0.0
+    sent = until = 0.0
 
     def __init__(self, asked: str, *, large: bool = False) -> None:
         self.asked = asked

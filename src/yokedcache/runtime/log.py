@@ -13,9 +13,11 @@ from yokedcache.runtime.forks import Guard, after_fork
 
 NAME: Final = "yokedcache"
 
-_said: set[tuple[str, str]] = set()
+_said: dict[tuple[str, str], None] = {}
+"""In the order in which it was said."""
 _guard = Guard()
 _MOST = 10_000
+"""Lines that are remembered; of more the oldest are forgotten, and may be said again."""
 
 
 class Logger:
@@ -31,6 +33,14 @@ class Logger:
 
         logging.getLogger(NAME).warning(message, *args, stacklevel=2 + depth)
 
+    def debug(self, message: str, *args: object) -> None:
+        """
+        Log a detail.
+        """
+        import logging
+
+        logging.getLogger(NAME).debug(message, *args, stacklevel=2)
+
 
 logger: Final = Logger()
 
@@ -40,9 +50,11 @@ def once(topic: str, subject: str, message: str, *args: object) -> bool:
     Log a warning once for a topic and subject; tell whether it was said now.
     """
     with _guard:
-        if (topic, subject) in _said or len(_said) >= _MOST:
+        if (topic, subject) in _said:
             return False
-        _said.add((topic, subject))
+        while len(_said) >= _MOST:
+            del _said[next(iter(_said))]
+        _said[topic, subject] = None
     logger.warning(message, *args, depth=1)
     return True
 

@@ -13,9 +13,10 @@ from yokedcache.core.breaker import Breaker
 from yokedcache.core.doubt import Doubt
 from yokedcache.errors import StoreError
 from yokedcache.runtime.drive import run
-from yokedcache.runtime.log import logger, once, own_fault
+from yokedcache.runtime.log import own_fault
 from yokedcache.runtime.switching import awaited, in_greenlet
 from yokedcache.shared.resting import Rest
+from yokedcache.shared.saying import Outage, say
 from yokedcache.shared.tagging import Universal
 from yokedcache.stores.contract import Parted
 
@@ -38,16 +39,15 @@ _SPARED: Final = frozenset({"adopt", "follow", "stamp", "store"})
 _AGAIN: Final = 0.05
 """Seconds after which an announcement is tried again whose way was lost."""
 _FOR_GOOD: Final = frozenset(
-    {"NOPERM", "NOAUTH", "WRONGPASS", "CROSSSLOT", "OTHERSERVERS"}
+    {"NOPERM", "NOAUTH", "WRONGPASS", "CROSSSLOT", "OTHERSERVERS", "NOSCRIPTS"}
 )
 """Refusals that don't go away while a commit waits."""
 
-_LEFT_ALONE: Final = """\
-a shared store fails again and again, so it is left alone for a while and the database \
-answers: %s"""
-_KEEPS_NOTHING: Final = """\
-a shared store fails again and again to keep an answer, so it is given none for a while; \
-what it has is served: %s"""
+_WITHOUT: Final = "NOSCRIPTS"
+"""The refusal of a server that does nothing that needs a script, and so keeps nothing."""
+
+_UNFIT: Final = 30.0
+"""Seconds for which such a server is left alone, but for changes: it may be set otherwise."""
 
 _WAITED: Final = 0.3
 """The part of `store_timeout` that a failure takes at least which was waited for."""
@@ -90,19 +90,26 @@ class Server:
         self._doubt = Doubt(clock, insisted=_INSISTED * patience)
         self._given_up = False
         """A change was insisted on in vain, and nothing was answered since."""
+        self._outage = Outage()
+        self._unfit_until = 0.0
+        """When a server is asked again that refuses what nothing goes without."""
 
     @property
     def state(self) -> str:
         """
         Tell how the store is used by now, as `Stats.store` has it.
         """
-        if self._asking.failing:
+        if self._asking.failing or self._unfit:
             return "left_alone"
         if self._doubt.holds:
             return "not_relied_on"
         if isinstance(self.client, Parted) and self.client.partly:
             return "partly_asked"
         return "takes_nothing" if self._storing.failing else "asked"
+
+    @property
+    def _unfit(self) -> bool:
+        return bool(self._unfit_until) and self._clock() < self._unfit_until
 
     def perform(self, operation: Operation[T]) -> T:
         """
@@ -242,7 +249,7 @@ class Server:
         breaker = self._announcing if changes else self._asking
         if operation.asked == "store":
             breaker = self._storing
-        if breaker.troubled and breaker.open:
+        if (breaker.troubled and breaker.open) or (self._unfit_until and self._unfit):
             if changes:  # a commit is worth a try, if a short one: it may be over
                 return breaker, self._limit
             message = f"it is left alone, having failed ({operation.asked})"
@@ -286,17 +293,18 @@ class Server:
         # refused while it connects, it is refused everything
         refused = "refusal" in facts and not facts.get("opening")
         spared = refused and operation.asked in _SPARED
-        if not (spared or facts.get("partly")):  # the rest of it is asked as ever
-            if breaker is self._storing:
-                self._doubt.missed = True  # maybe for its size: no other outage yet
-            else:
-                self._doubt.failed()
-            if breaker.failed():
-                # the text, not the error: a log would keep what it was raised in
-                said = _KEEPS_NOTHING if breaker is self._storing else _LEFT_ALONE
-                logger.warning(said, str(error))
-                return
-        once("store_failed", error.message, "a shared store failed: %s", str(error))
+        if facts.get("refusal") == _WITHOUT:
+            self._unfit_until = self._clock() + _UNFIT
+            spared = True
+        if spared or facts.get("partly"):  # the rest of it is asked as ever
+            say(error)
+            return
+        storing = breaker is self._storing
+        if storing:
+            self._doubt.missed = True  # maybe for its size: no other outage yet
+        else:
+            self._doubt.failed()
+        self._outage.failed(error, opened=breaker.failed(), storing=storing)
 
     def _answered(self, breaker: Breaker, began: float) -> None:
         doubt = self._doubt
@@ -317,6 +325,7 @@ class Server:
         if breaker is not self._announcing and self._announcing.failing:
             # look-ups succeed again, others' as well: the next commit has to insist
             over = self._announcing.answered()
+        self._outage.answered(self._asking, self._announcing)
         if doubt.answered(began, over=over):
             self.recovered()
-            logger.warning("the shared store answers again")
+            self._outage.ended()

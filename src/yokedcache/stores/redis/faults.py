@@ -20,6 +20,7 @@ from yokedcache.stores.redis.wire import (
     MOVED,
     NO_AUTH,
     NO_PERMISSION,
+    NO_SCRIPTS,
     STRANGER,
     TRY_AGAIN,
     Refusal,
@@ -52,6 +53,28 @@ _BARRED: Final = re.compile(
 _PLACE: Final = re.compile(r"([0-9a-f]{40}).*?@user_script:(\d+)")
 """Where it was then: the script, and the line."""
 
+_NO_SCRIPTS: Final = re.compile(
+    r"(unknown|unsupported|disabled|not supported|not allowed).{0,40}\beval"
+    r"|^[^,]{0,20}\beval(sha)?\b.{0,40}(unknown|unsupported|disabled|not supported|not allowed)",
+    re.IGNORECASE,
+)
+"""How those speak of EVAL that don't have it: some proxies, and servers set so."""
+
+_OF_A_CLUSTER: Final = "it is a node of a Cluster, which redis+cluster:// is for"
+_WAYS_OUT: Final = {
+    NO_AUTH: "the URL names no password: redis://user:password@host",
+    NO_SCRIPTS: (
+        "nothing can be kept without Lua scripts: the URL has to lead to a server, or by "
+        "a proxy, that runs EVAL and EVALSHA"
+    ),
+    MOVED: _OF_A_CLUSTER,
+    CROSS_SLOT: _OF_A_CLUSTER,
+}
+"""What to do about a refusal of which nothing else has to be known."""
+
+_ARGUMENTS: Final = re.compile(r",? with args beginning with: .*", re.DOTALL)
+"""What of an unknown command is another each time."""
+
 _TRACE: Final = re.compile(r" script: ([0-9a-f]{40}, )?on @user_script:\d+\.?$")
 _COMMAND: Final = re.compile(r"run the '([\w|]+)' command")
 _WHOLE: Final = {"cluster": "cluster|slots", "sentinel": "sentinel|masters"}
@@ -66,9 +89,6 @@ _ALERT: Final = r"\x15"
 """How TLS begins to complain, as both parsers of the client library show it."""
 
 _STRANGE: Final = client.InvalidResponse
-_NO_COMMAND: Final = re.compile(r"(unknown command \S+?),? with args beginning with.*")
-"""What is behind it is of no use, and may be long."""
-
 _OUTS: Final = (
     (
         "DB index is out of range",
@@ -104,6 +124,8 @@ def refusal(error: client.ResponseError | client.AuthenticationError) -> Refusal
         code = stopped[1]
     elif _BARRED.search(text):
         code = NO_PERMISSION
+    elif _NO_SCRIPTS.search(_ARGUMENTS.sub("", text)) and type(error) not in _CODES:
+        code = NO_SCRIPTS
     else:
         code = _CODES.get(type(error)) or text.partition(" ")[0]
     return Refusal(code, text, error)
@@ -132,10 +154,10 @@ def _store_error(
     if isinstance(error, RefusedError):
         refused = error.refusal
         facts["refusal"] = refused.code
-        out = _and(_way_out(refused))
-        return StoreError(
-            f"{address} refused to {asked}: {said(refused)}{out}", **facts
-        )
+        if out := _way_out(refused):
+            facts["way_out"] = out
+        message = f"{address} refused to {asked}: {said(refused)}{_and(out)}"
+        return StoreError(message, **facts)
     if isinstance(error, StoreError):
         out = _and(_to_primary(error.facts, address))
         message = f"{address} can't {asked}: {error.message}{out}"
@@ -157,7 +179,7 @@ def said(refused: Refusal) -> str:
         return f"{refused.code} {refused.text}"
     if refused.code == NO_PERMISSION:
         return _TRACE.sub("", refused.text)
-    return _NO_COMMAND.sub(r"\1", refused.text).rstrip(".")
+    return _ARGUMENTS.sub("", refused.text).rstrip(".")
 
 
 def way_out(error: BaseException, *, tls: bool) -> str:
@@ -177,8 +199,6 @@ def _way_out(refused: Refusal) -> str:
         return (
             f"the user's ACL lacks {lacking}: `ACL SETUSER`, see docs/shared-store.md"
         )
-    if code == NO_AUTH:
-        return "the URL names no password: redis://user:password@host"
     if code == STRANGER and "without any password" in text:
         return "the URL names a password, and the server wants none"
     if code == STRANGER:
@@ -186,9 +206,7 @@ def _way_out(refused: Refusal) -> str:
             "the URL's user or password is another than the server's; in a URL, "
             "characters such as @ : / # % are written %40 and so on"
         )
-    if code in {MOVED, CROSS_SLOT}:
-        return "it is a node of a Cluster, which redis+cluster:// is for"
-    return _by_words(text)
+    return _WAYS_OUT.get(code) or _by_words(text)
 
 
 def _barred(text: str) -> str | None:

@@ -93,6 +93,8 @@ CROSS_SLOT: Final = "CROSSSLOT"
 NO_PERMISSION: Final = "NOPERM"
 NO_AUTH: Final = "NOAUTH"
 STRANGER: Final = "WRONGPASS"
+NO_SCRIPTS: Final = "NOSCRIPTS"
+"""Ours: no server has a word for it."""
 
 FOREIGN: Final = "it answers as nothing does that speaks Redis' protocol"
 """What is said of a server of another kind."""

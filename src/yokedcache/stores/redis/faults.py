@@ -96,7 +96,7 @@ _OUTS: Final = (
     ),
     (
         "SELECT is not allowed in cluster",
-        "it is a node of a Cluster, which redis+cluster:// is for",
+        _OF_A_CLUSTER,
     ),
     (
         "unknown command",

@@ -33,12 +33,15 @@ class Worker:
     A worker process, and how to have it do something.
     """
 
+    module = "tests.workers.worker"
+    """What it runs."""
+
     def __init__(
         self, where: str, environment: dict[str, str], **settings: Any
     ) -> None:
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-W", "error", "-m", "tests.workers.worker"),
+                *(sys.executable, "-W", "error", "-m", self.module),
                 *(where, json.dumps(settings)),
             ],
             stdin=subprocess.PIPE,

@@ -269,10 +269,16 @@ def be_child(url: str, pipe: Any) -> None:
 
 def main() -> None:
     """
-    Serve commands until the input ends.
+    Be a worker.
+    """
+    serve(Worker(sys.argv[1], json.loads(sys.argv[2])))
+
+
+def serve(worker: Any) -> None:
+    """
+    Have somebody do what the input says, until it ends.
     """
     log.raise_faults = True
-    worker = Worker(sys.argv[1], json.loads(sys.argv[2]))
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         keywords = (

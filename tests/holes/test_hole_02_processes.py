@@ -34,9 +34,7 @@ def three(
     """
     url = postgres_database.url("psycopg")
     with blog_at(url):
-        members = [
-            hire(url, redis_server.url(), flight_timeout=60.0) for _ in range(3)
-        ]
+        members = [hire(url, redis_server.url(), flight_timeout=60.0) for _ in range(3)]
         assert [member.do("settle") for member in members] == ["ann"] * 3
         yield members
 

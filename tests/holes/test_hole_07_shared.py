@@ -191,6 +191,7 @@ async def test_hole_07_a_commit_that_is_cancelled_is_still_unknown_to_others(
     postgres_database: PostgresDatabase,
     redis_server: RedisServer,
     cache: YokedCache,
+    *,
     hire: Callable[..., Member],
     how: str,
 ) -> None:

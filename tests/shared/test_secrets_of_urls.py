@@ -85,6 +85,8 @@ def test_where_a_password_ends_has_to_be_told(url: str) -> None:
         ("memory://:zqx@redis/0", "names no host or path, got '***@redis/0'"),
         ("sqlite://u:zqx@h/c.db", "'sqlite://***@h/c.db' names no file"),
         ("sqlite:///?password=zqx", "unknown setting 'password'"),
+        ("sqlite://?u:zqx@h", "the URL can't be meant, and isn't shown"),
+        ("sqlite:///c.db?zqx@h", "the URL can't be meant, and isn't shown"),
         ("memcached://u:zqx@h", "Memcached is told no user here"),
         ("zqx:zqx@h", "the URL can't be meant, and isn't shown"),
         ("nope://u:zqx@h", "no store for the URL scheme 'nope'"),

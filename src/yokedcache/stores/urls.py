@@ -104,6 +104,7 @@ def _cut(url: str) -> _Cut:
     place, _, query = rest[end:].partition("?")
     query, _, lost = (query, "", "") if libpq else query.partition("#")
     options = query.split("&")
+    on_disk = kind in _FILES and rest[:1] == "/"
     loose = any("@" in one for one in (place, *map(_name, options)))
     # libpq takes what is behind the first @ for a host
     loose = loose or (libpq and "@" in login)
@@ -113,7 +114,7 @@ def _cut(url: str) -> _Cut:
         options,
         "?".join([seen, *filter(None, ["&".join(map(_hidden, options))])]),
         unclear=(loose and kind in _HOSTED) or "@" in lost,
-        doubtful="@" in rest[end:] and not (kind in _FILES and end == 0),
+        doubtful="@" in (rest[end + len(place) :] if on_disk else rest[end:]),
     )
 
 

@@ -65,7 +65,7 @@ def check(url: str) -> None:
     if chosen is not None:
         msg = f"option {chosen!r} of the store's URL isn't to be chosen: leave it out"
         raise SettingsError(msg, option=chosen)
-    for name in _WANTED.keys() & told.keys():
+    for name in set(_WANTED).intersection(told):
         _check_number(name, told[name])
     _check_connections(url)
 

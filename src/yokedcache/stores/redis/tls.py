@@ -35,9 +35,9 @@ def check_files(url: str) -> None:
             _check_file(name, told[name])
     if _FOLDER in told and not Path(told[_FOLDER]).is_dir():
         raise _wrong(_FOLDER, told[_FOLDER], "names no directory")
-    for name in told.keys() - {*_KEYS, _FOLDER}:
+    for name in set(told).difference(_KEYS, [_FOLDER]):
         try:
-            _context(url, leave=told.keys() - {name, "ssl_cert_reqs"})
+            _context(url, leave=set(told) - {name, "ssl_cert_reqs"})
         except _CAUGHT as error:
             raise _wrong(name, told[name], f"can't be used: {error.args[-1]}") from None
 
@@ -50,7 +50,7 @@ def check_keys(*urls: str) -> None:
         SettingsError: they can't be used.
     """
     for url in urls:
-        if not _about_tls(url).keys() & set(_KEYS):
+        if not set(_KEYS).intersection(_about_tls(url)):
             continue
         try:
             _context(url, leave=set())

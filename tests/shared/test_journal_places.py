@@ -32,7 +32,7 @@ REDIS_ALIKE = (
     ("redis://h/1?password=one", "redis://h/1?password=other&username=me"),
     ("redis://h/1", "redis://h/1?socket_keepalive=true&lease=2s"),
     ("redis:///2", "redis://localhost:6379/2"),
-    ("rediss://h:1/2", "valkeys://h:1/?db=2&ssl_ca_certs=ca.pem"),
+    ("rediss://h:1/2", "valkeys://h:1/?db=2&ssl_check_hostname=false"),
     ("unix:///run/r.sock", "unix://me:secret@/run/r.sock?db=0"),
     ("redis+sentinel://a,b/s", "valkey+sentinel://B:26379,a/s/0"),
     ("redis+sentinel://a,b/s/1", "redis+sentinel://u:p@b,a/s?db=1"),

@@ -6,16 +6,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.services.processes import wait_until
+from tests.services.redis import RedisServer
+from tests.support.redis_faces import FACES, make_face
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.services.redis import RedisServer
     from tests.support.redis_faces import Face
 
 NUMBER = 10_000
 A_CALL = 250
+A_MILLION = 1_000_000
+MANY = A_MILLION // 5
+"""Keys that may be there while names end faster than they are written."""
 
 
 def test_hole_16_writes_of_what_nobody_reads_leave_one_key(
@@ -44,3 +50,19 @@ def test_hole_16_tags_end_with_the_entries_that_carry_them(
     assert face.do(operation) is None
     assert each_server.say("PTTL", face.tag("a")) > 600
     wait_until(lambda: each_server.say("DBSIZE") == 1)
+
+
+@pytest.mark.night
+@pytest.mark.timeout(900)
+def test_hole_16_a_million_rows_written_leave_one_key_and_few_meanwhile() -> None:
+    most = 0
+    with RedisServer.running() as server:
+        face = make_face(FACES[0], server, lease=0.2)
+        for start in range(0, A_MILLION, A_CALL):
+            rows = range(start, start + A_CALL)
+            face.bump(*(f"table:posts:id={number}" for number in rows))
+            if start % (40 * A_CALL) == 0:
+                most = max(most, int(server.say("DBSIZE")))
+        wait_until(lambda: server.say("DBSIZE") == 1)
+        face.close()
+    assert A_CALL <= most < MANY

@@ -58,7 +58,8 @@ class Settings:
     """Ask SQLite files at each look-up whether any program has changed them."""
     prefixes: tuple[str, ...] = ()
     """Prefixes of keys (parts before a `:`) that can be invalidated as a whole."""
-    url: str | None = None
+    # what is secret in it must not come into a log with the settings
+    url: str | None = dataclasses.field(default=None, repr=False)
     """Where entries are shared; `None` keeps them in the process's memory."""
     max_file_bytes: int = 1024 * 1024 * 1024
     """About how many bytes entries may take in a SQLite file."""

@@ -140,3 +140,10 @@ def test_a_reader_is_first_given_what_may_be_shown() -> None:
     url = "redis://u:zqx@h/0?api_key=zqx&password=zqx#zqx&db=1&keyfile=k"
     read_url(url, seen.append)
     assert seen == ["redis://***@h/0?api_key=***&password=***", url]
+
+
+def test_settings_show_no_url() -> None:
+    settings = read("redis://user:zqx@h/0?ttl=3", {})
+    assert settings.url == "redis://user:zqx@h/0"
+    assert "zqx" not in repr(settings)
+    assert "ttl=3" in repr(settings)

@@ -69,6 +69,7 @@ class SharedStore(Here, Claiming):
     ) -> None:
         super().__init__(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.server = server
+        self.everything = server.universal.names
         self.near_for = near
         self.belonging = belonging
         # wrappers serve by themselves what may be given out without asking
@@ -152,9 +153,13 @@ class SharedStore(Here, Claiming):
             return "removed_meanwhile"
         if sum(is_shared(tag.name) for tag, _ in entry.vector) > MOST:
             return "too_many_tags"
+        if not holds(entry.vector):
+            return "changed_meanwhile"
+        entry.vector = self.server.universal.once(entry.vector)
         self._mirror.hear(key, entry)
         self._mirror.hint(key, entry, given)
-        undated = {t for t in late if t.shared is None and is_shared(t.name)}
+        own = {tag for tag, _ in entry.vector if is_shared(tag.name)}
+        undated = {tag for tag in late if tag.shared is None and tag in own}
         if undated:
             refused = yield from self._date(entry, undated, noted)
             if refused is not None:

@@ -25,6 +25,7 @@ from yokedcache.stores.contract import Spread
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
+    from yokedcache.core.tags import Vector
     from yokedcache.stores.contract import Commands
 
 EVERYTHING: Final = "everything"
@@ -73,6 +74,19 @@ class Universal:
         own = set(names).difference(self.names)
         raw = None if own else shared_key(key)
         return self.names[self._spread.needed(raw, own) % len(self.names)]
+
+    def once(self, vector: Vector) -> Vector:
+        """
+        Leave one copy in a vector that holds: each alone tells of what happens from now on.
+
+        It is one of which it is known how it stands, if there is any.
+        """
+        copies = [tag for tag, _ in vector if tag.name in self.names]
+        if len(copies) < 2:  # noqa: PLR2004 - one is what an entry carries
+            return vector
+        kept = next((tag for tag in copies if tag.shared), copies[0])
+        spare = {tag for tag in copies if tag is not kept}
+        return tuple(pair for pair in vector if pair[0] not in spare)
 
     def written(self, names: Iterable[Hashable]) -> tuple[str, ...]:
         """

@@ -50,6 +50,9 @@ class MemoryStore(Silent):
     """
 
     name = "memory"
+    everything: tuple[str, ...] = ()
+    """Tags of a store that processes share which are bumped for all that a change of too
+    much to be named reaches. An entry carries one; whatever is read depends on them."""
 
     def __init__(
         self, clock: Callable[[], float], *, max_entries: int, max_bytes: int

@@ -157,7 +157,7 @@ def _note_capture(
         return
     if reason is not None:
         capture.volatile = reason
-    stamp = capture.store.stamp(noted)
+    stamp = capture.store.stamp((*noted, *capture.store.everything))
     if capture.store.shares:
         capture.note_late(stamp)
     capture.note_read(stamp, seen)

@@ -130,11 +130,12 @@ def note_read(
         number: The store's counter as it was when what they see was made, if that
             wasn't now.
     """
-    store.keep_often(names)
+    read = (*names, *store.everything)
+    store.keep_often(read)
     if number is None:
         number = store.tags.counter
     for session in sessions:
-        _seen_by(session).add_read(store, names, number)
+        _seen_by(session).add_read(store, read, number)
 
 
 def note_schemas(sessions: Iterable[Session], schemas: bytes) -> None:

@@ -1,6 +1,7 @@
 """
-A commit of more than can be named, in another process, while a session here holds what it
-read before: what a function makes of that isn't kept.
+A commit of more than can be named, in another process.
+
+A session here holds what it read before: what a function makes of that isn't kept.
 """
 
 from __future__ import annotations

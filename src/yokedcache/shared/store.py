@@ -147,14 +147,9 @@ class SharedStore(Here, Claiming):
         raw = shared_key(key)
         if raw is None:
             return "unshareable_key"
-        if not unfenced(entry.vector):
-            return "commit_in_flight"
-        if not holds(guard):
-            return "removed_meanwhile"
-        if sum(is_shared(tag.name) for tag, _ in entry.vector) > MOST:
-            return "too_many_tags"
-        if not holds(entry.vector):
-            return "changed_meanwhile"
+        refused = _refusal(entry.vector, guard)
+        if refused is not None:
+            return refused
         entry.vector = self.server.universal.once(entry.vector)
         self._mirror.hear(key, entry)
         self._mirror.hint(key, entry, given)
@@ -384,3 +379,16 @@ class SharedStore(Here, Claiming):
         self._mirror.forget()
         if self._listener is not None:
             self._listener.begin_anew()
+
+
+def _refusal(vector: Vector, guard: Vector) -> str | None:
+    """
+    Say why an entry isn't to be kept, as far as this process knows.
+    """
+    if not unfenced(vector):
+        return "commit_in_flight"
+    if not holds(guard):
+        return "removed_meanwhile"
+    if sum(is_shared(tag.name) for tag, _ in vector) > MOST:
+        return "too_many_tags"
+    return None if holds(vector) else "changed_meanwhile"

@@ -60,7 +60,7 @@ def test_hole_16_a_million_rows_written_leave_one_key_and_few_meanwhile() -> Non
         face = make_face(FACES[0], server, lease=0.2)
         for start in range(0, A_MILLION, A_CALL):
             rows = range(start, start + A_CALL)
-            face.bump(*(f"table:posts:id={number}" for number in rows))
+            face.lift(face.fence(*(f"table:posts:id={number}" for number in rows)))
             if start % (40 * A_CALL) == 0:
                 most = max(most, int(server.say("DBSIZE")))
         wait_until(lambda: server.say("DBSIZE") == 1)

@@ -137,10 +137,7 @@ LARGE = {
         TWO, (3,), warm=(1,), restored=1, before=("store: is saved",)
     ),
     "it restarts under a commit": Scope(
-        TWO, (3,), passing=1, restored=1, before=KILLED[:1]
-    ),
-    "a slow writer's database is asked among two": Scope(
-        (*TWO, (2, U)), (3,), lapsing=1, asking=1, before=LATE
+        ((1, F),), (3,), passing=1, restored=1, before=KILLED[:1]
     ),
     "a writer killed among two": Scope(TWO, (3,), dying=1, passing=1),
     "a tag evicted among two": Scope(TWO, (3,), evicted=1),

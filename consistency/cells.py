@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from consistency import events
 from consistency.crew import Crew
 from consistency.environments import interpreter, surroundings
+from consistency.excuses import TOLD_AFTER
 from consistency.nemeses import Ground, Nemesis, Strike
 from consistency.promises import Findings, Promise, find, promise
 from consistency.signs import CUT_OFF, NEAR, summed
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     from consistency.stage import Load, Scene, Stage
 
 NO_END = 10**9
-NOT_RELIED_ON = 1.0
 LEFT_ALONE = 5.0
-"""Seconds, at the most, as the page on shared stores has it: "When the store fails"."""
+"""Seconds for which a store that failed isn't asked, at the most; see `TOLD_AFTER`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Pace:
         Nothing is kept for one `lease`, a dead writer's fence stands until its grace is
         over, and nothing is served for a second; then something has to be loaded.
         """
-        return self.lease + self.grace + NOT_RELIED_ON + 1.0
+        return self.lease + self.grace + TOLD_AFTER + 1.0
 
     @property
     def mending(self) -> float:

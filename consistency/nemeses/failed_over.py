@@ -89,5 +89,5 @@ class HandedOver(KilledPrimary):
                     told.say("SENTINEL", "FAILOVER", group.name)
                     due = time.monotonic() + AGAIN
             time.sleep(PAUSE)
+        # the new one takes no commits before the old one follows it: not back until then
         group.fail_over(old)
-        self.back = now()

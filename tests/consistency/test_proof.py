@@ -117,6 +117,8 @@ def test_where_there_was_the_usual_time_most_were_got_over() -> None:
     (few,) = said(WRITTEN, hit(struck[0]), *last, struck=struck)
     assert few.startswith("hits were back after 1 of 3 faults")
     assert said(WRITTEN, *map(hit, struck[:2]), *last, struck=struck) == []
+    # one alone says little
+    assert said(WRITTEN, *last, struck=[*struck[-2:]]) == []
 
 
 @pytest.mark.parametrize(

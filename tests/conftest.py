@@ -72,6 +72,14 @@ def nothing_is_left_to_others() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_said_yet() -> None:
+    """
+    Let a test hear what is said once, whatever others have heard before.
+    """
+    log.forget()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_faults_are_seen() -> Iterator[None]:
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from yokedcache.core.flights import Role
 from yokedcache.core.freshness import Verdict
 from yokedcache.runtime.context import current_chain
-from yokedcache.runtime.switching import in_greenlet
+from yokedcache.runtime.switching import in_greenlet, in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -89,17 +89,7 @@ def _may_wait(host: CallHost) -> bool:
     """
     if host.stale or host.scene.holds_connection or current_chain():
         return False
-    return not host.blocking or in_greenlet() or not _in_loop()
-
-
-def _in_loop() -> bool:
-    import asyncio  # there by now, where a store is shared
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return not host.blocking or in_greenlet() or not in_loop()
 
 
 def landing(host: CallHost, op: Land) -> Asking[None]:

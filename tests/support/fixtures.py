@@ -88,14 +88,23 @@ def clocked(clock: FakeClock) -> Iterator[YokedCache]:
     made.sync.close()
 
 
+@pytest.fixture(autouse=True)
+def nothing_said() -> None:
+    """
+    Let a test hear what is said once, whatever others have heard before.
+    """
+    log.forget()
+
+
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def said(
+    nothing_said: None,
+    caplog: pytest.LogCaptureFixture,
+) -> pytest.LogCaptureFixture:
     """
-    Give what the library logs, with nothing said before.
+    Give what the library logs.
     """
-    log.forget()
-    yield caplog
-    log.forget()
+    return caplog
 
 
 def _engine_of(

@@ -1,5 +1,5 @@
 """
-Whether blocking code runs in a greenlet that can wait in an event loop.
+Whether blocking code runs in an event loop, or in a greenlet that can wait in one.
 
 SQLAlchemy's `AsyncSession` runs blocking code in such greenlets. The part that knows
 SQLAlchemy says here how to tell, and how to wait; until then there are none.
@@ -43,3 +43,18 @@ def awaited(waiting: Awaitable[Any]) -> Any:
     if _wait is None:  # pragma: no cover - nobody is in a greenlet then
         raise RuntimeError("no greenlets are known")
     return _wait(waiting)
+
+
+def in_loop() -> bool:
+    """
+    Tell whether the caller holds up an event loop, greenlets in one included.
+
+    For a cache whose store is shared: `asyncio` is imported by then.
+    """
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from yokedcache.errors import SettingsError
+from yokedcache.runtime.switching import in_loop
 
 if TYPE_CHECKING:
     from yokedcache.machine import Machine
@@ -25,7 +26,9 @@ def check_apart(machine: Machine, bind: Any) -> None:
         SettingsError: it is.
     """
     server = getattr(machine.store, "server", None)
-    place = str(getattr(getattr(server, "client", None), "place", ""))
+    if server is None or in_loop():
+        return  # a loop isn't held up: what else is in the store is looked for anyway
+    place = str(getattr(server.client, "place", ""))
     store = place.removeprefix(_STORE)
     file = _file_of(bind)
     if store == place or not file or not _is_same(file, store):

@@ -18,7 +18,6 @@ from tests.support.databases import (
     sqlite_file,
 )
 from yokedcache import YokedCache
-from yokedcache.runtime import log
 from yokedcache.sqlalchemy.transactions import sending
 from yokedcache.testing import FakeClock
 
@@ -88,19 +87,8 @@ def clocked(clock: FakeClock) -> Iterator[YokedCache]:
     made.sync.close()
 
 
-@pytest.fixture(autouse=True)
-def nothing_said() -> None:
-    """
-    Let a test hear what is said once, whatever others have heard before.
-    """
-    log.forget()
-
-
 @pytest.fixture
-def said(
-    nothing_said: None,
-    caplog: pytest.LogCaptureFixture,
-) -> pytest.LogCaptureFixture:
+def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """
     Give what the library logs.
     """

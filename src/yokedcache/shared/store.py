@@ -150,7 +150,7 @@ class SharedStore(Here, Claiming):
         refused = _refusal(entry.vector, guard)
         if refused is not None:
             return refused
-        entry.vector = self.server.universal.once(entry.vector)
+        entry.vector = self.server.universal.once(key, entry.vector)
         self._mirror.hear(key, entry)
         self._mirror.hint(key, entry, given)
         own = {tag for tag, _ in entry.vector if is_shared(tag.name)}

@@ -75,18 +75,23 @@ class Universal:
         raw = None if own else shared_key(key)
         return self.names[self._spread.needed(raw, own) % len(self.names)]
 
-    def once(self, vector: Vector) -> Vector:
+    def once(self, key: Hashable, vector: Vector) -> Vector:
         """
         Leave one copy in a vector that holds: each alone tells of what happens from now on.
 
-        It is one of which it is known how it stands, if there is any.
+        It is that of a server which the entry needs anyway, if it is known how it stands.
         """
-        copies = [tag for tag, _ in vector if tag.name in self.names]
+        copies = {str(tag.name): tag for tag, _ in vector if tag.name in self.names}
         if len(copies) < 2:  # noqa: PLR2004 - one is what an entry carries
             return vector
-        kept = next((tag for tag in copies if tag.shared), copies[0])
-        spare = {tag for tag in copies if tag is not kept}
-        return tuple(pair for pair in vector if pair[0] not in spare)
+        best = self.of(key, (str(tag.name) for tag, _ in vector if is_shared(tag.name)))
+        known = [name for name, tag in copies.items() if tag.shared] or list(copies)
+        kept = copies[best if best in known else known[0]]
+        return tuple(
+            (tag, version)
+            for tag, version in vector
+            if tag is kept or tag.name not in self.names
+        )
 
     def written(self, names: Iterable[Hashable]) -> tuple[str, ...]:
         """

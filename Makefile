@@ -14,11 +14,12 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
 	payloads soak stores typing workers \
-	$(addprefix shared/test_,$(addsuffix .py,backplane backplane_of_groups cluster dead_writers file_size file_weather functions_are_shared \
-	functions_in_a_cluster journal keys_are_shared listening loads_in_a_cluster memcached near one_load_for_all outages \
-	sentinel settings short_way stores_of_others weather workers)) \
-	$(addprefix holes/test_hole_,$(addsuffix .py,07_async 07_inquiry 07_orphans \
-	07_orphans_async 07_processes 09_differential 14_async 14_sessions)) hammer tenants/test_interleavings.py) \
+	$(addprefix shared/test_,$(addsuffix .py,backplane backplane_of_groups cluster dead_writers file_of_two file_paths file_size file_weather \
+	functions_are_shared functions_in_a_cluster half_closed journal keys_are_shared listening loads_in_a_cluster memcached \
+	memcached_servers near one_load_for_all outages said secrets_of_urls sentinel settings short_way stores_of_others urls \
+	weather workers)) \
+	$(addprefix holes/test_hole_,$(addsuffix .py,02_processes 05_processes 07_async 07_inquiry 07_orphans \
+	07_orphans_async 07_processes 07_shared 09_differential 11_shared 14_async 14_sessions 17)) hammer tenants/test_interleavings.py) \
 	-m "not night" \
 	-k "not mariadb and not asyncmy and not asyncpg and not (hole_14 and (postgresql or psycopg))")
 

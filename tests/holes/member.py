@@ -17,11 +17,10 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import create_engine, event, select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
 from tests.services.processes import wait_until
 from tests.support.held import LIMIT, Held, waiting_for
-from tests.support.looking import NAME
 from tests.support.looking import name as name_told
 from tests.support.models import User
 from tests.workers.worker import serve
@@ -30,7 +29,6 @@ from yokedcache.shared.resting import Rest
 
 PLAIN: Any = sessionmaker()
 """Sessions that no cache answers."""
-LOCKING = select(User.name).where(User.id == 1).with_for_update()
 
 
 @cached(ttl=600, vary=None)
@@ -49,22 +47,6 @@ def name_unvaried() -> str:
     return name_told(PLAIN)
 
 
-@cached(ttl=600)
-def name_in(session: Session) -> str:
-    """
-    Read it in the caller's session.
-    """
-    return session.scalars(NAME).one()
-
-
-@cached(ttl=600)
-def name_locked(session: Session) -> str:
-    """
-    Read it in the caller's session, and lock it.
-    """
-    return session.scalars(LOCKING).one()
-
-
 class Member:
     """
     A cache, an engine, and the commands.
@@ -81,7 +63,6 @@ class Member:
         self.over = threading.Event()
         self.told: set[str] = set()
         self.older = 0
-        self.session: Session | None = None
 
     # reading
 
@@ -243,45 +224,6 @@ class Member:
             self.commit(to)
         finally:
             psycopg.Connection.commit = commit  # type: ignore[method-assign]
-
-    # a session that holds something
-
-    def hold(self, statement: str) -> None:
-        """
-        Have a session hold its connection, and what the statement locks.
-        """
-        self.session = PLAIN()
-        self.session.connection().exec_driver_sql(statement)
-
-    def call_in(self, function: str) -> str:
-        """
-        Call a function with that session.
-        """
-        return str(_FUNCTIONS[function](self.session))
-
-    def call(self, function: str) -> None:
-        """
-        Begin to call it with a session of its own.
-        """
-
-        def called() -> str:
-            with PLAIN() as session:
-                return str(_FUNCTIONS[function](session))
-
-        self.begun["call"] = self.pool.submit(called)
-
-    def called(self) -> str:
-        return str(self.begun.pop("call").result(LIMIT))
-
-    def let_go(self) -> None:
-        """
-        End that session.
-        """
-        assert self.session is not None
-        self.session.close()
-
-
-_FUNCTIONS: dict[str, Any] = {"name_in": name_in, "name_locked": name_locked}
 
 
 def main() -> None:

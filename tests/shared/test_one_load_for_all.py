@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from tests.services.processes import wait_until
 from tests.shared.functions import Copy
@@ -24,6 +26,7 @@ from yokedcache.shared.resting import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.services.redis import RedisServer
 
@@ -203,6 +206,43 @@ def test_inside_another_load_nobody_waits(
 
     assert outer() == 1
     assert one.calls == [1]
+
+
+def patience_of(cache: YokedCache, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """
+    Tell how long other processes would be waited for.
+    """
+    patience: list[float] = []
+    store: Any = cache.machine.store
+    claiming = store.claiming
+
+    def noted(*told: Any, **options: Any) -> Any:
+        patience.append(options["patience"])
+        return claiming(*told, **options)
+
+    monkeypatch.setattr(store, "claiming", noted)
+    return patience
+
+
+def test_hole_15_who_holds_a_connection_waits_for_no_other_process(
+    open_cache: Callable[..., YokedCache],
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    cache = open_cache(server, flight_timeout=0.1)
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+
+    @cached(cache=cache)
+    def number(session: Session, n: int) -> int:
+        return n
+
+    with Session(engine) as session:
+        session.connection()
+        patience = patience_of(cache, monkeypatch)
+        assert number(session, 2) == 2
+    assert patience == [0.0]
+    engine.dispose()
 
 
 async def test_blocking_code_in_a_loop_waits_for_nobody(

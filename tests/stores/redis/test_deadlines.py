@@ -5,7 +5,9 @@ One limit for all that an operation waits for, whatever it is that takes long.
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,8 @@ import pytest
 
 from yokedcache import YokedCache
 from yokedcache.errors import StoreError
+from yokedcache.stores.redis.timed import _Opening
+from yokedcache.stores.waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,3 +196,16 @@ def test_memcacheds_name_takes_long_to_be_found(resolver: Any) -> None:
     cache.sync.close()
     assert resolver.asked == 1
     resolver.tell()
+
+
+def test_a_handshake_for_which_no_time_is_left_leaves_no_socket_open() -> None:
+    ours, theirs = socket.socketpair()
+    opening: Any = _Opening(fileno=ours.detach())
+    context = ssl.create_default_context()
+    with within(0.0), pytest.raises(TimeoutError):
+        context.wrap_socket(opening, server_hostname="localhost")
+    # it would be collected, and close what has its number by then
+    left = [one for one in gc.get_objects() if isinstance(one, ssl.SSLSocket)]
+    assert all(one.fileno() == -1 for one in left)
+    opening.close()
+    theirs.close()

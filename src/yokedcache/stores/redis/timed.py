@@ -20,6 +20,9 @@ from yokedcache.stores.waiting import limit
 _Tcp: Any = redis.Connection
 _parse_url: Any = redis.connection.parse_url
 
+_HARDLY = 0.001
+"""Seconds that connecting may take for which no time is left: it fails by itself."""
+
 
 class TimedSocket:
     """
@@ -166,6 +169,10 @@ def kind_of(url: str) -> Any:
 
 
 def _shorter(most: float | None) -> float | None:
-    left = limit().left()
+    try:
+        left = limit().left()
+    except TimeoutError:
+        # raised while a socket is made, it would leave one open, or two of one number
+        return _HARDLY
     seconds = left if most is None else min(most, left)
     return None if seconds == inf else seconds

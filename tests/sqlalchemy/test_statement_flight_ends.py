@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import create_engine, event, select, text
+from sqlalchemy.orm import sessionmaker
 
 from tests.support.databases import AsyncBlog, Blog, blog_in_memory
 from tests.support.held import Held, flights_of, until, until_async, waiting_for, within
-from tests.support.models import User
+from tests.support.models import Base, User
 from yokedcache import YokedCache, cached
 from yokedcache.sqlalchemy import FromCache
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-    from sqlalchemy.orm import Session, sessionmaker
+    from sqlalchemy.orm import Session
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -39,6 +40,21 @@ def names(sessions: sessionmaker[Session]) -> list[str]:
 async def names_async(sessions: async_sessionmaker[AsyncSession]) -> list[str]:
     async with sessions() as session:
         return list(await session.scalars(NAMES))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def not_the_first(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """
+    Let a process know what it learns once: until then nobody waits for a leader.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path_factory.mktemp('first')}/first.db")
+    Base.metadata.create_all(engine)
+    cache = YokedCache()
+    sessions = cache.attach(sessionmaker(engine))
+    for _ in range(2):
+        assert names(sessions) == []
+    cache.sync.close()
+    engine.dispose()
 
 
 @pytest.fixture

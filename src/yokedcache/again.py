@@ -63,7 +63,7 @@ class Again:
         try:
             found = self._server.here(asking)
         except StoreError:
-            return self._failed(asking)
+            return self._failed(entry, asking)
         return self._judged(entry, asking, found)
 
     async def ask_async(self, entry: Entry) -> Standing:
@@ -77,11 +77,11 @@ class Again:
         try:
             found = await self._server.perform_async(asking)
         except StoreError:
-            return self._failed(asking)
+            return self._failed(entry, asking)
         return self._judged(entry, asking, found)
 
-    def _failed(self, asking: Any) -> Standing:
-        waited = self._server.waited(asking.at)
+    def _failed(self, entry: Entry, asking: Any) -> Standing:
+        waited = self._store.suspects.failed(entry.key, asking.at)
         return Standing.SILENT if waited else Standing.UNKNOWN
 
     def _judged(self, entry: Entry, asking: Any, found: Any) -> Standing:

@@ -14,7 +14,7 @@ from yokedcache.again import Standing
 from yokedcache.background import refresh
 from yokedcache.boarding import boarding, landing, take_seat
 from yokedcache.core.freshness import Verdict, judge
-from yokedcache.core.kept_errors import raise_anew
+from yokedcache.core.kept_errors import kept, raise_anew
 from yokedcache.core.operations import (
     Await,
     Board,
@@ -244,8 +244,8 @@ class CallHost:
             return Sealed(None, refused="too_many_items", private=True)
         capture.note_stamp(stamp)
         refused = self._late_tags(capture, loaded, stamp)
-        value = loaded.value if loaded.error is None else loaded.error
         try:
+            value = loaded.value if loaded.error is None else kept(loaded.error)
             entry = machine.entry(
                 value,
                 capture.vector,

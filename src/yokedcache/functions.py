@@ -14,6 +14,7 @@ from yokedcache.again import Again, Standing
 from yokedcache.calls import CallHost, examine_call, forbidden
 from yokedcache.core.classes import find
 from yokedcache.core.entry import MISS, Miss
+from yokedcache.core.kept_errors import raise_own
 from yokedcache.core.keys import canonical, flat_key, instance_key, is_ignored
 from yokedcache.core.plans import Answer, answer_call
 from yokedcache.policy import UNSET
@@ -325,7 +326,7 @@ class CachedCall:
         tally = self.tally()
         if answer.loaded is not None:
             if answer.loaded.error is not None:
-                raise answer.loaded.error
+                raise_own(answer.loaded)
             return answer.loaded.value
         entry = answer.entry
         if entry is None:  # pragma: no cover - plans give one of the two

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from yokedcache import plain
 from yokedcache.calls import CallHost
 from yokedcache.core.durations import optional_seconds
+from yokedcache.core.kept_errors import raise_own
 from yokedcache.core.plans import Answer, answer_call
 from yokedcache.errors import UsageError
 from yokedcache.machine import KEYS, Machine, checked_tags, plain_key
@@ -255,7 +256,7 @@ def _awaited(loader: Callable[[], Any]) -> Callable[[], Any]:
 def _finish(answer: Answer) -> Any:
     if answer.loaded is not None:
         if answer.loaded.error is not None:
-            raise answer.loaded.error
+            raise_own(answer.loaded)
         return answer.loaded.value
     entry = answer.entry
     if entry is None:  # pragma: no cover - plans give one of the two

@@ -20,7 +20,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.services.processes import wait_until
 from tests.services.redis import RedisServer
-from tests.support.fixtures import blog, may_block, said  # noqa: F401 - found by name
+from tests.support.fixtures import (  # noqa: F401 - found by name
+    blog,
+    may_block,
+    no_cycles_are_freed,
+    said,
+)
 from tests.support.models import Base, User
 from yokedcache import YokedCache
 

@@ -53,6 +53,14 @@ MISREAD = {
 }
 
 
+OVERSIZED = {
+    "redis": lambda _: b"x" * 200_000_000,
+    "cluster": lambda _: b"x" * 200_000_000,
+    "postgresql": "payload = convert_to(repeat('x', 200000000), 'UTF8')",
+}
+"""So much that it can't come within the time that the test gives it."""
+
+
 @pytest.fixture(scope="module")
 def open_spoilers(
     request: pytest.FixtureRequest,
@@ -134,6 +142,70 @@ def test_an_answer_that_cannot_be_read_is_counted_once(
     assert get(cache, "a") == 2
     assert cache.stats().unreadable == before.unreadable + 2
     assert cache.stats().store_failures == before.store_failures
+
+
+@pytest.mark.parametrize("store", ["redis", "cluster", "postgresql"])
+def test_what_is_too_large_to_come_in_time_is_left_unread(
+    open_spoilers: Callable[[str], Spoiler],
+    open_cache: Callable[..., YokedCache],
+    get: Callable[[YokedCache, str], Any],
+    said: pytest.LogCaptureFixture,
+    store: str,
+) -> None:
+    spoiler = open_spoilers(store)
+    cache = open_cache(spoiler, lease=0.3, store_timeout=0.05)
+    wait_until(lambda: cache.sync.set("a", 1, tags=["t"]))
+    wait_until(lambda: get(cache, "a") == 1)
+    before = cache.stats().unreadable
+    spoiler.spoil(cache, ("keys", "a"), OVERSIZED[store])
+
+    def is_counted() -> bool:
+        assert get(cache, "a") is None
+        return cache.stats().unreadable > before
+
+    wait_until(is_counted)
+    assert "an entry of the shared store is a miss" in said.text
+    wait_until(lambda: cache.sync.set("a", 2, tags=["t"]))
+    wait_until(lambda: get(cache, "a") == 2)
+    counted = cache.stats().unreadable
+    assert get(cache, "a") == 2
+    assert cache.stats().unreadable == counted
+
+
+@pytest.mark.parametrize("store", ["redis", "cluster"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_load_takes_the_place_of_what_is_too_large(
+    open_spoilers: Callable[[str], Spoiler],
+    open_cache: Callable[..., YokedCache],
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    known: bool,
+) -> None:
+    monkeypatch.setattr(boarding, "CHEAP", 0.0)  # each load is claimed, after a look
+    spoiler = open_spoilers(store)
+    cache = open_cache(spoiler, lease=0.3, store_timeout=0.05)
+    near, runs = cache.machine.store, []
+
+    @cached(cache=cache, ttl=60)
+    def load() -> int:
+        return runs.append(1) or len(runs)
+
+    def is_served() -> bool:
+        return load() == load()
+
+    wait_until(is_served)
+    (key,) = (key for key in near.entries if key != ("keys", "settled"))
+    before = cache.stats().unreadable
+    spoiler.spoil(cache, key, OVERSIZED[store])
+    if not known:  # by another process
+        near.entries.clear()
+
+    def is_met() -> bool:
+        load()
+        return cache.stats().unreadable > before
+
+    wait_until(is_met)
+    wait_until(is_served)
 
 
 @pytest.mark.parametrize("store", SPOILT)

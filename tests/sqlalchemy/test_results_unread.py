@@ -6,7 +6,6 @@ However the hit is played: from rows, from a template, or by the short way.
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,22 +23,15 @@ if TYPE_CHECKING:
     from tests.support.databases import Blog
     from yokedcache import YokedCache
 
+# what a session was given stays visible in it
+pytestmark = pytest.mark.usefixtures("no_cycles_are_freed")
+
 PLAIN = select(User).order_by(User.id)
 ROUND = (
     select(Post)
     .options(joinedload(Post.author).joinedload(User.posts))
     .order_by(Post.id)
 )
-
-
-@pytest.fixture(autouse=True)
-def no_cycles_are_freed() -> Iterator[None]:
-    """
-    Keep what a session was given visible in it.
-    """
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture(params=["cached", "plain"])

@@ -4,6 +4,7 @@ Caches and blogs as fixtures; a folder's `conftest` names those that it wants.
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +37,7 @@ __all__ = [
     "clock",
     "clocked",
     "may_block",
+    "no_cycles_are_freed",
     "said",
 ]
 
@@ -47,6 +49,17 @@ def as_it_was() -> Iterator[None]:
     """
     yield
     sending.ignore()
+
+
+@pytest.fixture
+def no_cycles_are_freed() -> Iterator[None]:
+    """
+    Keep what stands in circles, as it is kept by chance until the collector comes by.
+    """
+    gc.collect()  # what others have left
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

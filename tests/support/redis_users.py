@@ -89,6 +89,8 @@ def _fill_and_hit(face: Any) -> None:
     question = face.commands.question(reading, tags, found)
     assert face.do(face.commands.again(question)) is SAME
     assert face.do(face.commands.exists("k", ["a"]))
+    assert face.do(face.commands.measure("k")) > len(b"v")
+    assert face.do(face.commands.measure("absent")) == 0
     assert face.do(face.commands.extend("k", TIMES, life=90, tags=["a"]))
 
 

@@ -303,7 +303,7 @@ class Fencing:
 
     def _run(self) -> None:
         pause, idle = SOONEST, 0.0
-        while idle < _IDLE and not self._closed:
+        while not self._is_over(idle):
             waited = pause if self._debts else self._server.lease / 3
             if self._wake.wait(waited):
                 self._wake.clear()
@@ -312,9 +312,18 @@ class Fencing:
             self._vouch()
             done = self._debts.settle() if self._debts else True
             pause = SOONEST if done else min(LATEST, 2 * pause)
+
+    def _is_over(self, idle: float) -> bool:
+        """
+        Tell whether the thread has nothing left to do, so that the next need begins one.
+        """
         with self._lock:
+            needed = self._raised or self._debts or idle < _IDLE
+            if needed and not self._closed:
+                return False
             if self._thread is threading.current_thread():
                 self._thread = None
+            return True
 
     def _vouch(self) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from yokedcache.shared.payloads import StrangerError, imprint, unpack
 from yokedcache.shared.tagging import is_shared
 from yokedcache.shared.timing import possible
 from yokedcache.shared.unreadable import PAYLOAD, STRANGER, say
-from yokedcache.stores.answers import SAME, UNREADABLE, Miss, digest_of
+from yokedcache.stores.answers import OVERSIZED, SAME, UNREADABLE, Miss, digest_of
 from yokedcache.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from yokedcache.shared.hearing import Listener
     from yokedcache.shared.mirror import Mirror
     from yokedcache.shared.server import Server
+    from yokedcache.shared.suspects import Suspects
     from yokedcache.shared.tagging import Asked
     from yokedcache.shared.timing import Timing
     from yokedcache.stores.answers import Operation
@@ -40,6 +41,7 @@ class Looking(MemoryStore):
     """
 
     server: Server
+    suspects: Suspects
     unreadable: int
     missed: dict[str, int]
     belonging: Belonging
@@ -81,6 +83,9 @@ class Looking(MemoryStore):
             entry = self._near_by(key, owner)
         if entry is not None:
             return entry
+        suspected = self.suspects.keys
+        if suspected and key in suspected and (yield from self._is_oversized(key)):
+            return None
         entry = self.entries.get(key)
         reading, asked = self._question(key, entry, names)
         if reading is None:
@@ -88,22 +93,44 @@ class Looking(MemoryStore):
         try:
             found = yield reading
         except StoreError:
+            self.suspects.failed(key, reading.at)
+            return None
+        if isinstance(found, Miss):
+            yield from self._missing(key, found, asked)
             return None
         if found is SAME and entry is not None:
             entry.proven = reading.sent
             self._bring_near(entry, reading.at)
-            return self._served(entry, owner)
-        if not isinstance(found, Miss):
+        else:
             entry = self._read(key, found, reading, copy=copy)
-            return self._served(entry, owner)
-        self.missed[found.reason] = self.missed.get(found.reason, 0) + 1
-        if found.reason in UNREADABLE:
-            self._count(found.reason)
+        return self._served(entry, owner)
+
+    def _missing(self, key: Hashable, found: Miss, asked: Asked) -> Asking[None]:
+        """
+        Count a miss, learn how its tags stand, and see to fences that were left up.
+        """
+        self._missed(found.reason)
         with self._lock:
             self._mirror.learn(asked, found.stamp)
             self._forget(key)
         yield from self._fencing.adopting(asked.names, found.stamp.states, self._wall())
-        return None
+
+    def _is_oversized(self, key: Hashable) -> Asking[bool]:
+        """
+        Ask if something is too large to be read, and count it then.
+        """
+        oversized = yield from self.suspects.measuring(key)
+        if oversized:
+            self._missed(OVERSIZED)
+        return oversized
+
+    def _missed(self, reason: str) -> None:
+        """
+        Count a miss by its reason.
+        """
+        self.missed[reason] = self.missed.get(reason, 0) + 1
+        if reason in UNREADABLE:
+            self._count(reason)
 
     def _read(
         self, key: Hashable, found: Hit, reading: Operation[Any], *, copy: bool
@@ -218,6 +245,7 @@ class Looking(MemoryStore):
             or entry.question is None
             or entry.pulse != self.pulse.value
             or self._clock() >= entry.soft_until
+            or (self.suspects.keys and key in self.suspects.keys)
         ):
             return None
         return entry

@@ -19,6 +19,7 @@ from yokedcache.shared.resting import Rest
 from yokedcache.shared.saying import Outage, say
 from yokedcache.shared.tagging import Universal
 from yokedcache.stores.contract import Parted
+from yokedcache.stores.frames import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -33,7 +34,7 @@ CHANGES: Final = frozenset({"fence", "lift", "renew", "bump"})
 
 _LOOKS: Final = frozenset({"read", "exists", "claim", "follow"})
 
-_SPARED: Final = frozenset({"adopt", "follow", "stamp", "store"})
+_SPARED: Final = frozenset({"adopt", "follow", "measure", "stamp", "store"})
 """What a server that refuses it may go on without: it answers look-ups as before."""
 
 _AGAIN: Final = 0.05
@@ -288,6 +289,7 @@ class Server:
     def _failed(
         self, operation: Operation[Any], breaker: Breaker, error: StoreError
     ) -> None:
+        without_frames(error)  # it is met in the middle of anything
         self.failures += 1
         facts = error.facts
         # refused while it connects, it is refused everything

@@ -24,6 +24,7 @@ from yokedcache.shared.keys import key_tag, shared_key
 from yokedcache.shared.losses import Losses
 from yokedcache.shared.mirror import Mirror
 from yokedcache.shared.payloads import imprint, pack
+from yokedcache.shared.suspects import Suspects
 from yokedcache.shared.tagging import MOST, is_shared
 from yokedcache.shared.timing import Timing
 from yokedcache.stores.answers import Stamp as SharedStamp
@@ -72,6 +73,7 @@ class SharedStore(Here, Claiming):
         self.everything = server.universal.names
         self.near_for = near
         self.belonging = belonging
+        self.suspects = Suspects(server)
         # wrappers serve by themselves what may be given out without asking
         self.plain = self.entries if near else {}
         self.unreadable = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from yokedcache.runtime.log import once
+from yokedcache.stores.answers import OVERSIZED
 
 _APART: Final = "give each application a prefix of its own: YokedCache(url, prefix=...)"
 _SPOILT: Final = (
@@ -17,6 +18,7 @@ _SPOILT: Final = (
 _ALIKE: Final = "run the same version of yokedcache everywhere"
 _KINDS: Final = {
     "foreign": ("something that isn't ours lies there", _APART),
+    OVERSIZED: ("it is larger than anything that is stored", _APART),
     "truncated": ("it isn't as long as it says", _SPOILT),
     "corrupted": ("it isn't what was stored", _SPOILT),
     "stranger": (

@@ -247,7 +247,12 @@ SAME: Final = Same.SAME
 """What is found where an entry and its tags stand as they did."""
 
 
-UNREADABLE: Final = frozenset({"foreign", "truncated", "corrupted", "other_layout"})
+OVERSIZED: Final = "oversized"
+"""The reason of a miss where more lies than any entry takes, which isn't read."""
+
+UNREADABLE: Final = frozenset(
+    {"foreign", OVERSIZED, "truncated", "corrupted", "other_layout"}
+)
 """Reasons of a miss that say: something is there, and can't be read. They are counted."""
 
 
@@ -255,9 +260,9 @@ class Miss:
     """
     No entry that holds, why, and how the tags stood that were asked for.
 
-    Reasons: `absent`; what can't be read (`UNREADABLE`): `foreign`, `truncated`,
-    `corrupted`, `other_layout`; `incarnation`, stamped in another life of the store; and
-    of the tags: `tag_lost`, `tag_unknown`, `commit_in_flight`, `changed`.
+    Reasons: `absent`; what can't be read (`UNREADABLE`): `foreign`, `oversized`,
+    `truncated`, `corrupted`, `other_layout`; `incarnation`, stamped in another life of
+    the store; and of the tags: `tag_lost`, `tag_unknown`, `commit_in_flight`, `changed`.
     """
 
     __slots__ = ("reason", "stamp")

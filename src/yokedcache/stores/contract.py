@@ -261,6 +261,18 @@ class Saying(Commands, Protocol):
 
 
 @runtime_checkable
+class Measuring(Commands, Protocol):
+    """
+    The commands of a store under whose keys anything may lie, however large.
+    """
+
+    def measure(self, key: Key) -> Operation[int]:
+        """
+        Tell how many bytes lie under a key, without sending them: 0 if it is no text.
+        """
+
+
+@runtime_checkable
 class Spread(Commands, Protocol):
     """
     The commands of a store on several servers, none of which takes another's place.

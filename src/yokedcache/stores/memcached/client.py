@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.frames import without_frames
 from yokedcache.stores.memcached.link import CAUGHT, is_refusal, store_error
 from yokedcache.stores.memcached.peers import Peer, drop
 from yokedcache.stores.memcached.ways import address_text
@@ -159,6 +160,8 @@ class Performance:
         finally:
             for server, link in self._links.items():
                 self._peers[server].give_back(link)
+            for failed in self._failed.values():
+                without_frames(failed)  # it may have been got over
 
     def _do(self, step: Step) -> Any:
         if (before := self._failed.get(step.server)) is not None:

@@ -297,7 +297,10 @@ class AsyncRedisStore:
             clean = isinstance(error, RefusedError) and not error.of_a_replica
             opens = self.pool if connection is None else None
             made = self._error(error, asked, connection, opens)
-            raise made from made.__cause__
+            try:
+                raise made from made.__cause__
+            finally:
+                del made  # it knows this frame
         else:
             return results
         finally:

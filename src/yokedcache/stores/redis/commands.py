@@ -27,6 +27,7 @@ from yokedcache.stores.redis.operations import (
     extend,
     look,
     look_again,
+    measure,
     note,
     remove,
     store,
@@ -118,6 +119,13 @@ class Commands:
         """
         steps = partial(remove, self.layout, self.layout.entry(key), self.tags(tags))
         return Operation("remove", steps, late=True)
+
+    def measure(self, key: Key) -> Operation[int]:
+        """
+        Tell how many bytes lie under a key.
+        """
+        steps = partial(measure, self.layout.entry(key))
+        return Operation("measure", steps, late=True)
 
     def extend(
         self, key: Key, times: Times, *, life: float, tags: Tags = ()

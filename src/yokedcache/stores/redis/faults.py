@@ -12,6 +12,7 @@ import redis.asyncio
 import redis.exceptions as client
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.frames import without_frames
 from yokedcache.stores.redis.lua import command_at
 from yokedcache.stores.redis.wire import (
     ASK,
@@ -117,6 +118,7 @@ def refusal(error: client.ResponseError | client.AuthenticationError) -> Refusal
     """
     Make a value of what a server answered instead.
     """
+    without_frames(error)  # those have the answers, among which the value will be
     text = str(error)
     if isinstance(error, client.AuthenticationError):
         code = NO_AUTH if "required" in text else STRANGER

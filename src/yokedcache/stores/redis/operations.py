@@ -31,6 +31,7 @@ from yokedcache.stores.redis.lua import run_script
 from yokedcache.stores.redis.questions import GETEX, ask_tags
 from yokedcache.stores.redis.results import Hit, Miss, Stamp
 from yokedcache.stores.redis.wire import (
+    ASK,
     WRONG_TYPE,
     Refusal,
     Request,
@@ -194,6 +195,16 @@ def remove(layout: Layout, key: bytes, tags: TagSet, link: Link) -> Steps[bool]:
         # something that isn't text is still there
         fine((yield Request(command(b"DEL", key)))[0])
     return isinstance(found, Hit)
+
+
+def measure(key: bytes, _: Link) -> Steps[int]:
+    """
+    Tell how many bytes lie under a key, if it is text and it is here.
+    """
+    (size,) = yield Request(command(b"STRLEN", key))
+    if isinstance(size, Refusal) and size.code in (WRONG_TYPE, ASK):
+        return 0
+    return int(fine(size))
 
 
 def extend(

@@ -35,6 +35,7 @@ from redis.sentinel import (
 
 from yokedcache.errors import StoreError
 from yokedcache.stores import waiting
+from yokedcache.stores.frames import without_frames
 from yokedcache.stores.patience import within
 from yokedcache.stores.redis.faults import CAUGHT, address_of
 from yokedcache.stores.redis.timed import kind_of, timed
@@ -233,6 +234,7 @@ def _where(client: Any) -> str:
 
 
 def _failed(client: Any, error: Exception) -> str:
+    without_frames(error)
     if isinstance(error, AuthenticationError):
         why = f"it wants a password or another one (sentinel_password=): {error}"
     elif isinstance(error, NoPermissionError):

@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.frames import without_frames
 from yokedcache.stores.redis.faults import (
     CAUGHT,
     refusal,
@@ -158,6 +159,7 @@ class RedisStore:
             except StoreError as error:
                 if not isinstance(error.__cause__, ConnectionLost):
                     raise
+                without_frames(error)
             # it was closed while nobody used it
             return self._using(None, operation, lasts=True)
 
@@ -194,7 +196,10 @@ class RedisStore:
             clean = isinstance(error, RefusedError) and not error.of_a_replica
             opens = self.pool if connection is None else None
             made = self._error(error, operation.asked, connection, opens)
-            raise made from made.__cause__
+            try:
+                raise made from made.__cause__
+            finally:
+                del made  # it knows this frame
         else:
             return result
         finally:

@@ -115,7 +115,10 @@ class _Found(_Tcp):  # type: ignore[misc]
                 sock.close()
             else:
                 return sock
-        raise failed or OSError(f"the name {self.host!r} has no address")
+        try:
+            raise failed or OSError(f"the name {self.host!r} has no address")
+        finally:
+            del failed  # it knows this frame
 
     def _addresses(self) -> Any:
         what = (self.host, self.port, self.socket_type, socket.SOCK_STREAM)

@@ -126,7 +126,10 @@ BEGIN
     THEN
         seen.state := 'same';
     ELSIF payload THEN
-        seen.payload := (SELECT e.payload FROM @.entries e WHERE e.id = asked_id);
+        -- what is larger than any answer was stored by somebody else, and reads as cut off
+        seen.payload := (
+            SELECT e.payload FROM @.entries e
+            WHERE e.id = asked_id AND octet_length(e.payload) <= (64 << 20) + 1024);
     END IF;
     RETURN seen;
 END

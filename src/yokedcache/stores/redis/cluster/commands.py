@@ -96,6 +96,12 @@ class ClusterCommands(Commands):
         entry, known = self.layout.entry(key), self.tags(tags)
         return Plan("remove", partial(plans.remove, self.layout, entry, known))
 
+    def measure(self, key: Key) -> Plan[int]:
+        """
+        Tell how many bytes lie under a key.
+        """
+        return Plan("measure", partial(plans.measure, self.layout.entry(key)))
+
     def extend(
         self, key: Key, times: Times, *, life: float, tags: Tags = ()
     ) -> Plan[bool]:

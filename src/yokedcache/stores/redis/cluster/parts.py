@@ -18,7 +18,7 @@ from yokedcache.stores.redis.cluster.layout import SpreadTags, slot_of
 from yokedcache.stores.redis.layout import TagSet, of_incarnation
 from yokedcache.stores.redis.log import follow
 from yokedcache.stores.redis.lua import run_script
-from yokedcache.stores.redis.operations import Operation, own_counter
+from yokedcache.stores.redis.operations import Operation, measure, own_counter
 from yokedcache.stores.redis.questions import GETEX
 from yokedcache.stores.redis.wire import (
     ASK,
@@ -81,7 +81,8 @@ def done(result: Any) -> Any:
     Return a result that is none of failure.
     """
     if isinstance(result, StoreError):
-        raise result
+        # another one: whoever has the result would have all that this was raised in
+        raise StoreError(result.message, **result.facts) from result.__cause__
     return result
 
 
@@ -134,6 +135,13 @@ def deleting(key: bytes, asked: str) -> Part:
 
 def _delete(key: bytes, link: Link) -> Steps[None]:  # noqa: ARG001
     fine((yield Request(command(b"DEL", key)))[0])
+
+
+def measuring(key: bytes) -> Part:
+    """
+    Make the part that tells how large something is.
+    """
+    return part("measure", slot_of(key), partial(measure, key), late=True)
 
 
 class Filling:

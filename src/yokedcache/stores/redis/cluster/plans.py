@@ -18,6 +18,7 @@ from yokedcache.stores.redis.cluster.parts import (
     done,
     holding,
     is_moving,
+    measuring,
     reading,
     releasing,
     setting,
@@ -167,6 +168,14 @@ def remove(layout: ClusterLayout, key: bytes, tags: SpreadTags) -> Rounds[bool]:
         # something that isn't text is still there
         done((yield [deleting(key, "remove")])[0])
     return isinstance(found, Hit)
+
+
+def measure(key: bytes) -> Rounds[int]:
+    """
+    Tell how many bytes lie under a key.
+    """
+    size: int = done((yield [measuring(key)])[0])
+    return size
 
 
 def extend(

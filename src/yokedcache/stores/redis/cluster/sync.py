@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.frames import without_frames
 from yokedcache.stores.redis.cluster.table import (
     ASK_SLOTS,
     REDIRECTIONS,
@@ -88,6 +89,7 @@ class ClusterStore:
                 try:
                     results = self._node(address).perform_all(operations, left)
                 except StoreError as error:
+                    without_frames(error)
                     results = [error] * len(places)
                 asking.take(address, places, results, time.monotonic())
         return asking.results

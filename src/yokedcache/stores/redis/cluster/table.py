@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import ClusterDownError, MovedError, ResponseError
 
 from yokedcache.errors import StoreError
+from yokedcache.stores.frames import without_frames
 from yokedcache.stores.redis.cluster.layout import SLOTS
 from yokedcache.stores.redis.faults import way_out
 
@@ -188,6 +189,7 @@ def why_not(address: Address, error: Exception, url: str) -> tuple[str, str]:
     """
     Say why a node doesn't tell who serves what, and the way out if it is known.
     """
+    without_frames(error)
     text = f"{error!s:.200}" or type(error).__name__
     if isinstance(error, ResponseError) and "support disabled" in text:
         text = "it is no node of a Cluster, which redis:// is for"

@@ -9,6 +9,7 @@ sessions, results, and with an open result a snapshot of a whole SQLite file.
 from __future__ import annotations
 
 import asyncio
+import traceback
 import weakref
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -214,3 +215,28 @@ def test_whoever_asks_a_cluster_of_which_a_node_is_gone() -> None:
             asyncio.run(story())
         assert server.failures > 0
         cache.sync.close()
+
+
+def test_what_a_caller_is_handling_is_left_as_it_is(out: YokedCache) -> None:
+    def fail() -> None:
+        raise KeyError("an application's")
+
+    def story() -> list[str]:
+        try:
+            fail()
+        except KeyError as error:
+            out.sync.invalidate_tags("t")
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        return []
+
+    async def story_async() -> list[str]:
+        try:
+            fail()
+        except KeyError as error:
+            await out.get("settled")
+            await out.invalidate_tags("t")
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        return []
+
+    assert story() == ["story", "fail"]
+    assert asyncio.run(story_async()) == ["story_async", "fail"]

@@ -49,7 +49,7 @@ def measure(effort: Effort) -> Iterator[Line]:
 def _sync(server: Any, stack: ExitStack) -> dict[str, Run]:
     redis = importlib.import_module("redis")
     sync = importlib.import_module("yokedcache.stores.redis.sync")
-    client = stack.enter_context(sync.connect(server.url(), limit=5.0))
+    client = stack.enter_context(sync.connect(server.url()))
     store, commands = sync.RedisStore(client, limit=5.0), made_commands()
     packed, unpack = codec()
     settle(server, commands, store)

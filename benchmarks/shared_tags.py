@@ -38,7 +38,7 @@ def measure(effort: Effort) -> Iterator[Line]:
     sync = importlib.import_module("yokedcache.stores.redis.sync")
     with (
         services.RedisServer.running() as server,
-        sync.connect(server.url(), limit=5.0) as client,
+        sync.connect(server.url()) as client,
         closing(YokedCache(server.url(), announce_timeout=5.0).sync) as cache,
     ):
         store, commands = sync.RedisStore(client, limit=5.0), made_commands()

@@ -77,4 +77,4 @@ def _say_unless_loaded(host: CallHost, answer: Answer) -> None:
 
 
 def _say_failed(host: CallHost, error: Exception) -> None:
-    logger.warning("background refresh of %s failed: %r", host.tally.name, error)
+    logger.warning("background refresh of %s failed: %s", host.tally.name, repr(error))

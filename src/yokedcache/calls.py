@@ -301,7 +301,7 @@ class CallHost:
             self.tally.name,
             "%s is not cached: %s",
             self.tally.name,
-            error,
+            str(error),
         )
 
     def _store(self, op: Store) -> str | None:

@@ -133,3 +133,14 @@ def test_run_writes_what_it_measured(tmp_path: Path) -> None:
     assert line["what"] == "invalidate_tags, 100,000 entries"
     assert line["ok"] is (line["ratio"]["median"] <= line["bar"])
     assert "1 bars met" in done.stdout
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "section", ["redis_reads", "shared_tags", "shared_hits", "postgres_reads"]
+)
+def test_sections_that_ask_servers_run(section: str) -> None:
+    command = [sys.executable, BENCHMARKS / "run.py", "--only", section, "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert " bars met" in done.stdout

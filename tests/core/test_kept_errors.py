@@ -5,7 +5,6 @@ An exception that is kept is raised as it came to the caller whose load it ended
 from __future__ import annotations
 
 import asyncio
-import gc
 import sqlite3
 import traceback
 import weakref
@@ -16,10 +15,13 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from tests.support.fixtures import no_cycles_are_freed  # noqa: F401 - found by name
 from yokedcache import YokedCache, cached
+from yokedcache.core.kept_errors import kept, raise_anew
+from yokedcache.errors import ValueNotStorableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
 
 class Held:
@@ -39,14 +41,6 @@ class AwkwardError(Exception):
     def __init__(self, *args: object, code: int) -> None:
         super().__init__(*args)
         self.code = code
-
-
-@pytest.fixture
-def no_cycles_are_freed() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_cycles_are_freed")
@@ -154,3 +148,92 @@ def test_first_caller_gets_the_exception_itself() -> None:
         assert len(raised) == 1
         counts = owner.stats().by_name[f"{find.__module__}.{find.__qualname__}"]
         assert (counts.hits, counts.loads) == (1, 1)
+
+
+class EmptyError(Exception):
+    """
+    One that is false, as a list of problems may be.
+    """
+
+    def __len__(self) -> int:
+        return 0
+
+
+class NamedError(Exception):
+    """
+    One whose arguments aren't those of its class, and that holds another one.
+    """
+
+    def __init__(self, name: str, why: BaseException) -> None:
+        super().__init__(f"no {name}")
+        self.name = name
+        self.why = [why]
+
+
+def test_an_error_that_is_false_is_raised_as_it_is() -> None:
+    owner = YokedCache()
+    with owner:
+
+        @cached(cache=owner, errors={EmptyError: "30s"})
+        def fail() -> None:
+            raise EmptyError(1)
+
+        for _ in range(2):
+            with pytest.raises(EmptyError):
+                fail()
+        assert owner.stats().total.loads == 1
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> Any:
+    """
+    Give an exception as it is once it was raised.
+    """
+    with pytest.raises(type(error)) as met:
+        raise error from cause
+    return met.value
+
+
+def test_copies_are_what_the_exceptions_were() -> None:
+    missing = raised(FileNotFoundError(2, "No such file", "a.txt"))
+    unread = raised(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "why"))
+    error = raised(NamedError("thing", missing), unread)
+    error.add_note("first")
+    twin = kept(error)
+    assert type(twin) is NamedError
+    assert (str(twin), twin.name) == ("no thing", "thing")
+    assert str(twin.why[0]) == str(missing)
+    assert twin.why[0].filename == "a.txt"
+    assert str(twin.__cause__) == str(unread)
+    every = (twin, twin.why[0], twin.__cause__)
+    assert [one.__traceback__ for one in every] == [None] * 3
+    assert missing.__traceback__ is not None
+    with pytest.raises(NamedError) as caught:
+        raise_anew(twin)
+    caught.value.add_note("a caller's")
+    assert twin.__notes__ == error.__notes__ == ["first"]
+
+
+def test_a_group_is_copied_with_what_is_in_it() -> None:
+    group = raised(ExceptionGroup("both", [raised(KeyError(1)), raised(ValueError(2))]))
+    twin = kept(group)
+    assert str(twin) == str(group)
+    assert [repr(one) for one in twin.exceptions] == ["KeyError(1)", "ValueError(2)"]
+    assert [one.__traceback__ for one in twin.exceptions] == [None, None]
+
+    class OwnGroup(ExceptionGroup[Exception]):
+        pass
+
+    with pytest.raises(ValueNotStorableError, match="OwnGroup"):
+        kept(OwnGroup("both", [KeyError(1)]))
+
+
+def test_a_cause_that_cannot_be_copied_is_left_out() -> None:
+    twin = kept(raised(LookupError("x"), raised(AwkwardError("what", code=1))))
+    assert (type(twin), twin.args, twin.__cause__) == (LookupError, ("x",), None)
+
+
+def test_errors_that_hold_each_other_are_copied_once() -> None:
+    first, second = LookupError(1), LookupError(2)
+    first.__cause__, second.__dict__["first"] = second, first
+    twin: Any = kept(first)
+    assert twin.__cause__.first is twin

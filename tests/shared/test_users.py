@@ -104,6 +104,25 @@ def test_a_cache_runs_with_the_rights_of_the_docs(
     assert denied(server) == []
 
 
+def test_a_cache_runs_without_the_right_to_measure(
+    make_redis: Callable[..., RedisServer],
+    opened: Callable[..., YokedCache],
+    said: pytest.LogCaptureFixture,
+) -> None:
+    server = make_redis()
+    give(server, APP, but="strlen")
+    cache = opened(url_for(server))
+    wait_until(lambda: cache.sync.set("a", 1, tags=["t"]))
+    key = ("keys", "a")
+    cache.machine.store.suspects.keys[key] = 0
+    cache.machine.store.entries.clear()
+    assert cache.sync.get("a") == 1
+    assert cache.sync.get("a") == 1
+    assert not cache.machine.store.suspects.keys
+    assert denied(server) == ["strlen"]
+    assert said.text.count("lacks `+strlen`") == 1
+
+
 @pytest.mark.parametrize("kind", GROUPED, ids=lambda kind: kind.name)
 def test_a_cache_runs_with_them_behind_sentinel(
     kind: RedisKind, opened: Callable[..., YokedCache]

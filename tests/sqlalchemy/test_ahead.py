@@ -4,6 +4,7 @@ Rows read ahead are to their caller what rows fetched one by one are.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,6 +155,16 @@ def test_an_error_comes_where_it_would_have_come(connection: Connection) -> None
     result = connection.execute(numbers(MANY + 5))
     assert taken_down(result, ahead=1, max_rows=1_000) == ([], ["error"])
     assert before_the_error(result) == plain
+
+
+@pytest.mark.usefixtures("no_cycles_are_freed", "may_block")
+def test_an_error_that_nobody_comes_to_holds_nothing(connection: Connection) -> None:
+    result = connection.execute(numbers(MANY + 5))
+    assert taken_down(result, ahead=1, max_rows=1_000) == ([], ["error"])
+    result.close()
+    kept = weakref.ref(result.context)
+    del result
+    assert kept() is None
 
 
 @pytest.mark.parametrize("read", READERS[:-1])

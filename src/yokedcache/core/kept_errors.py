@@ -2,8 +2,9 @@
 Exceptions that are kept, and raised again for each caller.
 
 An exception knows the frames in which it was raised, and they all that its caller had in
-its hands: sessions, results. So what is kept is a copy that knows none, and the exception
-itself is no longer held by any of ours when it is raised.
+its hands: sessions, results. So what is kept is a copy that knows none, as do those that
+it holds: causes, arguments, what a driver has raised. And the exception itself is no longer
+held by any of ours when it is raised.
 """
 
 from __future__ import annotations
@@ -20,23 +21,26 @@ E = TypeVar("E", bound=BaseException)
 
 def kept(error: Exception) -> Exception:
     """
-    Copy an exception, with its causes, as it was before it was raised.
+    Copy an exception as it was before it was raised.
+
+    What it holds that can't be copied is left out.
 
     Raises:
-        ValueNotStorableError: it can't be made anew of its arguments.
+        ValueNotStorableError: it can't be made anew itself.
     """
     try:
-        return _copied(error, {})
-    except Exception as reason:
-        msg = f"{error!r} can't be made anew of its arguments: {reason!r}"
-        raise ValueNotStorableError(msg) from reason
+        return _Copying().of(error)
+    except Exception as reason:  # noqa: BLE001 - whatever its class does
+        names = type(error).__qualname__, type(reason).__qualname__
+        msg = "an exception of class {} can't be made anew of its arguments ({})"
+        raise ValueNotStorableError(msg.format(*names)) from None
 
 
 def raise_anew(error: BaseException) -> NoReturn:
     """
     Raise a copy: a shared exception would gather the tracebacks of all callers.
     """
-    raise _twin(error)
+    raise _Copying().of(error)
 
 
 def raise_own(loaded: Loaded) -> NoReturn:
@@ -48,26 +52,59 @@ def raise_own(loaded: Loaded) -> NoReturn:
     """
     error, loaded.error = loaded.error, None
     try:
-        raise error or RuntimeError("a load has raised nothing")
+        raise RuntimeError("a load has raised nothing") if error is None else error
     finally:
         del error
 
 
-def _copied(error: E, known: dict[int, Any]) -> E:
-    twin = known[id(error)] = _twin(error)
-    held = {n: v for n, v in error.__dict__.items() if isinstance(v, BaseException)}
-    for name, value in held.items():  # such as what a driver has raised
-        twin.__dict__[name] = known.get(id(value)) or _copied(value, known)
-    cause = error.__cause__
-    if cause is not None:
-        twin.__cause__ = known.get(id(cause)) or _copied(cause, known)
-    return twin
+class _Copying:
+    """
+    Copies of exceptions that hold each other.
+    """
 
+    def __init__(self) -> None:
+        self._made: dict[int, BaseException] = {}
 
-def _twin(error: E) -> E:
-    twin = type(error).__new__(type(error), *error.args)
-    twin.__dict__.update(error.__dict__)
-    twin.args = error.args
-    twin.__cause__ = error.__cause__
-    twin.__suppress_context__ = error.__suppress_context__
-    return twin
+    def of(self, error: E) -> E:
+        """
+        Copy one.
+        """
+        if id(error) in self._made:
+            made: Any = self._made[id(error)]
+            return made  # type: ignore[no-any-return]
+        twin = self._made[id(error)] = self._twin(error)
+        twin.__traceback__ = twin.__context__ = None
+        for name, value in error.__dict__.items():
+            twin.__dict__[name] = self._held(value)
+        twin.args = self._held(error.args)
+        twin.__cause__ = self._held(error.__cause__)
+        twin.__suppress_context__ = error.__suppress_context__
+        return twin
+
+    def _twin(self, error: E) -> E:
+        import copy
+
+        if isinstance(error, BaseExceptionGroup):
+            group: Any = error.derive([self.of(one) for one in error.exceptions])
+            if type(group) is not type(error):
+                raise TypeError("a group has to say how it is derived")
+            return group
+        try:
+            return copy.copy(error)
+        except Exception:  # noqa: BLE001 - its class needs other arguments than these
+            return type(error).__new__(type(error), *error.args)
+
+    def _held(self, value: Any) -> Any:
+        """
+        Copy what an exception holds, as far as it holds others or may be added to.
+        """
+        if isinstance(value, BaseException):
+            try:
+                return self.of(value)
+            except Exception:  # noqa: BLE001 - it is left out
+                return None
+        if type(value) in (list, tuple):
+            return type(value)(map(self._held, value))
+        if type(value) is dict:
+            return {name: self._held(one) for name, one in value.items()}
+        return value

@@ -72,9 +72,9 @@ def own_fault(error: Exception, where: str) -> None:
     once(
         "internal_error",
         f"{where}:{type(error).__qualname__}",
-        "a fault of yokedcache in %s: %r; the database answers instead. Please report it.",
+        "a fault of yokedcache in %s: %s; the database answers instead. Please report it.",
         where,
-        error,
+        repr(error),  # the text: a log would keep what it was raised in
     )
 
 

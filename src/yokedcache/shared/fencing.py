@@ -293,13 +293,15 @@ class Fencing:
 
     def _work(self) -> None:
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="yokedcache-fences", daemon=True
-                )
+            if self._thread is not None and self._thread.is_alive():
+                if self._debts:
+                    self._wake.set()
+                return
+            self._thread = threading.Thread(
+                target=self._run, name="yokedcache-fences", daemon=True
+            )
+            with suppress(RuntimeError):  # as many as may be: the next need tries again
                 self._thread.start()
-            elif self._debts:
-                self._wake.set()
 
     def _run(self) -> None:
         pause, idle = SOONEST, 0.0

@@ -95,6 +95,8 @@ class Looking(MemoryStore):
         except StoreError:
             self.suspects.failed(key, reading.at)
             return None
+        if suspected:
+            self.suspects.clear_of(key)
         if isinstance(found, Miss):
             yield from self._missing(key, found, asked)
             return None
@@ -122,6 +124,8 @@ class Looking(MemoryStore):
         oversized = yield from self.suspects.measuring(key)
         if oversized:
             self._missed(OVERSIZED)
+            with self._lock:
+                self._forget(key)
         return oversized
 
     def _missed(self, reason: str) -> None:

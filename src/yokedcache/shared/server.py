@@ -32,9 +32,12 @@ T = TypeVar("T")
 CHANGES: Final = frozenset({"fence", "lift", "renew", "bump"})
 """What others must be told, where a look-up may as well be left out."""
 
-_LOOKS: Final = frozenset({"read", "exists", "claim", "follow"})
+_MEASURES: Final = "measure"
+"""What is asked instead of a look-up, and says nothing of whether those succeed."""
 
-_SPARED: Final = frozenset({"adopt", "follow", "measure", "stamp", "store"})
+_LOOKS: Final = frozenset({"read", "exists", "claim", "follow", _MEASURES})
+
+_SPARED: Final = frozenset({"adopt", "follow", _MEASURES, "stamp", "store"})
 """What a server that refuses it may go on without: it answers look-ups as before."""
 
 _AGAIN: Final = 0.05
@@ -129,7 +132,7 @@ class Server:
             raise
         except Exception as error:
             raise self._fault(operation, breaker, error) from error
-        self._answered(breaker, began)
+        self._answered(operation, breaker, began)
         if self._doubt.until:
             self._rely(operation)
         return result
@@ -150,7 +153,7 @@ class Server:
             raise
         except Exception as error:
             raise self._fault(operation, breaker, error) from error
-        self._answered(breaker, began)
+        self._answered(operation, breaker, began)
         if self._doubt.until:
             self._rely(operation)
         return result
@@ -250,7 +253,11 @@ class Server:
         breaker = self._announcing if changes else self._asking
         if operation.asked == "store":
             breaker = self._storing
-        if (breaker.troubled and breaker.open) or (self._unfit_until and self._unfit):
+        if breaker.troubled and operation.asked == _MEASURES:
+            closed = breaker.failing  # the one try that is left is a look-up's
+        else:
+            closed = breaker.troubled and breaker.open
+        if closed or (self._unfit_until and self._unfit):
             if changes:  # a commit is worth a try, if a short one: it may be over
                 return breaker, self._limit
             message = f"it is left alone, having failed ({operation.asked})"
@@ -283,6 +290,7 @@ class Server:
         own_fault(error, f"asking a shared store ({operation.asked})")
         message = f"its client can't {operation.asked}: {error!r}"
         made = StoreError(message, asked=operation.asked)
+        without_frames(error)
         self._failed(operation, breaker, made)
         return made
 
@@ -308,7 +316,9 @@ class Server:
             self._doubt.failed()
         self._outage.failed(error, opened=breaker.failed(), storing=storing)
 
-    def _answered(self, breaker: Breaker, began: float) -> None:
+    def _answered(
+        self, operation: Operation[Any], breaker: Breaker, began: float
+    ) -> None:
         doubt = self._doubt
         if not (
             breaker.troubled
@@ -318,6 +328,8 @@ class Server:
             or doubt.until
         ):
             doubt.heard = began  # nearly always: a call for each would cost more
+            return
+        if operation.asked == _MEASURES:
             return
         self._given_up = False
         stored = breaker is self._storing

@@ -73,7 +73,7 @@ class SharedStore(Here, Claiming):
         self.everything = server.universal.names
         self.near_for = near
         self.belonging = belonging
-        self.suspects = Suspects(server)
+        self.suspects = Suspects(server, clock)
         # wrappers serve by themselves what may be given out without asking
         self.plain = self.entries if near else {}
         self.unreadable = 0
@@ -191,6 +191,7 @@ class SharedStore(Here, Claiming):
                 self._mirror.doubt(tags)
             return str(refused)
         self.losses.kept()
+        self.suspects.clear_of(key)
         entry.proven = storing.sent
         entry.imprint = imprint(payload, times.born)
         self._bring_near(entry, began)

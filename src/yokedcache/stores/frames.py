@@ -20,7 +20,7 @@ def without_frames(error: BaseException) -> None:
     Have an error, and those that it came of, forget where they were raised.
 
     Not what a caller is handling meanwhile, which is the context of what is raised then:
-    that began in a frame that still runs.
+    that was caught in a frame that still runs, or where nobody can tell any more.
     """
     running = _running(sys._getframe(1))  # noqa: SLF001 - there is no other way to it
     seen: set[int] = set()
@@ -40,7 +40,7 @@ def without_frames(error: BaseException) -> None:
 
 def _is_handled(error: BaseException, running: set[FrameType]) -> bool:
     traceback = error.__traceback__
-    return traceback is not None and traceback.tb_frame in running
+    return traceback is None or traceback.tb_frame in running
 
 
 def _running(frame: FrameType | None) -> set[FrameType]:

@@ -109,8 +109,11 @@ def _do(
         result = work()
     except BaseException as raised:  # noqa: BLE001 - whoever asked decides
         error = raised
-    with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(_settle, future, result, error)
+    try:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(_settle, future, result, error)
+    finally:
+        del work, loop, future, error  # which knows this frame
 
 
 def _settle(

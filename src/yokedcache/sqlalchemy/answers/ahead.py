@@ -58,7 +58,7 @@ def read_ahead(result: CursorResult[Any], tape: Tape, size: int) -> None:
             if len(more) < size:
                 break
     except Exception as met:  # noqa: BLE001 - raised where the caller gets to it
-        error = met
+        error = met.with_traceback(None)  # the frames have what will hold it
         tape.abandon("error")
     except BaseException:
         tape.abandon("error")
@@ -133,4 +133,7 @@ class _Ahead(WrappedFetch):
         error, self._error = self._error, None
         if error is not None:
             self._rows.clear()
-            self.handle_exception(result, dbapi_cursor, error)
+            try:
+                self.handle_exception(result, dbapi_cursor, error)
+            finally:
+                del error

@@ -148,7 +148,10 @@ class OfflineConnection:
         """
 
     def _handle_dbapi_exception(self, error: BaseException, *_: Any) -> NoReturn:
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # it knows this frame
 
     def __getattr__(self, name: str) -> NoReturn:
         _no_server("connection", name)

@@ -24,7 +24,7 @@ from yokedcache.stores.versions import is_version
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LAYOUT: Final = "yokedcache 4"
+LAYOUT: Final = "yokedcache 5"
 """What a comment on the table of tags says; it changes with the functions, too."""
 
 _LONGEST: Final = 40

@@ -14,10 +14,10 @@ PYTEST := -m pytest -n $(JOBS) $(ARGS)
 ONCE := $(if $(ARGS),,$(addprefix --ignore=tests/,\
 	benchmarks cache codec conformance consistency core demo docs explorer house \
 	payloads soak stores typing workers \
-	$(addprefix shared/test_,$(addsuffix .py,backplane backplane_of_groups cluster dead_writers file_of_two file_paths file_size file_weather \
-	functions_are_shared functions_in_a_cluster half_closed journal keys_are_shared listening loads_in_a_cluster memcached \
-	memcached_servers near one_load_for_all outages said secrets_of_urls sentinel settings short_way stores_of_others urls \
-	weather workers)) \
+	$(addprefix shared/test_,$(addsuffix .py,backplane backplane_of_groups callers_let_go cluster dead_writers file_of_two file_paths file_size file_weather \
+	functions_are_shared functions_in_a_cluster half_closed insisting journal journal_places keys_are_shared last_need \
+	listening loads_in_a_cluster memcached memcached_servers near one_load_for_all outages said secrets_of_urls sentinel \
+	settings short_way stores_of_others storing suspects unreadable urls users weather workers)) \
 	$(addprefix holes/test_hole_,$(addsuffix .py,02_processes 05_processes 07_async 07_inquiry 07_orphans \
 	07_orphans_async 07_processes 07_shared 09_differential 11_shared 14_async 14_sessions 17)) hammer tenants/test_interleavings.py) \
 	-m "not night" \

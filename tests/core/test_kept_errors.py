@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from tests.support.fixtures import no_cycles_are_freed  # noqa: F401 - found by name
 from yokedcache import YokedCache, cached
 from yokedcache.core.kept_errors import kept, raise_anew
-from yokedcache.errors import ValueNotStorableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,8 +32,10 @@ class Held:
 
 class AwkwardError(Exception):
     """
-    One that can't be made of its arguments.
+    One that can't be made of its arguments, and counts how often it is made.
     """
+
+    made = 0
 
     def __new__(cls, *args: object, code: int) -> Self:
         return super().__new__(cls, *args)
@@ -41,6 +43,13 @@ class AwkwardError(Exception):
     def __init__(self, *args: object, code: int) -> None:
         super().__init__(*args)
         self.code = code
+        AwkwardError.made += 1
+
+
+class BrokenError(UnicodeDecodeError):
+    """
+    One that nobody could make, once its arguments are gone.
+    """
 
 
 @pytest.mark.usefixtures("no_cycles_are_freed")
@@ -111,21 +120,39 @@ def test_causes_are_kept_without_what_they_were_raised_in() -> None:
     engine.dispose()
 
 
-def test_what_cannot_be_made_anew_is_raised_and_not_kept(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    owner = YokedCache()
+def test_nothing_of_an_application_runs_for_it() -> None:
+    owner, made = YokedCache(), AwkwardError.made
     with owner:
 
         @cached(cache=owner, errors={AwkwardError: "30s"})
         def fail() -> None:
             raise AwkwardError("what", code=1)
 
+        for _ in range(3):
+            with pytest.raises(AwkwardError, match="what") as caught:
+                fail()
+            assert caught.value.code == 1
+        assert owner.stats().total.loads == 1
+    assert AwkwardError.made == made + 1
+
+
+def test_what_cannot_be_made_anew_is_raised_and_not_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = YokedCache()
+    with owner:
+
+        @cached(cache=owner, errors={BrokenError: "30s"})
+        def fail() -> None:
+            error = BrokenError("utf-8", b"", 0, 1, "why")
+            error.args = ()
+            raise error
+
         for _ in range(2):
-            with pytest.raises(AwkwardError, match="what"):
+            with pytest.raises(BrokenError):
                 fail()
         assert owner.stats().total.refusals == {"unstorable": 2}
-    assert "can't be made anew of its arguments" in caplog.text
+    assert "class BrokenError can't be made anew" in caplog.text
 
 
 def test_first_caller_gets_the_exception_itself() -> None:
@@ -223,12 +250,43 @@ def test_a_group_is_copied_with_what_is_in_it() -> None:
     class OwnGroup(ExceptionGroup[Exception]):
         pass
 
-    with pytest.raises(ValueNotStorableError, match="OwnGroup"):
-        kept(OwnGroup("both", [KeyError(1)]))
+    own = kept(raised(OwnGroup("both", [raised(KeyError(1))])))
+    assert (type(own), own.exceptions[0].__traceback__) == (OwnGroup, None)
+
+
+def test_what_lies_in_slots_and_in_c_is_copied() -> None:
+    class SlottedError(Exception):
+        __slots__ = ("name",)
+
+        def __init__(self, name: str) -> None:
+            super().__init__(f"no {name}")
+            self.name = name
+
+    class PretendingError(Exception):
+        def __reduce__(self) -> Any:
+            return RuntimeError, ("another",)
+
+        def __copy__(self) -> Self:
+            return self
+
+    error = SlottedError("thing")
+    twin: Any = kept(error)
+    assert (twin.name, twin.args) == ("thing", ("no thing",))
+    twin = kept(ImportError("why", name="module", path="file"))
+    assert (twin.name, twin.path) == ("module", "file")
+    pretends = PretendingError("x")
+    twin = kept(pretends)
+    assert type(twin) is PretendingError
+    assert twin is not pretends
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(int).validate_python("x")
+    assert str(kept(caught.value)) == str(caught.value)
 
 
 def test_a_cause_that_cannot_be_copied_is_left_out() -> None:
-    twin = kept(raised(LookupError("x"), raised(AwkwardError("what", code=1))))
+    broken = BrokenError("utf-8", b"", 0, 1, "why")
+    broken.args = ()
+    twin = kept(raised(LookupError("x"), raised(broken)))
     assert (type(twin), twin.args, twin.__cause__) == (LookupError, ("x",), None)
 
 

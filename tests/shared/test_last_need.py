@@ -64,3 +64,25 @@ def test_what_is_owed_just_as_it_ends_is_told(
         gate.open.set()
         wait_until(lambda: cache.stats().owed == 0)
         cache.sync.close()
+
+
+def test_what_is_owed_is_told_though_there_was_no_thread_left(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Proxy((server.host, server.port)) as proxy:
+        settings: dict[str, Any] = {"lease": 0.1, "announce_timeout": 0.1}
+        cache = YokedCache(server.url(port=proxy.port), **settings)
+        wait_until(lambda: cache.sync.set("settled", 1))
+        proxy.refuse()
+        proxy.cut()
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            cache.sync.invalidate_tags("t")
+        assert cache.stats().owed == 1
+        proxy.restore()
+        wait_until(lambda: cache.sync.set("again", 1))
+        wait_until(lambda: cache.stats().owed == 0)
+        cache.sync.close()

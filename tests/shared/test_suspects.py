@@ -14,7 +14,7 @@ import pytest
 from yokedcache.errors import StoreError
 from yokedcache.runtime.drive import run
 from yokedcache.shared.server import Server
-from yokedcache.shared.suspects import LARGEST_ENTRY, MOST, SLOW, Suspects
+from yokedcache.shared.suspects import LARGEST_ENTRY, MOST, Suspects
 from yokedcache.stores.redis.commands import Commands
 from yokedcache.stores.redis.layout import Layout
 
@@ -70,7 +70,6 @@ class World:
             found = str(self.server.perform(self.commands.read("a")))
         except StoreError:
             return "waited" if self.suspects.failed(key, began) else "failed"
-        self.suspects.clear_of(key)
         return found
 
 
@@ -88,15 +87,8 @@ def test_what_is_larger_than_any_entry_is_not_asked_for_again(world: World) -> N
     assert not world.suspects.keys
 
 
-def test_what_is_smaller_is_tried_once_more(world: World) -> None:
-    world.size = SLOW
-    assert [world.look() for _ in range(4)] == ["waited"] * 2 + ["too large"] * 2
-    world.size += 1  # another one: it may come
-    assert world.look() == "waited"
-
-
-def test_what_is_small_is_never_taken_for_too_large(world: World) -> None:
-    world.size = SLOW - 1
+def test_what_is_smaller_is_never_taken_for_too_large(world: World) -> None:
+    world.size = LARGEST_ENTRY
     assert "too large" not in [world.look() for _ in range(20)]
     world.now += 60.0
     world.comes = True
@@ -104,6 +96,36 @@ def test_what_is_small_is_never_taken_for_too_large(world: World) -> None:
     world.now += 2.0
     assert world.look() == "found"
     assert not world.suspects.keys
+
+
+def test_what_is_known_to_be_too_large_leaves_the_last_try_to_others(
+    world: World,
+) -> None:
+    world.size = LARGEST_ENTRY + 1
+    assert [world.look(), world.look()] == ["waited", "too large"]
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            world.server.perform(world.commands.read("b"))
+    assert world.server.state == "left_alone"
+    world.now += 60.0
+    world.comes = True
+    assert world.look() == "too large"
+    with pytest.raises(StoreError, match="not relied on"):  # it was answered
+        world.server.perform(world.commands.read("b"))
+    world.now += 2.0
+    assert world.server.perform(world.commands.read("b")) == "found"
+
+
+def test_sizes_that_are_told_say_nothing_of_an_outage(world: World) -> None:
+    world.comes = True
+    world.server.perform(world.commands.read("b"))
+    world.now += 0.9  # nothing else is asked, and others give up announcing
+    world.suspects.keys[KEY] = False
+    world.comes = False
+    assert world.look() == "waited"
+    world.comes = True
+    assert world.look() == "failed"
+    assert world.server.state == "not_relied_on"
 
 
 def test_an_outage_is_noticed_though_sizes_are_told(world: World) -> None:

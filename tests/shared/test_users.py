@@ -114,7 +114,7 @@ def test_a_cache_runs_without_the_right_to_measure(
     cache = opened(url_for(server))
     wait_until(lambda: cache.sync.set("a", 1, tags=["t"]))
     key = ("keys", "a")
-    cache.machine.store.suspects.keys[key] = 0
+    cache.machine.store.suspects.keys[key] = False
     cache.machine.store.entries.clear()
     assert cache.sync.get("a") == 1
     assert cache.sync.get("a") == 1

@@ -95,8 +95,6 @@ class Looking(MemoryStore):
         except StoreError:
             self.suspects.failed(key, reading.at)
             return None
-        if suspected:
-            self.suspects.clear_of(key)
         if isinstance(found, Miss):
             yield from self._missing(key, found, asked)
             return None

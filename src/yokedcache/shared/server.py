@@ -319,6 +319,8 @@ class Server:
     def _answered(
         self, operation: Operation[Any], breaker: Breaker, began: float
     ) -> None:
+        if operation.asked == _MEASURES:
+            return
         doubt = self._doubt
         if not (
             breaker.troubled
@@ -328,8 +330,6 @@ class Server:
             or doubt.until
         ):
             doubt.heard = began  # nearly always: a call for each would cost more
-            return
-        if operation.asked == _MEASURES:
             return
         self._given_up = False
         stored = breaker is self._storing

@@ -191,7 +191,6 @@ class SharedStore(Here, Claiming):
                 self._mirror.doubt(tags)
             return str(refused)
         self.losses.kept()
-        self.suspects.clear_of(key)
         entry.proven = storing.sent
         entry.imprint = imprint(payload, times.born)
         self._bring_near(entry, began)

@@ -3,8 +3,7 @@ Keys under which something may lie that is too large to be read in time.
 
 A look-up that was waited for in vain may have met that, or an outage: whoever looks the
 same key up next asks first how large it is. Otherwise each would wait in vain, and hold
-the server up for others. That it is larger than any entry tells it at once; what is smaller
-is tried once more. It lies there until something is stored in its place.
+the server up for others. It lies there until something is stored in its place.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 LARGEST_ENTRY: Final = LARGEST + 64 * 1024
 """Bytes that an entry takes at most, with its head and its tags."""
 
-SLOW: Final = 256 * 1024
-"""Bytes that may be what took too long: if they were waited for in vain twice, they are."""
-
 MOST: Final = 256
 """Keys that are suspected at a time: in an outage all are that are looked up."""
 
-_REFUSED: Final = 60.0
-"""Seconds for which a store isn't asked again that refuses to measure."""
+_UNABLE: Final = frozenset({"NOPERM", "ERR"})
+"""Refusals of a user who may not measure, and of a proxy that doesn't know the command."""
+
+_LATER: Final = 60.0
+"""Seconds for which such a store isn't asked again."""
 
 
 class Suspects:
@@ -40,54 +39,46 @@ class Suspects:
     Those of one process.
     """
 
-    __slots__ = ("_clock", "_commands", "_refused_until", "_server", "keys")
+    __slots__ = ("_clock", "_commands", "_later", "_server", "keys")
 
     def __init__(self, server: Server, clock: Callable[[], float]) -> None:
         self._server = server
         self._clock = clock
         commands = server.commands
         self._commands = commands if isinstance(commands, Measuring) else None
-        self._refused_until = 0.0
-        self.keys: dict[Hashable, int] = {}
-        """How large what lies there was when it was measured last; 0 if it wasn't yet."""
+        self._later = 0.0
+        self.keys: dict[Hashable, bool] = {}
+        """Whether it is known already that what lies there is too large."""
 
     def failed(self, key: Hashable, began: float) -> bool:
         """
         Note that a look-up failed which began then; tell if it was waited for.
         """
         waited = self._server.waited(began)
-        if (
-            waited
-            and self._commands is not None
-            and self._clock() >= self._refused_until
-        ):
+        if waited and self._commands is not None and self._clock() >= self._later:
             if len(self.keys) >= MOST:
                 self.keys.clear()
-            self.keys.setdefault(key, 0)
+            self.keys.setdefault(key, False)
         return waited
-
-    def clear_of(self, key: Hashable) -> None:
-        """
-        Suspect nothing under a key any more: it was read, or something was stored there.
-        """
-        self.keys.pop(key, None)
 
     def measuring(self, key: Hashable) -> Asking[bool]:
         """
-        Ask if what lies under a key is too large to come in time.
+        Ask if what lies under a key is larger than an entry can be; if not, trust it again.
+
+        If that can't be asked now, what is known stands: a look-up would wait in vain.
         """
-        raw, before = shared_key(key), self.keys.get(key, 0)
+        raw = shared_key(key)
         if raw is None or self._commands is None:  # pragma: no cover - not suspected
             return False
         try:
             size = yield self._commands.measure(raw)
         except StoreError as error:
-            if "refusal" in error.facts:
-                self._refused_until = self._clock() + _REFUSED
+            if error.facts.get("refusal") in _UNABLE:
+                self._later = self._clock() + _LATER
                 self.keys.clear()
-            return False
-        if size > LARGEST_ENTRY or (size == before and size >= SLOW):
+            return self.keys.get(key, False)
+        if size > LARGEST_ENTRY:
+            self.keys[key] = True
             return True
-        if key in self.keys:
-            self.keys[key] = size
+        self.keys.pop(key, None)
         return False

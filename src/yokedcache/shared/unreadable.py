@@ -19,8 +19,8 @@ _ALIKE: Final = "run the same version of yokedcache everywhere"
 _KINDS: Final = {
     "foreign": ("something that isn't ours lies there", _APART),
     OVERSIZED: (
-        "it is too large to come within `store_timeout`",
-        f"{_APART}; or raise `store_timeout`, if it is an answer of its own",
+        "it is larger than any entry",
+        _APART,
     ),
     "truncated": ("it isn't as long as it says", _SPOILT),
     "corrupted": ("it isn't what was stored", _SPOILT),

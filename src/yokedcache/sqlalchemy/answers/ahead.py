@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from yokedcache.sqlalchemy.answers.fetching import WrappedFetch
+from yokedcache.stores.frames import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,8 @@ def read_ahead(result: CursorResult[Any], tape: Tape, size: int) -> None:
             if len(more) < size:
                 break
     except Exception as met:  # noqa: BLE001 - raised where the caller gets to it
-        error = met.with_traceback(None)  # the frames have what will hold it
+        error = met
+        without_frames(met)  # they have what will hold it
         tape.abandon("error")
     except BaseException:
         tape.abandon("error")

@@ -14,6 +14,7 @@ import pytest
 
 from yokedcache.errors import StoreError, UsageError
 from yokedcache.stores.answers import BORN, MOST_TAGS, Times
+from yokedcache.stores.contract import Measuring
 from yokedcache.testing.stores.basis import Basis
 from yokedcache.testing.stores.processes import TIMES, wait_until
 
@@ -38,6 +39,18 @@ class Entries(Basis):
         assert other.read(key, tag) == "absent"
         assert one.fill(key, payload[:size], tag) is None
         assert other.read(key, tag) == one.read(key, tag) == payload[:size]
+
+    def test_it_is_measured_without_being_sent(
+        self, one: Process, other: Process, new: Any
+    ) -> None:
+        commands = one.commands
+        if not isinstance(commands, Measuring):
+            return
+        key, tag, head = new(), new(), 1000
+        assert one.do(commands.measure(key)) == 0
+        for size in (0, 300_000):
+            one.fill(key, b"x" * size, tag)
+            assert size <= other.do(commands.measure(key)) < size + head
 
     def test_times_come_back(self, one: Process, other: Process, new: Any) -> None:
         key, times = new(), Times(1.7e9 + 0.25, 1.7e9 + 60, 1.7e9 + 90)

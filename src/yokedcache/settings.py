@@ -122,7 +122,18 @@ def _from_url(url: object) -> dict[str, Any]:
             "'memory://', or leave the URL out"
         )
         raise SettingsError(msg, url=url)
-    return read_url(url, _read_url)
+    return read_url(url, _read_whole)
+
+
+def _read_whole(url: str) -> dict[str, Any]:
+    """
+    Read a URL with what its settings say, as one may be a part of a password.
+    """
+    values = _read_url(url)
+    for name, value in _near_read(dict(values)).items():
+        _check_name(name)
+        _checked(name, value)
+    return values
 
 
 def _read_url(url: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from yokedcache import YokedCache
@@ -80,6 +80,9 @@ def test_where_a_password_ends_has_to_be_told(url: str) -> None:
         ("redis://:zqx?a=b@host/0", "the URL can't be meant, and isn't shown"),
         ("redis://u:zqx?prefix=b@host/0", "the URL can't be meant, and isn't shown"),
         ("unix://u:1?prefix=zqx@h/0", "the URL can't be meant, and isn't shown"),
+        ("unix://u:?ttl=zqx&@h:1/5", "the URL can't be meant, and isn't shown"),
+        ("redis://u:?lease=zqx&a=b@h/0", "the URL can't be meant, and isn't shown"),
+        ("redis://u:p@h/0?ttl=long", "ttl='long' can't be read"),
         ("redis://u:zqx@[::1:6379/0", "'redis://***@[::1:6379/0' can't be read"),
         ("null://:zqx@redis:6379/0", "names no host or path, got '***@redis:6379/0'"),
         ("memory://:zqx@redis/0", "names no host or path, got '***@redis/0'"),
@@ -96,6 +99,7 @@ def test_the_rest_is_said_without_it(url: str, said: str) -> None:
     assert said in str(refusal(url))
 
 
+@example("unix", ["?", "ttl="], ["&"])
 @given(st.sampled_from(KINDS), *[st.lists(st.sampled_from(PIECES), max_size=4)] * 2)
 def test_no_password_is_shown_whatever_is_in_it(
     kind: str, before: list[str], after: list[str]
